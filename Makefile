@@ -1,0 +1,50 @@
+# Every target installs what it needs into .venv on first use.
+PYTHON ?= python3
+BIN := .venv/bin
+SUITE ?= quick
+
+.DEFAULT_GOAL := help
+.PHONY: help bench test lint leaderboard reproduce data clean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/\1|\2/' | \
+	while IFS='|' read -r target text; do printf '  make %-12s %s\n' "$$target" "$$text"; done
+
+bench: .venv/installed ## run a suite and print its leaderboard (SUITE=quick, paper, hourly; ARGS=...)
+	@$(BIN)/accord run $(SUITE) $(ARGS)
+
+test: .venv/dev ## run the tests
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: .venv/dev ## ruff and mypy
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+leaderboard: .venv/installed ## print the published leaderboards
+	@for suite in $(notdir $(wildcard results/*)); do $(BIN)/accord report $$suite --published || exit 1; done
+
+reproduce: .venv/installed ## rerun a part of the published results and compare every metric
+	@$(BIN)/accord reproduce paper --seed-list 0 --scenarios two_groups/average-0.2,two_groups/average-0.27
+	@$(BIN)/accord reproduce hourly --seed-list 0 --scenarios two_groups/hourly-0.35
+
+data: .venv/installed ## rebuild the data store from CityLearn's wheel and check its digest
+	@$(BIN)/python -m envs.citylearn_data
+
+clean: ## remove the environment, scratch runs and caches
+	rm -rf .venv runs build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# torch comes first and alone, so that nothing else decides its build.
+.venv/installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
+	{ echo "$(PYTHON) is not Python 3.11 to 3.13; name one: make PYTHON=python3.11 ..." >&2; exit 2; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "installing into .venv (a few minutes the first time)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	@touch $@
+
+.venv/dev: .venv/installed
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@

@@ -1,0 +1,8 @@
+"""Every method, one file each. Importing this package registers them by name."""
+
+from baselines import consensus, fixed, lookahead, oracle, rule_based
+from baselines.registry import METHODS, REFERENCES, load_plugins, make_method
+
+load_plugins()
+
+__all__ = ["METHODS", "REFERENCES", "consensus", "fixed", "lookahead", "make_method", "oracle", "rule_based"]

@@ -1,0 +1,233 @@
+"""State augmentation: multipliers become part of what a policy sees (Calvo-Fullana et al., 2023).
+
+A policy is trained for every price at once: per episode multipliers λ (one per budget) and ν (of the
+local equality) are drawn and held, and the policy maximises r0 − λ·u + ν·s. The constant λ·c/N is left
+out, so that one policy serves every budget level.
+"""
+
+from __future__ import annotations
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+
+from envs.task import Step, Task, TaskSpec
+
+
+class MultiplierDraw(BaseModel):
+    """How training draws multipliers, in mean prices, once per agent and episode.
+
+    With one budget λ is uniform. With several, independent draws hardly ever give a smooth or an empty
+    profile, so λ is a level times a daily wave plus noise, and zero in some episodes.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    lambda_high: float = Field(2.0, gt=0, description="Largest λ (one budget) or level (several).")
+    nu_low: float = Field(-4.0, description="Lowest ν.")
+    nu_high: float = Field(0.0, description="Highest ν.")
+    zero_share: float = Field(0.1, ge=0, le=1, description="Share of episodes with λ = 0.")
+    noise: float = Field(0.1, ge=0, description="Standard deviation of the noise around the wave.")
+
+    def draw(
+        self, spec: TaskSpec, shape: tuple[int, ...], generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """λ [*shape, m] and ν [*shape]."""
+        m = len(spec.budgets)
+
+        def uniform(*size: int) -> Tensor:
+            return torch.rand(*shape, *size, generator=generator)
+
+        level = self.lambda_high * uniform(1)
+        if m > 1:
+            phase, depth = 2 * torch.pi * uniform(1), uniform(1)
+            hours = torch.stack([_centre(b.hours) for b in spec.budgets]) * (2 * torch.pi / 24)
+            wave = 1 + depth * torch.cos(hours - phase)
+            noise = self.noise * torch.randn(*shape, m, generator=generator)
+            level = (level * wave + noise).clamp_min(0.0)
+        level = level * (uniform(1) >= self.zero_share)
+        nu = self.nu_low + (self.nu_high - self.nu_low) * uniform()
+        return level.expand(*shape, m), nu
+
+
+EXTRA = 4  # ν, the marginal price of serving now, the gain of waiting, the gain of holding stored energy
+
+
+def augmented_dim(spec: TaskSpec) -> int:
+    """Width of `augment`'s result."""
+    priced = spec.price_field is not None
+    return spec.obs_dim + (0 if priced else spec.ahead) + EXTRA
+
+
+def effective_prices(spec: TaskSpec, step: Step, multipliers: Tensor) -> Tensor:
+    """P + λ of the coming hours in mean prices, the present first, [B, N, ahead]; λ alone without a tariff.
+
+    Args:
+        spec: The task's.
+        step: Observation [B, N, O] and active budgets [B, ahead, m].
+        multipliers: λ [B, N, m] in mean prices.
+    """
+    ahead = torch.matmul(multipliers, step.active.transpose(1, 2))
+    if spec.price_field is not None:
+        ahead = ahead + step.obs[..., spec.obs_fields[spec.price_field].where]
+    return ahead
+
+
+def augment(spec: TaskSpec, step: Step, prices: Tensor, nu: Tensor) -> Tensor:
+    """An observation with its multipliers, [B, N, augmented_dim].
+
+    Multipliers enter as effective prices of the coming hours, rolled to now, in place of the tariff. Two
+    combinations are added because the best decision turns on them: p + λ + ν now, the marginal price of
+    serving one unit, and the most that waiting for a cheaper hour saves, delay paid.
+
+    Args:
+        spec: The task's.
+        step: Observation [B, N, O].
+        prices: What `effective_prices` gives, [B, N, ahead].
+        nu: ν [B, N] in mean prices.
+    """
+    local = step.obs
+    if spec.price_field is not None:
+        columns = spec.obs_fields[spec.price_field].where
+        local = torch.cat([step.obs[..., : columns.start], step.obs[..., columns.stop :]], -1)
+    due = load_prices(spec, prices)
+    now = prices[..., 0]
+    extra = torch.stack([nu, now + nu, now - due[..., 0], due.amax(-1) - due[..., 0]], -1)
+    return torch.cat([local, compress(prices), compress(extra)], -1)
+
+
+def load_prices(spec: TaskSpec, prices: Tensor) -> Tensor:
+    """What a unit of load costs that arrives now or in a coming hour and waits for its best hour, [B, N, ahead].
+
+    The cheapest of price + w·wait from its hour on; after the known hours the same day comes again.
+    """
+    hours = spec.delay_price * torch.arange(2 * spec.ahead, device=prices.device, dtype=prices.dtype)
+    twice = torch.cat([prices, prices], -1) + hours
+    best = twice.flip(-1).cummin(-1).values.flip(-1) - hours
+    return best[..., : spec.ahead]
+
+
+def waiting_value(spec: TaskSpec, prices: Tensor, nu: Tensor, gamma: float) -> Tensor:
+    """Discounted worth of one unit of waiting load to its agent, served from the grid at the best coming hour, [B, N].
+
+    Serving at k hours from now earns −ν − price_k then, and waiting costs w in each hour before; never
+    serving costs w for ever.
+    """
+    hours = torch.arange(spec.ahead, device=prices.device, dtype=prices.dtype)
+    discount = gamma**hours
+    if gamma < 1:
+        waited, never = (1 - discount) / (1 - gamma), 1 / (1 - gamma)
+    else:
+        waited, never = hours, torch.inf
+    best = (discount * (-nu[..., None] - prices) - spec.delay_price * waited).amax(-1)
+    return torch.clamp_min(best, -spec.delay_price * never) if spec.delay_price > 0 else best.clamp_min(0.0)
+
+
+def compress(x: Tensor) -> Tensor:
+    """Near-linear around zero, logarithmic far out: prices of 0.1 and of 15 both stay readable."""
+    return torch.asinh(x)
+
+
+class AugmentedEnvironment:
+    """Single agents drawn from a separable task's population, each with multipliers of its own.
+
+    Its cost per sample does not depend on how many agents the task has.
+
+    With shaping, the reward is counted from the best that the grid alone could do with the load that
+    waits: r + γ·U'·q' − U·(q + d) − ν·d, U the `waiting_value`. Potential-based shaping (Ng, Harada and Russell,
+    1999) plus a term that no action changes: the optimal policy stays, the variance all but goes.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        draw: MultiplierDraw,
+        copies: int,
+        agents: int,
+        generator: torch.Generator,
+        shaping_gamma: float | None = None,
+    ) -> None:
+        """Set up.
+
+        Args:
+            task: The population.
+            draw: How multipliers are drawn.
+            copies: Copies of the task, each with a start of its own.
+            agents: Agents drawn anew every episode, the same in every copy.
+            generator: Source of every draw.
+            shaping_gamma: The learner's discount; None for no shaping.
+        """
+        self._population, self._draw, self._gamma = task, draw, shaping_gamma
+        self._copies, self._agents, self._generator = copies, agents, generator
+        self.spec = task.spec
+        self.obs_dim = self.critic_dim = augmented_dim(task.spec)
+        self.action_dim = task.spec.action.size
+        self.lanes = copies * agents
+        self.horizon = task.spec.horizon
+        self._reward_sum, self._count = torch.zeros(()), 0
+
+    def reset(self) -> tuple[Tensor, Tensor]:
+        """Draw agents, starts, plant states and multipliers."""
+        self._task = self._population.sample_agents(self._agents, self._generator)
+        shape = (self._copies, self._agents)
+        multipliers, nu = self._draw.draw(self.spec, shape, self._generator)
+        self._multipliers, self._nu = multipliers.to(self._task.device), nu.to(self._task.device)
+        self._scale = self.spec.usage_scale * self._task.spec.agent_scale.to(self._task.device)
+        step = self._task.reset(self._copies, self._generator, initial="random")
+        self._left = step.measures.get("waiting_load")
+        self._soc = .9*step.measures["soc"]
+        return self._see(step)
+
+    def step(self, draw: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Reward is the agent's own Lagrangian, in mean prices per own size."""
+        step = self._task.step(to_box(draw).unflatten(0, (self._copies, self._agents)))
+        reward = lagrangian(self.spec, step, self._multipliers, self._nu) / self.spec.price_scale
+        before = self._value
+        stored_before = self._stored_value
+        obs, critic = self._see(step)
+        if self._gamma is not None and step.shortfall is not None:
+            left = step.measures["waiting_load"]
+            arrived = (before + self._nu) * step.measures["demand"]
+            reward = reward + self._gamma * self._value * left - before * self._left - arrived
+            self._left = left
+            soc = .9*step.measures["soc"]
+            reward = reward + self._gamma * self._stored_value * soc - stored_before * self._soc
+            self._soc = soc
+        reward = reward / self._scale
+        self._reward_sum = self._reward_sum + reward.mean()
+        self._count += 1
+        terminated = step.terminated[:, None].expand(reward.shape)
+        return obs, critic, reward.flatten(), terminated.flatten()
+
+    def measures(self) -> dict[str, float]:
+        """Mean reward per agent-step since the last call."""
+        mean = float(self._reward_sum) / max(1, self._count)
+        self._reward_sum, self._count = torch.zeros(()), 0
+        return {"reward": mean}
+
+    def _see(self, step: Step) -> tuple[Tensor, Tensor]:
+        prices = effective_prices(self.spec, step, self._multipliers)
+        if self._gamma is not None:
+            self._value = waiting_value(self.spec, prices, self._nu, self._gamma)
+            self._stored_value = load_prices(self.spec, prices).amax(-1)
+        obs = augment(self.spec, step, prices, self._nu).flatten(0, 1)
+        return obs, obs
+
+
+def lagrangian(spec: TaskSpec, step: Step, multipliers: Tensor, nu: Tensor) -> Tensor:
+    """Each agent's r0 − λ·u + ν·s in the task's own currency, [B, N]."""
+    usage = step.usage[..., spec.resource_of] if len(spec.resources) > 1 else step.usage
+    price = (multipliers * step.counted[:, None] * usage).sum(-1)
+    local = 0.0 if step.shortfall is None else nu * step.shortfall
+    return step.reward + spec.price_scale * (local - price)
+
+
+def to_box(draw: Tensor) -> Tensor:
+    """From a Gaussian's numbers to the unit box: -1 is its low end, 1 its high end; the task clamps."""
+    return 0.5 * (draw + 1.0)
+
+
+def _centre(hours: Tensor) -> Tensor:
+    """Middle hour of a set of hours of the day, on the circle."""
+    angle = hours.nonzero().flatten() * (2 * torch.pi / 24)
+    return torch.atan2(angle.sin().mean(), angle.cos().mean()) * (24 / (2 * torch.pi))

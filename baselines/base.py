@@ -1,0 +1,223 @@
+"""The contracts of a method, of the controller that it leaves, and of a reference bound."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, Protocol
+
+import torch
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor
+
+from envs.catalogue import Scenario
+from envs.network import Network
+from envs.task import Step, Task, TaskSpec
+
+
+class MethodConfig(BaseModel):
+    """Typed settings of a method. An unknown key or a value out of range is an error before any training."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    def training_key(self) -> dict[str, Any]:
+        """The part of the settings that training depends on; execution-only settings are left out."""
+        return self.model_dump(mode="json")
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much training a method gets.
+
+    Attributes:
+        steps: Agent-steps: transitions of one agent by one step of the task.
+        seconds: Wall-clock limit; a training that it stops short of `steps` is `out of time`.
+    """
+
+    steps: int
+    seconds: float
+
+
+class Checkpoint(Protocol):
+    """Where a training keeps what it needs to go on after an interruption."""
+
+    def load(self) -> dict[str, Any] | None:
+        """The last saved state, or None."""
+
+    def save(self, state: dict[str, Any]) -> None:
+        """Keep a state, atomically."""
+
+
+class NoCheckpoint:
+    """A training that starts from nothing and leaves nothing."""
+
+    def load(self) -> None:
+        """Nothing was saved."""
+
+    def save(self, state: dict[str, Any]) -> None:
+        """Keep nothing."""
+
+
+Log = Callable[[Mapping[str, float]], None]
+
+
+@dataclass(frozen=True)
+class ModelView:
+    """What a privileged controller may look at: the running task, hence its dynamics, clock and forecast."""
+
+    task: Task
+
+
+class Controller(ABC):
+    """What acts in a task. The harness rolls it out; it never computes its own metrics.
+
+    Attributes:
+        decentralised: A claim, audited by the harness: other agents' numbers arrive through the network only.
+        privileged: It may be handed a `ModelView`.
+        rounds: Hops that information may travel in one step; what the audit holds the claim against.
+        act_rounds: Hops of it that are travelled before acting; the rest come with the feedback.
+    """
+
+    decentralised: bool = True
+    privileged: bool = False
+    rounds: int = 0
+    act_rounds: int = 0
+
+    def reset(
+        self,
+        spec: TaskSpec,
+        network: Network,
+        batch: int,
+        generator: torch.Generator,
+        model: ModelView | None = None,
+    ) -> None:
+        """Begin a rollout of `batch` copies."""
+        self.spec, self.network, self.generator = spec, network, generator
+
+    @abstractmethod
+    def act(self, step: Step) -> Tensor:
+        """Actions [B, N, A] for the observations of `step`; may talk through the network."""
+
+    def feedback(self, step: Step) -> None:  # noqa: B027
+        """See the outcome of the last action, for dual updates; may talk through the network."""
+
+    def diagnostics(self) -> dict[str, Tensor]:
+        """Internal numbers that the record keeps over time, such as `multipliers` [B, N, m]."""
+        return {}
+
+    def multiplier_limit(self) -> float | None:
+        """Largest value that a multiplier may take, in mean prices; None without multipliers."""
+        return None
+
+    def disagreement_bound(self, largest_excess: float) -> float | None:
+        """Theory's bound on ‖λ − λ̄‖₂/√N, given the largest |excess| of an agent in base loads; None without one."""
+        return None
+
+    def modules(self) -> dict[str, torch.nn.Module]:
+        """Trained networks by name."""
+        return {}
+
+    @property
+    def parameters(self) -> int:
+        """Number of trainable parameters."""
+        return sum(p.numel() for module in self.modules().values() for p in module.parameters())
+
+    def state_dict(self) -> dict[str, Any]:
+        """What was learned, as tensors by name."""
+        return {name: module.state_dict() for name, module in self.modules().items()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take what was learned elsewhere."""
+        for name, module in self.modules().items():
+            module.load_state_dict(state[name])
+
+
+class Method(ABC):
+    """One way to get a controller.
+
+    Attributes:
+        config_type: The class of its settings.
+        learns: Training takes effort and leaves a policy; False where `train` returns at once.
+        random: Results depend on the seed.
+        training_scope: What a trained policy depends on besides settings, effort and seed: the whole
+            scenario, or only the population (the district and the hours of the budgets, not their levels
+            and not the network), so that scenarios that differ only in execution share one training.
+        centralised_training: What it may see in training: the other agents or its own numbers alone.
+        summary: One line for tables.
+    """
+
+    config_type: ClassVar[type[MethodConfig]] = MethodConfig
+    learns: ClassVar[bool] = False
+    random: ClassVar[bool] = False
+    training_scope: ClassVar[Literal["scenario", "population"]] = "scenario"
+    centralised_training: ClassVar[bool] = False
+    summary: ClassVar[str] = ""
+
+    def __init__(self, config: MethodConfig) -> None:
+        self.config = config
+
+    @abstractmethod
+    def build(self, task: Task, generator: torch.Generator) -> Controller:
+        """An untrained controller for `task`, into which a trained state can be loaded."""
+
+    def train(
+        self,
+        task: Task,
+        network: Network,
+        effort: Effort,
+        generator: torch.Generator,
+        log: Log,
+        checkpoint: Checkpoint,
+    ) -> Controller:
+        """Train on `task` until `effort` is spent; log rows with `steps` and `seconds`; save the state as it goes."""
+        return self.build(task, generator)
+
+
+@dataclass(frozen=True)
+class Bound:
+    """The optimum of a scenario with perfect foresight.
+
+    Attributes:
+        objective: $/h, what no feasible controller can beat.
+        cost: $/h, the part that is paid for energy.
+        imports: [hours] kWh, the district's import.
+        multipliers: [m], optimal multipliers in mean prices.
+        level: The budget's level as a fraction of the uncontrolled peak.
+    """
+
+    objective: float
+    cost: float
+    imports: Tensor
+    multipliers: Tensor
+    level: float
+
+
+@dataclass(frozen=True)
+class Infeasible:
+    """Proof that no controller can meet the budgets.
+
+    For every plan, Σ_k weights_k · (average use in budget k − its limit) ≥ excess > 0, which anyone can
+    check building by building: the left side splits.
+
+    Attributes:
+        weights: [m], non-negative, sum 1.
+        excess: kWh per hour.
+        smallest_level: Least level of this kind of budget that can be met.
+        level: The level asked for.
+    """
+
+    weights: Tensor
+    excess: float
+    smallest_level: float
+    level: float
+
+
+class Reference(ABC):
+    """A bound, not a controller."""
+
+    summary: ClassVar[str] = ""
+
+    @abstractmethod
+    def solve(self, scenario: Scenario) -> Bound | Infeasible:
+        """The scenario's optimum, or the proof that it has none."""

@@ -1,0 +1,191 @@
+"""State augmentation with consensus over Lagrange multipliers: the subject of this benchmark.
+
+Training is of single agents (`baselines.augmentation`), execution moves and exchanges multipliers
+(`baselines.dual`): Amaya-Corredor, Jonsson and Calvo-Fullana, Algorithm 1, eqs. 9-11 and 15.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from baselines.augmentation import (
+    AugmentedEnvironment,
+    MultiplierDraw,
+    augment,
+    augmented_dim,
+    effective_prices,
+    to_box,
+)
+from baselines.base import Checkpoint, Controller, Effort, Log, Method, MethodConfig, ModelView
+from baselines.dual import DualConfig, Multipliers, Rule
+from baselines.networks import GaussianActor
+from baselines.ppo import ActorCritic, PPOConfig, train_ppo
+from baselines.registry import register
+from envs.errors import UsageError
+from envs.network import Network
+from envs.task import Step, Task, TaskSpec
+
+
+class ConsensusConfig(MethodConfig):
+    """Settings of the consensus method. `rule`, `dual` and `actions` concern execution alone."""
+
+    ppo: PPOConfig = PPOConfig()
+    draw: MultiplierDraw = MultiplierDraw()
+    policies: Literal["shared", "per_type"] = Field(
+        "shared", description="One policy, or one per agent type."
+    )
+    shaping: bool = Field(True, description="Count rewards from the best that the grid alone could do.")
+    copies: int = Field(64, ge=1, description="Copies of the task in training, each with a start of its own.")
+    agents: int = Field(16, ge=1, description="Agents drawn per copy and episode.")
+    rule: Rule = Field("gossip", description="How multipliers are agreed on.")
+    dual: DualConfig = DualConfig()
+    actions: Literal["mean", "sampled"] = Field("mean", description="Actions in execution.")
+
+    def training_key(self) -> dict[str, Any]:
+        """Without what concerns execution alone."""
+        return self.model_dump(mode="json", exclude={"rule", "dual", "actions"})
+
+
+@register("consensus-gossip", rule="gossip")
+@register("consensus-primal_dual", rule="primal_dual")
+@register("consensus-primal_dual_symmetric", rule="primal_dual_symmetric")
+@register("consensus-independent", rule="independent")
+@register("consensus-broadcast", rule="broadcast")
+class Consensus(Method):
+    """Single-agent PPO for every price at once; multipliers settle the price in execution."""
+
+    config_type = ConsensusConfig
+    learns = True
+    random = True
+    training_scope = "population"
+    summary = "own observation, multipliers from neighbours"
+    config: ConsensusConfig
+
+    def build(self, task: Task, generator: torch.Generator) -> ConsensusController:
+        """An untrained controller; see `Method.build`."""
+        if not task.spec.separable:
+            raise UsageError(
+                f"method consensus: task '{task.spec.name}' is not separable, so agents cannot train alone"
+            )
+        return ConsensusController(self.config, [self._model(task, generator) for _ in self._types(task)])
+
+    def train(
+        self,
+        task: Task,
+        network: Network,
+        effort: Effort,
+        generator: torch.Generator,
+        log: Log,
+        checkpoint: Checkpoint,
+    ) -> ConsensusController:
+        """Train one policy per type, one after the other, within `effort` together."""
+        controller = self.build(task, generator)
+        config, types = self.config, self._types(task)
+        part = Effort(effort.steps // len(types), effort.seconds / len(types))
+        for index, (kind, model) in enumerate(zip(types, controller.models, strict=True)):
+            population = task if kind is None else task.take(_agents_of(task.spec, kind))
+            gamma = config.ppo.gamma if config.shaping else None
+            env = AugmentedEnvironment(
+                population, config.draw, config.copies, config.agents, generator, gamma
+            )
+            kept = _PartOf(checkpoint, index)
+
+            def log_part(row: Mapping[str, float], first: int = index * part.steps) -> None:
+                log({**row, "steps": row["steps"] + first})
+
+            train_ppo(env, model, config.ppo, part, generator, log_part, kept)
+        return controller
+
+    def _types(self, task: Task) -> list[int | None]:
+        if self.config.policies == "shared":
+            return [None]
+        return task.spec.agent_types.unique().tolist()
+
+    def _model(self, task: Task, generator: torch.Generator) -> ActorCritic:
+        width = augmented_dim(task.spec)
+        return ActorCritic(width, width, task.spec.action.size, self.config.ppo, generator)
+
+
+class ConsensusController(Controller):
+    """Acts on its own observation and multipliers; exchanges multipliers after every step."""
+
+    def __init__(self, config: ConsensusConfig, models: list[ActorCritic]) -> None:
+        """Args: settings; one model, or one per agent type."""
+        self.config, self.models = config, models
+        self.decentralised = config.rule != "broadcast"
+        self.rounds = {"gossip": config.dual.rounds, "independent": 0}.get(config.rule, 1)
+
+    def reset(
+        self,
+        spec: TaskSpec,
+        network: Network,
+        batch: int,
+        generator: torch.Generator,
+        model: ModelView | None = None,
+    ) -> None:
+        """Start every multiplier where the settings say."""
+        super().reset(spec, network, batch, generator, model)
+        self.multipliers = Multipliers(self.config.rule, self.config.dual, spec, network, batch)
+        self._rows = [_agents_of(spec, kind) for kind in spec.agent_types.unique().tolist()]
+
+    def act(self, step: Step) -> Tensor:
+        """Actions [B, N, A]."""
+        prices = effective_prices(self.spec, step, self.multipliers.lam)
+        seen = augment(self.spec, step, prices, self.multipliers.nu)
+        if len(self.models) == 1:
+            return to_box(self._draw(self.models[0].actor, seen))
+        actions = seen.new_empty(*seen.shape[:2], self.spec.action.size)
+        for model, rows in zip(self.models, self._rows, strict=True):
+            actions[:, rows] = to_box(self._draw(model.actor, seen[:, rows]))
+        return actions
+
+    def feedback(self, step: Step) -> None:
+        """One dual step."""
+        self.multipliers.update(step)
+
+    def diagnostics(self) -> dict[str, Tensor]:
+        """λ [B, N, m] and ν [B, N]."""
+        return {"multipliers": self.multipliers.lam, "local_multipliers": self.multipliers.nu}
+
+    def multiplier_limit(self) -> float:
+        """λ_max."""
+        return self.config.dual.lambda_max
+
+    def disagreement_bound(self, largest_excess: float) -> float | None:
+        """Limsup ‖λ − λ̄‖₂/√N ≤ α·G·σ^K/(1 − σ^K) for plain gossip with a constant step (triangle inequality)."""
+        dual = self.config.dual
+        if self.config.rule != "gossip" or dual.mixing != "plain" or dual.step_rule != "constant":
+            return None
+        bound = self.network.consensus_bound(dual.alpha, largest_excess, dual.rounds)
+        return bound / self.spec.n_agents**0.5
+
+    def modules(self) -> dict[str, nn.Module]:
+        """The actors: critics are not needed to act."""
+        return {f"actor_{i}": model.actor for i, model in enumerate(self.models)}
+
+    def _draw(self, actor: GaussianActor, seen: Tensor) -> Tensor:
+        if self.config.actions == "mean":
+            return actor(seen)
+        return actor.sample(seen, self.generator)[0]
+
+
+class _PartOf:
+    """One type's part of a training's checkpoint: finished parts stay in it."""
+
+    def __init__(self, checkpoint: Checkpoint, index: int) -> None:
+        self._checkpoint, self._key = checkpoint, f"type_{index}"
+
+    def load(self) -> dict[str, Any] | None:
+        return (self._checkpoint.load() or {}).get(self._key)
+
+    def save(self, state: dict[str, Any]) -> None:
+        self._checkpoint.save((self._checkpoint.load() or {}) | {self._key: state})
+
+
+def _agents_of(spec: TaskSpec, kind: int) -> Tensor:
+    return (spec.agent_types == kind).nonzero().flatten()

@@ -1,0 +1,104 @@
+"""Methods and references by name. Importing `baselines` fills it; outside packages add through entry points."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from baselines.base import Method, Reference
+from envs.errors import UsageError
+
+M = TypeVar("M", bound=type[Method])
+R = TypeVar("R", bound=type[Reference])
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A registered method: its class and the settings that its name implies."""
+
+    method: type[Method]
+    implied: dict[str, Any]
+
+
+METHODS: dict[str, Entry] = {}
+REFERENCES: dict[str, type[Reference]] = {}
+
+
+def register(name: str, **implied: Any) -> Callable[[M], M]:
+    """Class decorator: make a method known by `name`, which implies some of its settings."""
+
+    def add(method: M) -> M:
+        _check_free(name)
+        METHODS[name] = Entry(method, implied)
+        return method
+
+    return add
+
+
+def register_reference(name: str) -> Callable[[R], R]:
+    """Class decorator: make a reference known by `name`."""
+
+    def add(reference: R) -> R:
+        _check_free(name)
+        REFERENCES[name] = reference
+        return reference
+
+    return add
+
+
+def make_method(name: str, settings: dict[str, Any] | None = None) -> Method:
+    """A method by name, with settings on top of its defaults.
+
+    Raises:
+        UsageError: unknown name, unknown setting, wrong type or value out of range.
+    """
+    entry = METHODS.get(name)
+    if entry is None:
+        raise UsageError(unknown_name(name))
+    clash = set(entry.implied) & set(settings or {})
+    if clash:
+        raise UsageError(
+            f"method '{name}': '{sorted(clash)[0]}' is fixed by the name; choose another method instead"
+        )
+    try:
+        config = entry.method.config_type(**entry.implied, **(settings or {}))
+    except ValidationError as error:
+        raise UsageError(f"method '{name}': {explain(error)}") from None
+    return entry.method(config)
+
+
+def known_names() -> list[str]:
+    """Every method and reference."""
+    return sorted([*METHODS, *REFERENCES])
+
+
+def unknown_name(name: str) -> str:
+    """The message for a name that nobody registered."""
+    close = difflib.get_close_matches(name, known_names(), n=1)
+    hint = f"did you mean '{close[0]}'? " if close else ""
+    return f"unknown method '{name}'; {hint}allowed: {', '.join(known_names())}"
+
+
+def explain(error: ValidationError) -> str:
+    """The first fault of a pydantic error in one line: key, what was wrong, what was given."""
+    fault = error.errors()[0]
+    key = ".".join(str(part) for part in fault["loc"]) or "settings"
+    if fault["type"] == "extra_forbidden":
+        return f"unknown key '{key}'"
+    return f"key '{key}': {fault['msg'][0].lower()}{fault['msg'][1:]}, got {fault['input']!r}"
+
+
+def load_plugins() -> None:
+    """Import the packages that registered entry points in `accord.methods`."""
+    for point in entry_points(group="accord.methods"):
+        point.load()
+
+
+def _check_free(name: str) -> None:
+    if name in METHODS or name in REFERENCES:
+        raise ValueError(f"method '{name}' is registered twice")

@@ -1,0 +1,136 @@
+"""Locality: does a controller that claims to be decentralised reach only as far as its rounds allow?
+
+One agent's observation, usage and shortfall are changed for a single step, twice the same stream of
+observations is played to the controller, and every other agent's actions are compared: whose move, when,
+and how far along the graph from the changed one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+
+from baselines.base import Controller, Effort, ModelView, NoCheckpoint
+from baselines.registry import make_method
+from benchmark.runner import seeded
+from envs.catalogue import Scenario, resolve
+from envs.network import Network
+from envs.task import Step, Task
+
+# A path is where distances are longest; with one budget every hour counts.
+SCENARIO = "paper_seven/path/average-0.27"
+STEPS = 12
+CHANGED_AT = 3
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What a controller was seen to do.
+
+    Attributes:
+        decentralised: Its claim.
+        rounds: Hops per step that it may reach.
+        reach: Hops of the farthest agent whose action moved, by steps after the change.
+        allowed: Hops allowed by then.
+    """
+
+    decentralised: bool
+    rounds: int
+    reach: tuple[int, ...]
+    allowed: tuple[int, ...]
+
+    @property
+    def passed(self) -> bool:
+        """The claim holds, or nothing was claimed."""
+        return not self.decentralised or all(
+            far <= may for far, may in zip(self.reach, self.allowed, strict=True)
+        )
+
+    @property
+    def verdict(self) -> str:
+        """For tables."""
+        if not self.passed:
+            return "FAILED"
+        if not self.decentralised:
+            return "central"
+        return "own numbers" if max(self.reach) == 0 else f"neighbours, {self.rounds} hop/step"
+
+
+def audit_method(name: str, settings: dict[str, object] | None = None, address: str = SCENARIO) -> Audit:
+    """Audit a registered method, untrained: who talks to whom does not depend on what was learned.
+
+    Raises:
+        UsageError: an unknown method, scenario or setting.
+    """
+    scenario = resolve(address)
+    method = make_method(name, settings)
+
+    def make() -> Controller:
+        generator = seeded(0, "audit")
+        if method.learns:
+            return method.build(scenario.task(), generator)
+        task, network = scenario.task(), scenario.network()
+        return method.train(task, network, Effort(0, 0.0), generator, lambda row: None, NoCheckpoint())
+
+    return audit_controllers(make(), make(), scenario)
+
+
+def audit_controllers(plain: Controller, changed: Controller, scenario: Scenario) -> Audit:
+    """Audit two equal controllers, changing each agent in turn."""
+    network = scenario.network()
+    stream = _random_steps(scenario.task(), scenario.district.measured[0])
+    n_agents = scenario.district.n_agents
+    steps_after = STEPS - CHANGED_AT
+    reach = [0] * steps_after
+    for agent in range(n_agents):
+        before = _actions(plain, scenario, stream)
+        after = _actions(
+            changed,
+            scenario,
+            [*stream[:CHANGED_AT], _change(stream[CHANGED_AT], agent), *stream[CHANGED_AT + 1 :]],
+        )
+        distance = network.distances_from(agent)
+        for n in range(steps_after):
+            moved = (before[CHANGED_AT + n] != after[CHANGED_AT + n]).flatten(1).any(1)
+            if moved.any():
+                reach[n] = max(reach[n], int(distance[moved].max()))
+    # A step's outcome is heard and talked about before the next action.
+    allowed = [plain.act_rounds + (n + 1) * plain.rounds for n in range(steps_after)]
+    return Audit(plain.decentralised, plain.rounds, tuple(reach), tuple(allowed))
+
+
+def _actions(controller: Controller, scenario: Scenario, stream: Sequence[Step]) -> list[torch.Tensor]:
+    """Actions for a fixed stream of steps, each [N, A]."""
+    task = scenario.task()
+    network: Network = scenario.network()
+    generator = seeded(0, "audit actions")
+    task.reset(1, generator, start=scenario.district.measured[0], horizon=STEPS)
+    model = ModelView(task) if controller.privileged else None
+    actions = []
+    with torch.inference_mode():
+        controller.reset(task.spec, network, 1, generator, model)
+        for step, outcome in zip(stream, stream[1:], strict=False):
+            actions.append(controller.act(step)[0].clone())
+            controller.feedback(outcome)
+    return actions
+
+
+def _random_steps(task: Task, start: int) -> list[Step]:
+    """A rollout of random actions: `STEPS` + 1 steps."""
+    generator = seeded(0, "audit stream")
+    steps = [task.reset(1, generator, start=start, horizon=STEPS)]
+    for _ in range(STEPS):
+        shape = (1, task.spec.n_agents, task.spec.action.size)
+        steps.append(task.step(torch.rand(shape, generator=generator)))
+    return steps
+
+
+def _change(step: Step, agent: int) -> Step:
+    """The step with one agent's numbers changed, and only its own."""
+    own = torch.zeros(step.reward.shape[1])
+    own[agent] = 1.0
+    bump = own[None, :, None]
+    shortfall = None if step.shortfall is None else step.shortfall + 100.0 * own
+    return replace(step, obs=step.obs + 0.37 * bump, usage=step.usage + 1000.0 * bump, shortfall=shortfall)

@@ -1,0 +1,345 @@
+"""The command line. A user's mistake is one line on standard error and exit status 2."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.table import Table
+
+import baselines  # noqa: F401 - registers every method
+from baselines.registry import METHODS, REFERENCES
+from benchmark.audit import SCENARIO, audit_method
+from benchmark.launch import launch
+from benchmark.leaderboard import leaderboard, read_runs
+from benchmark.metrics import METRICS
+from benchmark.record import Record
+from benchmark.report import render, write_report
+from benchmark.reproduce import DIFFERENT, IDENTICAL, compare, reproduces
+from benchmark.specs import Overrides, RunSpec, Suite, load_suite, suite_names
+from benchmark.store import SCRATCH, Store
+from benchmark.tracking import Tracker, tracking_mode
+from envs.budgets import KINDS
+from envs.catalogue import resolve
+from envs.districts import NAMED
+from envs.errors import UsageError
+from envs.topologies import TOPOLOGIES
+
+RESULTS = Path("results")
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Accord: the benchmark's command line.",
+)
+out, err = Console(), Console(stderr=True)
+
+SuiteName = Annotated[str, typer.Argument(help="A suite's name (see `accord list`) or a YAML file.")]
+Root = Annotated[Path, typer.Option(help="Where scratch runs are kept.")]
+Methods = Annotated[str, typer.Option(help="Only these methods, separated by commas.")]
+Scenarios = Annotated[str, typer.Option(help="Only scenarios whose address contains one of these words.")]
+Variants = Annotated[str, typer.Option(help="Only these variants.")]
+Budgets = Annotated[
+    str, typer.Option(help="These budgets instead of the suite's, like average-0.25,hourly-0.3.")
+]
+Seeds = Annotated[int | None, typer.Option(min=1, help="Number of seeds, counted from 0.")]
+SeedList = Annotated[str, typer.Option(help="Exactly these seeds, separated by commas.")]
+Steps = Annotated[int | None, typer.Option(min=1, help="Agent-steps of training.")]
+Jobs = Annotated[int | None, typer.Option(min=1, help="Processes at a time; one per core by default.")]
+Wandb = Annotated[
+    str | None, typer.Option(help="online, offline or disabled; else WANDB_MODE, else offline.")
+]
+
+
+@app.command()
+def run(
+    suite: SuiteName,
+    methods: Methods = "",
+    scenarios: Scenarios = "",
+    variants: Variants = "",
+    budgets: Budgets = "",
+    seeds: Seeds = None,
+    seed_list: SeedList = "",
+    steps: Steps = None,
+    jobs: Jobs = None,
+    wandb: Wandb = None,
+    root: Root = SCRATCH,
+    publish: Annotated[
+        bool, typer.Option(help="Copy the records and the report to results/ afterwards.")
+    ] = False,
+) -> None:
+    """Run a suite, going on where an earlier call stopped, and print its leaderboard."""
+    chosen, store = load_suite(suite), Store(root)
+    specs = chosen.runs(_overrides(methods, scenarios, variants, budgets, seeds, seed_list, steps))
+    tracker = Tracker(tracking_mode(wandb), root)
+    err.print(f"suite {chosen.name}: {len(specs)} runs under {root}/, W&B {tracker.mode}", highlight=False)
+
+    def track(record: Record) -> None:
+        policy = store.policy(record.policy).finished() if record.policy else None
+        tracker.log_run(record, policy["curve"] if policy else [], store.traces(record.spec))
+
+    outcome = launch(specs, store, jobs=jobs, console=err, on_record=track)
+    files = _write(chosen, outcome.records, store, root / "reports" / chosen.name)
+    tracker.log_leaderboard(
+        chosen.name, leaderboard(outcome.records), [f for f in files if f.suffix != ".pdf"]
+    )
+    if publish:
+        _write(chosen, outcome.records, store, RESULTS / chosen.name)
+    out.print(
+        render(outcome.records, "md", smoke=chosen.smoke), markup=False, highlight=False, soft_wrap=True
+    )
+    done = len(outcome.records) - len(outcome.failed)
+    err.print(
+        f"{done} of {len(specs)} runs done, {outcome.fresh} of them now; report in {root}/reports/{chosen.name}/"
+    )
+    if outcome.failed:
+        raise typer.Exit(1)
+
+
+@app.command(name="list")
+def list_all() -> None:
+    """Suites, methods, and the words of a scenario's address."""
+    table = Table(show_header=False, box=None)
+    for name in suite_names():
+        table.add_row("suite", name, load_suite(name).description)
+    for name, entry in sorted(METHODS.items()):
+        table.add_row("method", name, (entry.method.__doc__ or "").splitlines()[0])
+    for name, reference in sorted(REFERENCES.items()):
+        table.add_row("reference", name, (reference.__doc__ or "").splitlines()[0])
+    for name, build in NAMED.items():
+        table.add_row("district", name, (build.__doc__ or "").splitlines()[0])
+    table.add_row("district", "synthetic_N", "N buildings drawn from the homes and the mixed set")
+    table.add_row("district", "folder:PATH", "your own data, in CityLearn's schema")
+    table.add_row("network", ", ".join(TOPOLOGIES), "")
+    table.add_row(
+        "budget", ", ".join(f"{kind}-C" for kind in KINDS), "C a share of the uncontrolled peak, or x1.05"
+    )
+    out.print(table)
+
+
+@app.command()
+def show(
+    run_name: Annotated[str, typer.Argument(metavar="RUN", help="A run's digest, or the beginning of one.")],
+    root: Root = SCRATCH,
+) -> None:
+    """One run: its spec, how it ended, every metric, where it was made."""
+    found = [record for record in _all_records(root) if record.spec.digest.startswith(run_name)]
+    if not found:
+        raise UsageError(
+            f"RUN: no run begins with '{run_name}' under {root}/ or {RESULTS}/; see the column `run` of runs.parquet"
+        )
+    if len({record.spec.digest for record in found}) > 1:
+        names = ", ".join(sorted({record.spec.digest for record in found})[:5])
+        raise UsageError(f"RUN: '{run_name}' is the beginning of several runs: {names}")
+    record = found[0]
+    out.print(f"{record.spec.label}: {record.status} {record.error}", highlight=False)
+    table = Table("metric", "value", "unit", box=None)
+    for name, value in record.metrics.items():
+        table.add_row(name, f"{value:.6g}" if isinstance(value, float) else str(value), _unit(name))
+    out.print(table)
+    out.print_json(
+        json.dumps(
+            {"spec": record.spec.model_dump(mode="json"), "provenance": record.provenance.model_dump()}
+        )
+    )
+
+
+@app.command()
+def report(
+    suite: SuiteName,
+    format: Annotated[str, typer.Option(help="md, latex or csv.")] = "md",
+    published: Annotated[bool, typer.Option(help="From results/ instead of scratch runs.")] = False,
+    root: Root = SCRATCH,
+) -> None:
+    """Print a suite's leaderboard and write its report anew."""
+    chosen, store = load_suite(suite), Store(root)
+    records = _published(chosen.name) if published else store.records(chosen.name)
+    if not records:
+        where, how = (RESULTS, "--publish") if published else (root, "")
+        raise UsageError(
+            f"suite '{chosen.name}': no runs under {where}/; run `accord run {suite} {how}` first".replace(
+                " `", " `"
+            )
+        )
+    out.print(render(records, format, smoke=chosen.smoke), markup=False, highlight=False, soft_wrap=True)
+    if not published:
+        _write(chosen, records, store, root / "reports" / chosen.name)
+
+
+@app.command()
+def publish(suite: SuiteName, root: Root = SCRATCH) -> None:
+    """Copy a suite's records and report from scratch to results/."""
+    chosen, store = load_suite(suite), Store(root)
+    records = store.records(chosen.name)
+    if not records:
+        raise UsageError(f"suite '{chosen.name}': no runs under {root}/; run `accord run {suite}` first")
+    files = _write(chosen, records, store, RESULTS / chosen.name)
+    out.print(f"{len(records)} runs published: {len(files)} files under {RESULTS / chosen.name}/")
+
+
+@app.command()
+def reproduce(
+    suite: SuiteName,
+    methods: Methods = "",
+    scenarios: Scenarios = "",
+    variants: Variants = "",
+    seed_list: SeedList = "",
+    jobs: Jobs = None,
+    root: Annotated[Path, typer.Option(help="Where the reruns are kept.")] = SCRATCH / "reproduce",
+) -> None:
+    """Rerun what results/ publishes and say per metric: identical, within tolerance, or different."""
+    chosen = load_suite(suite)
+    published = _published(chosen.name)
+    if not published:
+        raise UsageError(f"suite '{chosen.name}': nothing is published under {RESULTS / chosen.name}/")
+    wanted = [record for record in published if _wanted(record.spec, methods, scenarios, variants, seed_list)]
+    if not wanted:
+        raise UsageError(f"suite '{chosen.name}': no published run is left after the filters")
+    store = Store(root)
+    again = launch([record.spec for record in wanted], store, jobs=jobs, console=err)
+    by_digest = {record.spec.digest: record for record in again.records}
+    held = [_report_rerun(record, by_digest[record.spec.digest], published) for record in wanted]
+    out.print(f"{sum(held)} of {len(held)} published runs reproduce")
+    if not all(held):
+        raise typer.Exit(1)
+
+
+@app.command()
+def audit(
+    method: Annotated[str, typer.Argument(help="A method's name.")],
+    scenario: Annotated[str, typer.Option(help="Address to audit on.")] = SCENARIO,
+) -> None:
+    """Change one agent's numbers and see whose actions move, when, and how far along the graph."""
+    if method in REFERENCES:
+        raise UsageError(
+            f"METHOD: '{method}' is a bound and does not act; allowed: {', '.join(sorted(METHODS))}"
+        )
+    result = audit_method(method, address=scenario)
+    table = Table("steps after the change", "hops reached", "hops allowed", box=None)
+    for n, (reached, allowed) in enumerate(zip(result.reach, result.allowed, strict=True)):
+        table.add_row(str(n), str(reached), str(allowed) if result.decentralised else "any")
+    out.print(table)
+    claim = "claims to be decentralised" if result.decentralised else "makes no claim"
+    out.print(f"{method} {claim}: {result.verdict}")
+    if not result.passed:
+        raise typer.Exit(1)
+
+
+def main() -> None:
+    """Entry point: a user's mistake is one line, Ctrl-C is not a crash."""
+    logging.basicConfig(
+        level=logging.WARNING,
+        format="%(message)s",
+        handlers=[RichHandler(console=err, show_time=False, show_path=False)],
+    )
+    try:
+        app(standalone_mode=True)
+    except UsageError as mistake:
+        err.print(f"error: {mistake}", markup=False, highlight=False, soft_wrap=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        err.print("stopped; the same command goes on from here")
+        sys.exit(130)
+
+
+def _overrides(
+    methods: str,
+    scenarios: str,
+    variants: str,
+    budgets: str,
+    seeds: int | None,
+    seed_list: str,
+    steps: int | None,
+) -> Overrides:
+    return Overrides(
+        _words(methods),
+        _words(scenarios),
+        _words(variants),
+        _words(budgets),
+        seeds,
+        _numbers(seed_list),
+        steps,
+    )
+
+
+def _words(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def _numbers(text: str) -> list[int]:
+    words = _words(text)
+    for word in words:
+        if not word.isdecimal():
+            raise UsageError(
+                f"--seed-list: '{word}' is not a seed; allowed: whole numbers from 0, separated by commas"
+            )
+    return [int(word) for word in words]
+
+
+def _write(suite: Suite, records: list[Record], store: Store, target: Path) -> list[Path]:
+    learned = {(record.spec.method, record.spec.variant): record.spec.config for record in records}
+    locality = {
+        key: audit_method(
+            key[0], {k: v for k, v in config.items() if k not in METHODS[key[0]].implied}
+        ).verdict
+        for key, config in learned.items()
+        if key[0] in METHODS
+    }
+    return write_report(
+        records,
+        target,
+        suite=suite,
+        traces=store.traces,
+        contexts=lambda address: store.load_context(resolve(address)),
+        locality=locality,
+    )
+
+
+def _all_records(root: Path) -> list[Record]:
+    published = [record for path in sorted(RESULTS.glob("*/runs.parquet")) for record in read_runs(path)]
+    return [*Store(root).records(), *published]
+
+
+def _published(suite: str) -> list[Record]:
+    path = RESULTS / suite / "runs.parquet"
+    return read_runs(path) if path.exists() else []
+
+
+def _wanted(spec: RunSpec, methods: str, scenarios: str, variants: str, seed_list: str) -> bool:
+    seeds, parts = _numbers(seed_list), _words(scenarios)
+    return (
+        (not methods or spec.method in _words(methods))
+        and (not parts or any(part in spec.scenario for part in parts))
+        and (not variants or spec.variant in _words(variants))
+        and (not seeds or spec.seed in seeds)
+    )
+
+
+def _report_rerun(published: Record, again: Record, everything: list[Record]) -> bool:
+    spec = published.spec
+    key = (spec.scenario, spec.method, spec.variant)
+    seeds = [r for r in everything if (r.spec.scenario, r.spec.method, r.spec.variant) == key]
+    rows = compare(published, again, seeds)
+    held = reproduces(published, again, rows)
+    counts = {
+        verdict: sum(row.verdict == verdict for row in rows)
+        for verdict in dict.fromkeys(row.verdict for row in rows)
+    }
+    words = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
+    out.print(f"{'ok' if held else 'NO'}  {spec.label}: {words}", markup=False, highlight=False)
+    for row in rows:
+        if row.verdict != IDENTICAL and (row.verdict == DIFFERENT or not held):
+            out.print(
+                f"      {row.metric}: {row.published} published, {row.again} now: {row.verdict}", markup=False
+            )
+    return held
+
+
+def _unit(name: str) -> str:
+    return METRICS[name].unit if name in METRICS else ""

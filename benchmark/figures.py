@@ -1,0 +1,358 @@
+"""Figures of a suite: how queues, multipliers and imports go over time, at the width of a paper's column.
+
+Every figure shows one district on one network, one seed (the lowest), and says so.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import seaborn as sns
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from benchmark.metrics import Context
+from benchmark.record import Record
+from benchmark.specs import RunSpec
+from envs.budgets import parse_budget
+from envs.catalogue import Scenario, resolve
+from envs.errors import UsageError
+
+MOST_FIGURES = 6
+COLUMN_WIDTH = 3.5  # inches
+DOTS_PER_INCH = 300
+DAY = 24
+WEEK = 7
+NETWORK = "two_groups"  # preferred where a suite has several
+PANELS = ("consensus-gossip", "consensus-independent")  # preferred, side by side
+VARIANT = "equal_steps"  # preferred: the protocol closest to the paper's
+DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
+FEW_AGENTS = 10  # up to this many are told apart by colour
+
+Array = NDArray[np.float64]
+Traces = Callable[[RunSpec], dict[str, np.ndarray]]
+Contexts = Callable[[str], Context | None]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run with what is drawn of it."""
+
+    spec: RunSpec
+    scenario: Scenario
+    context: Context | None
+    arrays: dict[str, np.ndarray]
+
+    def daily(self, name: str) -> Array:
+        """Means over whole days of an hourly array, [days, ...]."""
+        values = self.arrays[name]
+        days = len(values) // DAY
+        return np.asarray(values[: days * DAY].reshape(days, DAY, *values.shape[1:]).mean(1), dtype=np.float64)
+
+    @property
+    def peak(self) -> float:
+        """Uncontrolled peak, kWh."""
+        return self.scenario.district.demand_peak
+
+
+@dataclass(frozen=True)
+class Family:
+    """The scenarios of one district, network and kind of budget, which differ in the level alone.
+
+    Attributes:
+        name: For file names.
+        title: For people.
+        runs: Of all methods and levels, one seed of one variant each.
+    """
+
+    name: str
+    title: str
+    runs: tuple[Run, ...]
+
+    @property
+    def levels(self) -> list[float]:
+        """Fractions of the uncontrolled peak, ascending."""
+        return sorted({run.scenario.level for run in self.runs})
+
+    @property
+    def shown_level(self) -> float:
+        """The tightest level that can be met, for figures of a single one."""
+        met = [r.scenario.level for r in self.runs if r.context is not None and r.context.oracle == "feasible"]
+        return min(met, default=self.levels[0])
+
+    def title_at(self, level: float) -> str:
+        """For figures of a single level."""
+        return f"{self.title}, level {_percent(level)} %"
+
+    def of(self, method: str) -> list[Run]:
+        """A method's runs, by level."""
+        return sorted((r for r in self.runs if r.spec.method == method), key=lambda run: run.scenario.level)
+
+    def panels(self, array: str) -> list[str]:
+        """Two methods whose runs have an array, the preferred ones first."""
+        found = sorted({run.spec.method for run in self.runs if array in run.arrays})
+        return [*(m for m in PANELS if m in found), *(m for m in found if m not in PANELS)][:2]
+
+
+def draw_figures(records: Sequence[Record], folder: Path, traces: Traces, contexts: Contexts) -> list[Path]:
+    """Draw a suite's figures as PNG and PDF.
+
+    Figures that an earlier call left in the folder go, unless there is nothing to draw.
+
+    Args:
+        records: The suite's runs.
+        folder: Made if there is anything to draw.
+        traces: A run's arrays: import_kwh and waiting_load [T, N], multipliers [days, N, m], and district_ with
+            import_kwh, price, waiting_load, demand [T]; empty without any.
+        contexts: What a scenario's runs are compared with, by its address.
+
+    Returns:
+        The files, in the order of drawing.
+    """
+    families = find_families(records, traces, contexts)
+    drawings: list[tuple[str, Callable[[Family], Figure | None]]] = [
+        ("waiting", draw_waiting),
+        ("import", draw_import),
+        ("multipliers", draw_multipliers),
+    ]
+    paths: list[Path] = []
+    with _style():
+        for name, draw in drawings:
+            for family in families:
+                figure = draw(family) if len(paths) < 2 * MOST_FIGURES else None
+                if figure is not None:
+                    paths += _save(figure, folder / f"{name}-{family.name}")
+    if paths:
+        for old in {*folder.glob("*.png"), *folder.glob("*.pdf")} - set(paths):
+            old.unlink()
+    return paths
+
+
+def find_families(records: Sequence[Record], traces: Traces, contexts: Contexts) -> list[Family]:
+    """The families that can be drawn, by name: one network per district, one variant, the lowest seed."""
+    found: dict[tuple[str, str], list[tuple[RunSpec, Scenario]]] = {}
+    for record in records:
+        scenario = _scenario(record)
+        if scenario is not None:
+            key = scenario.district_name, parse_budget(scenario.budget_name).kind
+            found.setdefault(key, []).append((record.spec, scenario))
+    families = []
+    for (district, kind), pairs in sorted(found.items()):
+        network = _preferred(NETWORK, {scenario.network_name for _, scenario in pairs})
+        pairs = [(spec, scenario) for spec, scenario in pairs if scenario.network_name == network]
+        variant = _preferred(VARIANT, {spec.variant for spec, _ in pairs})
+        runs = _one_of_each(pairs, variant, traces, contexts)
+        if runs:
+            seed = min(run.spec.seed for run in runs)
+            words = [f"{kind} budgets", *([variant] if variant else []), f"seed {seed}"]
+            name = re.sub(r"[^\w.-]+", "_", f"{district}-{network}-{kind}")
+            families.append(Family(name, f"{district}/{network}\n{', '.join(words)}", runs))
+    return families
+
+
+def draw_waiting(family: Family) -> Figure | None:
+    """Waiting load over time in hours of mean demand, weekly mean: a panel per method, a line per level."""
+    methods = family.panels("district_waiting_load")
+    if not methods:
+        return None
+    figure, panels = _panels(family.title, methods)
+    looks = _level_looks(family.levels)
+    for method, axes in zip(methods, panels, strict=True):
+        for run in family.of(method):
+            waiting = run.daily("district_waiting_load") / run.arrays["district_demand"].mean()
+            # Demand has a weekly rhythm that would hide whether a queue grows.
+            weekly = np.convolve(waiting, np.full(WEEK, 1 / WEEK), "valid")
+            level = run.scenario.level
+            axes.plot(WEEK + np.arange(len(weekly)), weekly, **looks[level], label=_percent(level))
+        axes.set_xlabel("Time (days)")
+    panels[0].set_ylabel("Waiting load, 7-day mean\n(hours of mean demand)")
+    panels[0].set_ylim(bottom=0)
+    _legend(figure, panels, "Budget, % of uncontrolled peak")
+    return figure
+
+
+def draw_import(family: Family) -> Figure | None:
+    """The import against its budget: by hour of the day where budgets hold for hours, else averaged over time."""
+    by_hour = any(not bool(budget.hours.all()) for budget in family.runs[0].scenario.budgets())
+    return _draw_profile(family) if by_hour else _draw_average(family)
+
+
+def draw_multipliers(family: Family) -> Figure | None:
+    """Multipliers over time at the tightest level that can be met: a panel per method, a line per agent."""
+    methods = family.panels("multipliers")
+    runs = [run for method in methods for run in family.of(method) if run.scenario.level == family.shown_level]
+    if not runs:
+        return None
+    figure, panels = _panels(family.title_at(family.shown_level), [run.spec.method for run in runs])
+    several = runs[0].arrays["multipliers"].shape[2] > 1
+    for run, axes in zip(runs, panels, strict=False):
+        _plot_agents(axes, run.arrays["multipliers"].mean(2))
+        axes.set_xlabel("Time (days)")
+    what = "Multiplier, mean of budgets\n(mean prices)" if several else "Multiplier (mean prices)"
+    panels[0].set_ylabel(what)
+    _legend(figure, panels, "Agent")
+    return figure
+
+
+def _draw_average(family: Family) -> Figure | None:
+    """Import averaged from the start, a panel per method, a line per level, its budget thin."""
+    methods = family.panels("district_import_kwh")
+    figure, panels = _panels(family.title, methods)
+    looks = _level_looks(family.levels)
+    for method, axes in zip(methods, panels, strict=True):
+        for run in family.of(method):
+            level = run.scenario.level
+            hourly = run.arrays["district_import_kwh"]
+            average = (np.cumsum(hourly) / np.arange(1, len(hourly) + 1))[DAY - 1 :: DAY] / run.peak
+            axes.plot(_days(average), 100 * average, **looks[level], label=_percent(level))
+            axes.axhline(100 * level, color=looks[level]["color"], linewidth=0.5)
+        axes.set_xlabel("Time (days)")
+    panels[0].set_ylabel("Import, average so far\n(% of uncontrolled peak)")
+    _legend(figure, panels, "Budget (thin lines), % of uncontrolled peak")
+    return figure
+
+
+def _draw_profile(family: Family) -> Figure | None:
+    """Mean import by hour of the day at the tightest level that can be met, with the budgets and the LP's plan."""
+    level = family.shown_level
+    runs = {run.spec.method: run for run in family.runs if run.scenario.level == level}
+    methods = [*family.panels("district_import_kwh"), "serve_now"]
+    shown = [runs[method] for method in dict.fromkeys(methods) if method in runs]
+    if not shown:
+        return None
+    figure, (axes,) = _panels(family.title_at(level), [""])
+    first = shown[0]
+    profiles = {run.spec.method: (run.arrays["district_import_kwh"], run.peak) for run in shown}
+    if first.context is not None and first.context.oracle_imports is not None:
+        profiles["LP optimum"] = np.array(first.context.oracle_imports), first.peak
+    colours = sns.color_palette("colorblind", len(profiles))
+    for (name, (imports, peak)), colour, dash in zip(profiles.items(), colours, DASHES, strict=False):
+        hours = _hour_of_day(first.scenario, len(imports))
+        means = [100 * imports[hours == hour].mean() / peak for hour in range(DAY)]
+        axes.plot(range(DAY), means, color=colour, linestyle=dash, label=name)
+    counted = np.any([budget.hours.numpy() for budget in first.scenario.budgets()], axis=0)
+    axes.plot(range(DAY), np.where(counted, 100 * level, np.nan), color="black", linewidth=0.8, label="budget")
+    axes.set_ylim(bottom=0)
+    axes.set(xlabel="Hour of the day", ylabel="Mean import\n(% of uncontrolled peak)", xticks=range(0, DAY, 3))
+    _legend(figure, [axes], "", columns=3)
+    return figure
+
+
+def _plot_agents(axes: Axes, values: Array) -> None:
+    """One line per agent of [days, N]; many agents are drawn as their mean within their range."""
+    days = _days(values)
+    if values.shape[1] <= FEW_AGENTS:
+        colours = sns.color_palette("colorblind", values.shape[1])
+        for agent, colour in enumerate(colours):
+            # Agents that agree lie on one line; dashes of different lengths let each be seen.
+            axes.plot(days, values[:, agent], color=colour, linestyle=DASHES[agent % len(DASHES)], label=str(agent))
+        return
+    axes.fill_between(days, values.min(1), values.max(1), color="0.8", linewidth=0, label="lowest to highest")
+    axes.plot(days, values.mean(1), color=sns.color_palette("colorblind")[0], label="mean")
+
+
+def _one_of_each(
+    pairs: Sequence[tuple[RunSpec, Scenario]], variant: str, traces: Traces, contexts: Contexts
+) -> tuple[Run, ...]:
+    """The lowest seed of every scenario and method in a variant; a method without that variant in its default."""
+    chosen: dict[tuple[str, str], tuple[RunSpec, Scenario]] = {}
+    for spec, scenario in sorted(pairs, key=lambda pair: (pair[0].variant != variant, pair[0].seed)):
+        if spec.variant in (variant, ""):
+            chosen.setdefault((spec.scenario, spec.method), (spec, scenario))
+    runs = [
+        Run(spec, scenario, contexts(spec.scenario), traces(spec)) for _, (spec, scenario) in sorted(chosen.items())
+    ]
+    return tuple(run for run in runs if "district_import_kwh" in run.arrays)
+
+
+def _scenario(record: Record) -> Scenario | None:
+    try:
+        return resolve(record.spec.scenario)
+    except UsageError:  # not a district's address, or its files are elsewhere
+        return None
+
+
+def _preferred(name: str, names: set[str]) -> str:
+    return name if name in names else min(names)
+
+
+def _hour_of_day(scenario: Scenario, hours: int) -> NDArray[np.int64]:
+    first = int(scenario.district.hour[scenario.district.measured[0]])
+    return (first + np.arange(hours)) % DAY
+
+
+def _days(values: Array) -> NDArray[np.int64]:
+    return np.arange(1, len(values) + 1)
+
+
+def _percent(level: float) -> str:
+    return f"{100 * level:.3g}"
+
+
+def _level_looks(levels: Sequence[float]) -> dict[float, dict[str, Any]]:
+    """Colours of ordered levels run from dark to light; dashes keep lines that coincide apart."""
+    colours = sns.color_palette("viridis", len(levels))
+    return {
+        level: {"color": colour, "linestyle": DASHES[n % len(DASHES)]}
+        for n, (level, colour) in enumerate(zip(levels, colours, strict=True))
+    }
+
+
+@contextmanager
+def _style() -> Iterator[None]:
+    """seaborn's look at the size of a paper's column, for as long as figures are drawn."""
+    sizes = dict.fromkeys(("font.size", "axes.labelsize", "axes.titlesize", "legend.title_fontsize"), 8)
+    small = dict.fromkeys(("xtick.labelsize", "ytick.labelsize", "legend.fontsize"), 7)
+    lines = {"lines.linewidth": 1.1, "axes.linewidth": 0.6, "grid.linewidth": 0.4, "pdf.fonttype": 42}
+    pads = dict.fromkeys(("xtick.major.pad", "ytick.major.pad", "axes.labelpad"), 2) | {"axes.titlepad": 3}
+    with mpl.rc_context(
+        {**sns.plotting_context("paper"), **sns.axes_style("whitegrid"), **sizes, **small, **lines, **pads}
+    ):
+        yield
+
+
+def _panels(title: str, names: Sequence[str]) -> tuple[Figure, list[Axes]]:
+    """Panels side by side that share their axes; without pyplot, so nothing stays open."""
+    figure = Figure(figsize=(COLUMN_WIDTH, 2.6), layout="constrained")
+    panels = figure.subplots(1, len(names), sharex=True, sharey=True, squeeze=False)[0].tolist()
+    figure.suptitle(title, fontsize=7)
+    for name, axes in zip(names, panels, strict=True):
+        axes.set_title(name)
+        sns.despine(ax=axes)
+    return figure, panels
+
+
+def _legend(figure: Figure, panels: Sequence[Axes], title: str, columns: int = 7) -> None:
+    """One legend for all panels, under them."""
+    entries: dict[str, Artist] = {}
+    for axes in panels:
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            entries.setdefault(label, handle)
+    figure.legend(
+        entries.values(),
+        entries.keys(),
+        title=title,
+        loc="outside lower center",
+        ncols=min(columns, len(entries)),
+        frameon=False,
+        handlelength=1.8,
+        columnspacing=1.0,
+    )
+
+
+def _save(figure: Figure, stem: Path) -> list[Path]:
+    """Write PNG and PDF without the date and the program's version, so that the same figure is the same file."""
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    paths = [Path(f"{stem}.png"), Path(f"{stem}.pdf")]
+    figure.savefig(paths[0], dpi=DOTS_PER_INCH, metadata={"Software": None})
+    figure.savefig(paths[1], metadata={"CreationDate": None, "Creator": None, "Producer": None})
+    return paths

@@ -1,0 +1,71 @@
+"""Do published results come out again? Reruns them and compares every metric."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from benchmark.metrics import CLOCKED, Value
+from benchmark.record import Record
+
+# On other hardware a metric may leave the range of the published seeds by this share of its size.
+TOLERANCE = 0.05
+IDENTICAL, WITHIN, DIFFERENT = "identical", "within tolerance", "different"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One metric of one rerun.
+
+    Attributes:
+        metric: Its name.
+        published: What `results/` says.
+        again: What the rerun says.
+        verdict: identical, within tolerance or different.
+    """
+
+    metric: str
+    published: Value
+    again: Value
+    verdict: str
+
+
+def compare(published: Record, again: Record, seeds: Sequence[Record]) -> list[Comparison]:
+    """Every metric but those measured by the clock.
+
+    Args:
+        published: The published record.
+        again: Its rerun.
+        seeds: The published records of all seeds of this scenario, method and variant.
+    """
+    names = [name for name in published.metrics if name not in CLOCKED]
+    rows = [Comparison("status", published.status, again.status, _same(published.status, again.status))]
+    for name in names:
+        before, after = published.metrics[name], again.metrics.get(name)
+        verdict = _same(before, after)
+        if verdict == DIFFERENT and _within([record.metrics.get(name) for record in seeds], after):
+            verdict = WITHIN
+        rows.append(Comparison(name, before, after, verdict))
+    return rows
+
+
+def reproduces(published: Record, again: Record, rows: Sequence[Comparison]) -> bool:
+    """Identical in every metric on the same class of hardware; elsewhere none different."""
+    worst = {row.verdict for row in rows}
+    if published.provenance.same_class(again.provenance):
+        return worst == {IDENTICAL}
+    return DIFFERENT not in worst
+
+
+def _same(before: Value, after: Value) -> str:
+    return IDENTICAL if before == after else DIFFERENT
+
+
+def _within(published: Sequence[Value], after: Value) -> bool:
+    numbers = [
+        float(value) for value in published if isinstance(value, (int, float)) and not isinstance(value, bool)
+    ]
+    if not numbers or not isinstance(after, (int, float)) or isinstance(after, bool):
+        return False
+    slack = TOLERANCE * max(abs(value) for value in numbers)
+    return min(numbers) - slack <= after <= max(numbers) + slack

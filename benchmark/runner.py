@@ -1,0 +1,281 @@
+"""One run: train or reuse a policy, evaluate it on the scenario's hours, record what came out."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from baselines.base import Bound, Effort, Method, NoCheckpoint
+from baselines.registry import METHODS, REFERENCES, make_method
+from benchmark.evaluate import evaluate
+from benchmark.metrics import Context, Value
+from benchmark.record import Record, Status, provenance_here
+from benchmark.specs import EffortSpec, RunSpec, make_run
+from benchmark.store import SCRATCH, PolicyFolder, Store, training_digest
+from envs.catalogue import Scenario, resolve
+from envs.errors import UsageError
+
+DEFAULT_EFFORT = EffortSpec(steps=4_000_000, seconds=180.0)
+Progress = Callable[[Mapping[str, float]], None]
+
+
+def run(
+    scenario: str,
+    method: str,
+    seed: int = 0,
+    *,
+    variant: str = "",
+    settings: dict[str, object] | None = None,
+    steps: int | None = None,
+    root: str | Path = SCRATCH,
+) -> Record:
+    """Run one method on one scenario here and now, reusing what `root` already holds.
+
+    Args:
+        scenario: Address: district / network / budget.
+        method: Name of a method or reference.
+        seed: Seed of training and evaluation.
+        variant: A label for these settings.
+        settings: Changes to the method's defaults.
+        steps: Agent-steps of training.
+        root: Where runs are kept.
+
+    Raises:
+        UsageError: an unknown scenario, method or setting.
+    """
+    effort = DEFAULT_EFFORT if steps is None else DEFAULT_EFFORT.model_copy(update={"steps": steps})
+    spec = make_run(scenario, method, seed, variant=variant, settings=settings, effort=effort)
+    store = Store(Path(root))
+    return store.load(spec) or execute(spec, store)
+
+
+def execute(spec: RunSpec, store: Store, progress: Progress | None = None) -> Record:
+    """Carry out one run and keep its record. Anything that goes wrong becomes a row, not an exception."""
+    traces: dict[str, np.ndarray] = {}
+    metrics: dict[str, Value] = {}
+    policy = training_digest(spec)
+    status: Status = "done"
+    error = ""
+    try:
+        context = prepare_context(spec, store)
+        if spec.method in REFERENCES:
+            metrics = _reference_metrics(context)
+        else:
+            status, error, metrics, traces = _measure(spec, store, context, progress)
+    except MemoryError as fault:
+        status, error = "out of memory", _one_line(fault)
+    except Exception as fault:
+        status, error = "failed", _one_line(fault)
+    scenario = resolve(spec.scenario)
+    provenance = provenance_here().model_copy(update={"data_digest": scenario.district.digest})
+    metrics |= {"n_agents": scenario.district.n_agents}
+    record = Record(
+        spec=spec, status=status, error=error, metrics=metrics, provenance=provenance, policy=policy
+    )
+    store.save(record, traces)
+    return record
+
+
+def prepare_context(spec: RunSpec, store: Store) -> Context:
+    """The linear programme's answer and `serve_now`'s figures for a scenario, computed once."""
+    scenario = resolve(spec.scenario)
+    context = store.load_context(scenario)
+    if context is None:
+        context = _make_context(scenario)
+        store.save_context(scenario, context)
+    return context
+
+
+def prepare_policy(spec: RunSpec, store: Store, progress: Progress | None = None) -> None:
+    """Train the policy that a run needs, unless the store has it; an interrupted training goes on.
+
+    A training that runs into its time limit is kept with what it reached.
+    """
+    folder = store.policy(training_digest(spec))
+    if spec.effort is None or folder.finished() is not None:
+        return
+    scenario = resolve(spec.scenario)
+    method, task = _method(spec), scenario.task()
+    generator = seeded(spec.seed, "train")
+    curve: list[dict[str, float]] = []
+
+    def log(row: Mapping[str, float]) -> None:
+        curve.append(dict(row))
+        if progress is not None:
+            progress(row)
+
+    _reset_memory_peak()
+    before = _memory_peak()
+    controller = method.train(
+        task, scenario.network(), spec.effort.effort(), generator, log, _CurveKeeper(folder, curve)
+    )
+    peak = _memory_peak()
+    steps = curve[-1]["steps"] if curve else 0.0
+    folder.finish(
+        {
+            "state": controller.state_dict(),
+            "curve": curve,
+            "finished": steps >= spec.effort.steps,
+            "seconds": curve[-1]["seconds"] if curve else 0.0,
+            "steps": steps,
+            "peak_memory": None if peak is None or before is None else peak - before,
+        }
+    )
+
+
+def seeded(seed: int, purpose: str) -> torch.Generator:
+    """A generator of its own for each purpose, so that adding one never changes another."""
+    digest = hashlib.sha256(f"{seed}/{purpose}".encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
+
+
+class _CurveKeeper:
+    """A checkpoint that also keeps the training curve, so that an interrupted one has no hole."""
+
+    def __init__(self, folder: PolicyFolder, curve: list[dict[str, float]]) -> None:
+        self._folder, self._curve = folder, curve
+        saved = folder.load()
+        if saved is not None:
+            curve.extend(saved["curve"])
+
+    def load(self) -> dict[str, Any] | None:
+        saved = self._folder.load()
+        return None if saved is None else saved["training"]
+
+    def save(self, state: dict[str, Any]) -> None:
+        self._folder.save({"training": state, "curve": self._curve})
+
+
+def _measure(
+    spec: RunSpec, store: Store, context: Context, progress: Progress | None
+) -> tuple[Status, str, dict[str, Value], dict[str, np.ndarray]]:
+    scenario, method = resolve(spec.scenario), _method(spec)
+    trained: dict[str, Any] | None = None
+    training_peak: float | None = None
+    if spec.effort is not None:
+        prepare_policy(spec, store, progress)
+        trained = store.policy(training_digest(spec)).finished()
+    generator = seeded(spec.seed, "evaluate")
+    began = time.perf_counter()
+    if trained is None:
+        # A method that does not learn may still tune itself; that is its training time.
+        none = Effort(0, 0.0)
+        controller = method.train(
+            scenario.task(), scenario.network(), none, generator, _ignore, NoCheckpoint()
+        )
+        training: dict[str, Value] = {"train_seconds": time.perf_counter() - began, "train_steps": 0.0}
+    else:
+        controller = method.build(scenario.task(), seeded(spec.seed, "train"))
+        controller.load_state_dict(trained["state"])
+        training_peak = trained["peak_memory"]
+        speed = trained["steps"] / trained["seconds"] if trained["seconds"] else None
+        training = {
+            "train_seconds": trained["seconds"],
+            "train_steps": trained["steps"],
+            "steps_per_second": speed,
+        }
+    _reset_memory_peak()
+    before = _memory_peak()
+    evaluation = evaluate(scenario, controller, context, generator)
+    execution_peak = None if before is None else (_memory_peak() or before) - before
+    peaks = [peak for peak in (execution_peak, training_peak) if peak is not None]
+    metrics: dict[str, Value] = {**evaluation.metrics, **training}
+    metrics |= {"peak_memory": max(peaks, default=None), "parameters": float(controller.parameters)}
+    metrics |= {"oracle": context.oracle, "oracle_objective": context.oracle_objective}
+    if trained is not None and spec.effort is not None and not trained["finished"]:
+        limit = f"{trained['steps']:.0f} of {spec.effort.steps} agent-steps in {trained['seconds']:.0f} s"
+        return "out of time", limit, metrics, evaluation.traces
+    return "done", "", metrics, evaluation.traces
+
+
+def _reference_metrics(context: Context) -> dict[str, Value]:
+    """The linear programme's row: nothing was rolled out, so most metrics are blank."""
+    metrics: dict[str, Value] = {"oracle": context.oracle, "oracle_objective": context.oracle_objective}
+    if context.oracle == "feasible" and context.oracle_objective is not None:
+        served = context.serve_now_objective
+        savings = 1 - context.oracle_objective / served if served else None
+        metrics |= {
+            "objective": context.oracle_objective,
+            "cost": context.oracle_cost,
+            "import_peak": context.oracle_import_peak,
+            "optimality_gap": 0.0,
+            "violation": 0.0,
+            "feasible": True,
+            "verdict": "feasible",
+            "savings": savings,
+        }
+    else:
+        metrics |= {"feasible": False, "verdict": "infeasible"}
+    return metrics
+
+
+def _make_context(scenario: Scenario) -> Context:
+    bound = REFERENCES["oracle"]().solve(scenario)
+    district = scenario.district
+    plain = Context(
+        demand_peak=district.demand_peak, top_price=float(district.price.max()), level=scenario.level
+    )
+    if isinstance(bound, Bound):
+        solved = replace(
+            plain,
+            oracle="feasible",
+            oracle_objective=bound.objective,
+            oracle_cost=bound.cost,
+            oracle_import_peak=float(bound.imports.max()) / district.demand_peak,
+            oracle_imports=bound.imports.tolist(),
+            oracle_multipliers=bound.multipliers.tolist(),
+        )
+    else:
+        solved = replace(
+            plain,
+            oracle="infeasible",
+            smallest_level=bound.smallest_level,
+            oracle_multipliers=bound.weights.tolist(),
+        )
+    plain_controller = make_method("serve_now").build(scenario.task(), seeded(0, "serve_now"))
+    base = evaluate(scenario, plain_controller, solved, seeded(0, "serve_now"))
+    sums = base.trajectory.sums
+    value = base.metrics["objective"]
+    return replace(
+        solved,
+        serve_now_objective=value if isinstance(value, float) else None,
+        serve_now_bill=sums["bill"].tolist(),
+        serve_now_delay=(sums["waiting_load"] / sums["demand"]).tolist(),
+    )
+
+
+def _method(spec: RunSpec) -> Method:
+    entry = METHODS[spec.method]
+    return entry.method(entry.method.config_type(**spec.config))
+
+
+def _ignore(row: Mapping[str, float]) -> None:
+    """No curve is kept of a method that does not learn."""
+
+
+def _one_line(fault: BaseException) -> str:
+    text = " ".join(str(fault).split()) or "no message"
+    return text if isinstance(fault, UsageError) else f"{type(fault).__name__}: {text}"
+
+
+def _reset_memory_peak() -> None:
+    """Linux: forget the highest resident size so far, so that the next reading is this work's own."""
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def _memory_peak() -> float | None:
+    """Highest resident size since the last reset, MiB; None where the system does not say."""
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM")), None)

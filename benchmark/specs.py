@@ -1,0 +1,255 @@
+"""Suites and runs as typed specs. Everything a person types is checked here, before anything runs."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from baselines.base import Effort
+from baselines.registry import METHODS, REFERENCES, explain, known_names, make_method, unknown_name
+from envs.catalogue import VERSION, resolve
+from envs.errors import UsageError
+
+
+class EffortSpec(BaseModel):
+    """Training budget of one policy."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    steps: int = Field(gt=0, description="Agent-steps.")
+    seconds: float = Field(180.0, gt=0, description="Wall-clock limit; reaching it first is `out of time`.")
+
+    def effort(self) -> Effort:
+        """For a method."""
+        return Effort(self.steps, self.seconds)
+
+
+class Entry(BaseModel):
+    """A cross product of scenarios and methods."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    district: str
+    networks: tuple[str, ...] = Field(min_length=1)
+    budgets: tuple[str, ...] = Field(min_length=1)
+    methods: tuple[str, ...] = Field(min_length=1)
+    variants: dict[str, dict[str, Any]] = Field(
+        {"": {}}, description="Settings of each variant; the empty name is the default."
+    )
+    seeds: int | None = Field(None, ge=1, description="Instead of the suite's.")
+
+
+class Suite(BaseModel):
+    """A named set of runs, one YAML file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = ""
+    description: str
+    smoke: bool = Field(False, description="Few seeds and short training: for a first look, not for a paper.")
+    seeds: int = Field(ge=1)
+    effort: EffortSpec
+    entries: tuple[Entry, ...] = Field(min_length=1)
+
+    def runs(self, overrides: Overrides | None = None) -> list[RunSpec]:
+        """Every run, in a fixed order.
+
+        Raises:
+            UsageError: an unknown method, scenario or setting, or a filter that leaves nothing.
+        """
+        chosen = overrides or Overrides()
+        chosen.check_against(self)
+        specs = [spec for entry in self.entries for spec in self._expand(entry, chosen)]
+        unique = list({spec.digest: spec for spec in specs}.values())
+        if not unique:
+            raise UsageError(f"suite '{self.name}': no run is left after the filters on the command line")
+        return unique
+
+    def _expand(self, entry: Entry, chosen: Overrides) -> Iterator[RunSpec]:
+        effort = (
+            self.effort if chosen.steps is None else self.effort.model_copy(update={"steps": chosen.steps})
+        )
+        methods = chosen.methods_for(entry)
+        for network in entry.networks:
+            for budget in chosen.budgets or entry.budgets:
+                scenario = resolve(f"{entry.district}/{network}/{budget}").address
+                if chosen.scenarios and not any(part in scenario for part in chosen.scenarios):
+                    continue
+                for method in methods:
+                    for variant, settings in entry.variants.items():
+                        if chosen.variants and variant not in chosen.variants:
+                            continue
+                        for seed in chosen.seeds_for(method, entry.seeds or self.seeds):
+                            yield make_run(
+                                scenario,
+                                method,
+                                seed,
+                                suite=self.name,
+                                variant=variant,
+                                settings=settings,
+                                effort=effort,
+                            )
+
+
+@dataclass(frozen=True)
+class Overrides:
+    """What the command line changes in a suite.
+
+    Attributes:
+        methods: Only these methods; ones that the suite does not list are added to its first entry's kind.
+        scenarios: Only scenarios whose address contains one of these.
+        variants: Only these variants.
+        budgets: These budgets instead of the suite's.
+        seeds: Seeds 0 to this number, less one.
+        seed_list: Exactly these seeds.
+        steps: Agent-steps of training.
+    """
+
+    methods: Sequence[str] = ()
+    scenarios: Sequence[str] = ()
+    variants: Sequence[str] = ()
+    budgets: Sequence[str] = ()
+    seeds: int | None = None
+    seed_list: Sequence[int] = ()
+    steps: int | None = None
+
+    def check_against(self, suite: Suite) -> None:
+        """Raise a `UsageError` for a name that nothing knows."""
+        for method in self.methods:
+            if method not in known_names():
+                raise UsageError(f"--methods: {unknown_name(method)}")
+        known = sorted({variant for entry in suite.entries for variant in entry.variants})
+        for variant in self.variants:
+            if variant not in known:
+                raise UsageError(
+                    f"--variants: suite '{suite.name}' has no variant '{variant}'; allowed: {', '.join(known)}"
+                )
+        listed = {method for entry in suite.entries for method in entry.methods}
+        if self.methods and not listed & set(self.methods):
+            extra = ", ".join(sorted(listed))
+            raise UsageError(f"--methods: suite '{suite.name}' runs none of these; it runs {extra}")
+
+    def methods_for(self, entry: Entry) -> list[str]:
+        """The entry's methods that are wanted."""
+        return [method for method in entry.methods if not self.methods or method in self.methods]
+
+    def seeds_for(self, method: str, default: int) -> Sequence[int]:
+        """Seeds of one method: a method without randomness gets one."""
+        seeds = self.seed_list or range(self.seeds or default)
+        return seeds if _has_randomness(method) else seeds[:1]
+
+
+class RunSpec(BaseModel):
+    """One run, resolved: what it is called, and everything that its result depends on."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    suite: str = ""
+    scenario: str
+    method: str
+    variant: str = ""
+    seed: int = Field(ge=0)
+    config: dict[str, Any] = Field(
+        default_factory=dict, description="Every setting of the method, defaults included."
+    )
+    effort: EffortSpec | None = Field(None, description="None for a method that does not learn.")
+    catalogue: int = Field(VERSION, description="Version of the catalogue that gave the address its meaning.")
+
+    @cached_property
+    def digest(self) -> str:
+        """Names the run's folder; hex, 16 characters."""
+        return digest_of(self.model_dump(mode="json"))
+
+    @property
+    def label(self) -> str:
+        """For people."""
+        variant = f" [{self.variant}]" if self.variant else ""
+        return f"{self.scenario} {self.method}{variant} seed {self.seed}"
+
+
+def make_run(
+    scenario: str,
+    method: str,
+    seed: int,
+    *,
+    suite: str = "",
+    variant: str = "",
+    settings: dict[str, Any] | None = None,
+    effort: EffortSpec | None = None,
+) -> RunSpec:
+    """Resolve one run.
+
+    Raises:
+        UsageError: an unknown scenario, method or setting.
+    """
+    resolve(scenario)
+    if method in REFERENCES:
+        return RunSpec(suite=suite, scenario=scenario, method=method, seed=seed)
+    config = make_method(
+        method, settings if METHODS.get(method) and METHODS[method].method.learns else None
+    ).config
+    learns = METHODS[method].method.learns
+    return RunSpec(
+        suite=suite,
+        scenario=scenario,
+        method=method,
+        variant=variant if learns else "",
+        seed=seed,
+        config=config.model_dump(mode="json"),
+        effort=effort if learns else None,
+    )
+
+
+def suite_names() -> list[str]:
+    """Suites that come with Accord."""
+    files = resources.files("benchmark.suites").iterdir()
+    return sorted(Path(file.name).stem for file in files if file.name.endswith(".yaml"))
+
+
+def load_suite(name: str) -> Suite:
+    """A suite by name, or a user's own by the path of its YAML file.
+
+    Raises:
+        UsageError: no such suite, not YAML, an unknown key, a wrong type or a value out of range.
+    """
+    path = Path(name)
+    if path.suffix not in (".yaml", ".yml"):
+        if name not in suite_names():
+            close = difflib.get_close_matches(name, suite_names(), n=1)
+            hint = f"did you mean '{close[0]}'? " if close else ""
+            raise UsageError(
+                f"unknown suite '{name}'; {hint}allowed: {', '.join(suite_names())}, or a YAML file"
+            )
+        path = Path(str(resources.files("benchmark.suites") / f"{name}.yaml"))
+    try:
+        content = yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror or error}") from None
+    except yaml.YAMLError as error:
+        raise UsageError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(content, dict):
+        raise UsageError(f"{path}: a suite is a mapping with the keys {', '.join(Suite.model_fields)}")
+    try:
+        return Suite(**{"name": path.stem, **content})
+    except ValidationError as error:
+        raise UsageError(f"{path}: {explain(error)}") from None
+
+
+def digest_of(content: Any) -> str:
+    """A short digest of anything that JSON can hold."""
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+
+def _has_randomness(method: str) -> bool:
+    return method in METHODS and METHODS[method].method.random

@@ -1,0 +1,145 @@
+"""Where things lie on disk: runs by the digest of their spec, policies by what they were trained on."""
+
+from __future__ import annotations
+
+import io
+import json
+import pickle
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from baselines.registry import METHODS
+from benchmark.metrics import Context
+from benchmark.record import Record, load_record, read_traces, write_file, write_folder
+from benchmark.specs import RunSpec, digest_of
+from envs.catalogue import VERSION, Scenario, resolve
+
+SCRATCH = Path("runs")
+
+
+class Store:
+    """Scratch runs under one folder, which git ignores."""
+
+    def __init__(self, root: Path = SCRATCH) -> None:
+        """Args: the folder; it is made when first written to."""
+        self.root = root
+
+    def folder(self, spec: RunSpec) -> Path:
+        """A run's folder."""
+        return self.root / "records" / spec.digest
+
+    def load(self, spec: RunSpec) -> Record | None:
+        """A run's record, or None where it has not been run."""
+        path = self.folder(spec) / "record.json"
+        return load_record(path) if path.exists() else None
+
+    def save(self, record: Record, traces: dict[str, np.ndarray]) -> None:
+        """Keep a run, atomically."""
+        files = {"record.json": record.model_dump_json(indent=1).encode()}
+        if traces:
+            files["traces.npz"] = _npz(traces)
+        write_folder(self.folder(record.spec), files)
+
+    def traces(self, spec: RunSpec) -> dict[str, np.ndarray]:
+        """A run's arrays for figures."""
+        return read_traces(self.folder(spec) / "traces.npz")
+
+    def records(self, suite: str | None = None) -> list[Record]:
+        """Every record, or those of one suite, in a fixed order."""
+        found = [load_record(path) for path in sorted(self.root.glob("records/*/record.json"))]
+        chosen = [record for record in found if suite is None or record.spec.suite == suite]
+        return sorted(chosen, key=lambda record: _order(record.spec))
+
+    def policy(self, digest: str) -> PolicyFolder:
+        """The folder of a trained policy."""
+        return PolicyFolder(self.root / "policies" / digest)
+
+    def load_context(self, scenario: Scenario) -> Context | None:
+        """What a scenario's runs are compared with, if it was computed."""
+        path = self._context_path(scenario)
+        return Context(**json.loads(path.read_text())) if path.exists() else None
+
+    def save_context(self, scenario: Scenario, context: Context) -> None:
+        """Keep what a scenario's runs are compared with."""
+        write_file(self._context_path(scenario), json.dumps(vars(context)).encode())
+
+    def _context_path(self, scenario: Scenario) -> Path:
+        # The network does not matter to a linear programme.
+        key = {"district": scenario.district.digest, "budget": scenario.budget_name, "catalogue": VERSION}
+        return self.root / "contexts" / f"{digest_of(key)}.json"
+
+
+class PolicyFolder:
+    """One trained policy and the checkpoint of its training; also the `Checkpoint` that a method is given."""
+
+    def __init__(self, path: Path) -> None:
+        """Args: the folder."""
+        self.path = path
+
+    def load(self) -> dict[str, Any] | None:
+        """The training's last state, or None."""
+        file = self.path / "checkpoint.pt"
+        return torch.load(file, weights_only=True) if file.exists() else None
+
+    def save(self, state: dict[str, Any]) -> None:
+        """Keep the training's state."""
+        write_file(self.path / "checkpoint.pt", _pt(state))
+
+    def finished(self) -> dict[str, Any] | None:
+        """The finished policy: `state`, `curve` (rows), `status`, `seconds`, `steps`, `peak_memory`; or None."""
+        file = self.path / "policy.pt"
+        return torch.load(file, weights_only=True) if file.exists() else None
+
+    def finish(self, policy: dict[str, Any]) -> None:
+        """Keep the finished policy; the checkpoint goes."""
+        write_file(self.path / "policy.pt", _pt(policy))
+        (self.path / "checkpoint.pt").unlink(missing_ok=True)
+
+
+def training_digest(spec: RunSpec) -> str:
+    """What a policy was trained on; runs with the same digest share one training. Empty where nothing is learned."""
+    if spec.effort is None:
+        return ""
+    entry = METHODS[spec.method]
+    method, scenario = entry.method, resolve(spec.scenario)
+    config = method.config_type(**spec.config)
+    world: dict[str, Any] = {"district": scenario.district.digest, "catalogue": VERSION}
+    if method.training_scope == "population":
+        world["budget_hours"] = [[b.resource, b.hours.int().tolist()] for b in scenario.budgets()]
+    else:
+        world["scenario"] = spec.scenario
+    name = f"{method.__module__}.{method.__qualname__}"
+    return digest_of(
+        {
+            "method": name,
+            "config": config.training_key(),
+            "effort": spec.effort.model_dump(),
+            "seed": spec.seed,
+            **world,
+        }
+    )
+
+
+def in_order(specs: Iterable[RunSpec]) -> list[RunSpec]:
+    """Specs in the order of tables."""
+    return sorted(specs, key=_order)
+
+
+def _order(spec: RunSpec) -> tuple[str, ...]:
+    return (spec.suite, spec.scenario, spec.method, spec.variant, f"{spec.seed:06d}")
+
+
+def _npz(arrays: dict[str, np.ndarray]) -> bytes:
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
+    return buffer.getvalue()
+
+
+def _pt(content: dict[str, Any]) -> bytes:
+    buffer = io.BytesIO()
+    torch.save(content, buffer, pickle_protocol=pickle.DEFAULT_PROTOCOL)
+    return buffer.getvalue()

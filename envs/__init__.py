@@ -1,0 +1,48 @@
+"""The world: tasks, their PettingZoo face, the communication network, data and the catalogue."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from envs.errors import UsageError
+
+if TYPE_CHECKING:
+    from envs.demand_response import DemandResponse
+    from envs.parallel import ParallelTask
+
+__all__ = ["UsageError", "make", "parallel_env"]
+
+
+def make(address: str, device: str = "cpu") -> DemandResponse:
+    """The task of a scenario: `make("campus_seven/two_groups/hourly-0.35")`.
+
+    Args:
+        address: district / network / budget; see `envs.catalogue`.
+        device: Where every tensor lives.
+
+    Raises:
+        UsageError: the address has no meaning.
+    """
+    # Imported here so that `import envs` alone loads neither data nor torch.
+    from envs.catalogue import resolve
+
+    return resolve(address).task(device)
+
+
+def parallel_env(
+    address: str, *, start: int | None = None, horizon: int | None = None, device: str = "cpu"
+) -> ParallelTask:
+    """The task of a scenario as a PettingZoo `ParallelEnv`: `parallel_env("homes_17/ring/average-0.2")`.
+
+    Args:
+        address: district / network / budget; see `envs.catalogue`.
+        start: First hour of every episode; None draws one of the training hours at each reset.
+        horizon: Hours of an episode; None takes the district's own.
+        device: Where the task's tensors live; observations are numpy arrays.
+
+    Raises:
+        UsageError: the address has no meaning.
+    """
+    from envs.parallel import ParallelTask
+
+    return ParallelTask(make(address, device), start=start, horizon=horizon)

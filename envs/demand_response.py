@@ -1,0 +1,308 @@
+"""Separable demand response: buildings with PV and a battery that share a grid budget.
+
+The task of "Distributed Constrained Multi-Agent Reinforcement Learning with Consensus and Networked
+Communication" (Amaya-Corredor, Jonsson and Calvo-Fullana), section 6, with a price of delay, losses and
+limits made explicit. In one hour building i with demand d, solar g, waiting load q and stored energy b does
+
+    D   = d + q                              load waiting now
+    h   = min(η·g, P, C − b);  b' = b + h    the battery charges from solar, the rest is curtailed
+    e_b = min(a_b·D, η·b', P)                served from the battery, first
+    e_g = min(a_g·(D − e_b), G)              served from the grid
+    q⁺  = D − e_b − e_g;  b⁺ = b' − e_b/η
+    r0  = −p·e_g − w·q⁺                      local objective
+    u   = e_g                                use of the shared resource
+    s   = d − e_g − e_b                      shortfall; Σ_t s = q_T − q_0
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from envs.district import HOURS, District
+from envs.task import Box, Budget, Field, Initial, Step, Task, TaskSpec
+
+BATTERY, GRID = 0, 1  # columns of an action
+LOCAL_FIELDS = {
+    "waiting_load": ("kWh", "log(1 + own peaks)"),
+    "demand": ("kWh", "own peak"),
+    "soc": ("kWh", "battery capacity"),
+    "solar": ("kWh", "own peak"),
+    "price": ("$/kWh", "mean price"),
+    "hour_sin": ("-", "1"),
+    "hour_cos": ("-", "1"),
+    "demand_scale": ("kWh", "log2 of base loads"),
+    "pv": ("kW", "own peak"),
+    "battery": ("kWh", "own peak"),
+    "connection": ("1/kWh", "own peak; 0 without a limit"),
+}
+UNITS = {
+    "import_kwh": "kWh",
+    "battery_kwh": "kWh",
+    "waiting_load": "kWh",
+    "demand": "kWh",
+    "solar": "kWh",
+    "stored": "kWh",
+    "curtailed": "kWh",
+    "soc": "kWh",
+    "price": "$/kWh",
+    "carbon": "kg/kWh",
+}
+
+
+class DemandResponse(Task):
+    """`B` copies of one district, in float32; see the module for the dynamics.
+
+    Actions [B, N, 2] are the share of the load to serve from the battery and the share of the rest to
+    serve from the grid. Numbers outside [0, 1] are clamped, so that an unbounded policy may be used.
+    """
+
+    def __init__(
+        self,
+        district: District,
+        budgets: tuple[Budget, ...],
+        *,
+        tariff_ahead: bool = True,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        """Build the task.
+
+        Args:
+            district: Who and what.
+            budgets: The shared budgets, over the resource "import" (index 0).
+            tariff_ahead: Agents see the tariff of the coming 24 hours.
+            device: Where every tensor lives.
+        """
+        self.district = district
+        self.device = torch.device(device)
+        self._tariff_ahead = tariff_ahead
+        self._load_tensors()
+        self.spec = self._make_spec(budgets)
+        masks = [b.hours for b in budgets]
+        counted = torch.stack(masks, -1) if masks else torch.zeros(HOURS, 0)
+        self._counted_hours = counted.to(self.device, torch.float32)  # [24, m]
+
+    def reset(
+        self,
+        batch: int,
+        generator: torch.Generator,
+        *,
+        start: int | None = None,
+        horizon: int | None = None,
+        initial: Initial = "zero",
+    ) -> Step:
+        """Start `batch` copies; see `Task.reset`. `initial` may name `waiting_load` and `soc`, in kWh."""
+        shape = (batch, self.spec.n_agents)
+        self._horizon = self.spec.horizon if horizon is None else horizon
+        if start is None:
+            first, last = self.district.training
+            drawn = torch.randint(
+                first, max(first + 1, last - self._horizon + 1), (batch,), generator=generator
+            )
+            self._t = drawn.to(self.device)
+        else:
+            self._t = torch.full((batch,), start, device=self.device)
+        self._elapsed = 0
+        zero = torch.zeros(shape, device=self.device)
+        if initial == "zero":
+            self._waiting, self._stored = zero, zero.clone()
+        elif initial == "random":
+            # The square puts half of the draws in the lowest quarter, where controllers spend their time.
+            waiting = torch.rand(shape, generator=generator).to(self.device).square()
+            self._waiting = waiting * self._own_peak * self.district.waiting_peaks
+            self._stored = torch.rand(shape, generator=generator).to(self.device) * self._capacity
+        else:
+            self._waiting = initial["waiting_load"].to(zero).expand(shape).clone()
+            self._stored = initial["soc"].to(zero).expand(shape).clone()
+        self._read_hour()
+        nothing = torch.zeros(batch, len(self.spec.budgets), device=self.device)
+        measures = {name: zero for name in UNITS if name not in ("price", "carbon")}
+        measures |= {"waiting_load": self._waiting, "soc": self._stored}
+        measures |= {"price": torch.zeros(batch, device=self.device)}
+        return self._show(zero, zero, zero, nothing, measures)
+
+    def step(self, actions: Tensor) -> Step:
+        """Advance one hour with `actions` [B, N, 2]; see the module for the equations."""
+        share = actions.clamp(0.0, 1.0)
+        load = self._demand + self._waiting
+        stored = torch.minimum(
+            torch.minimum(self._efficiency * self._solar, self._power), self._capacity - self._stored
+        )
+        soc = self._stored + stored
+        battery = torch.minimum(
+            torch.minimum(share[..., BATTERY] * load, self._efficiency * soc), self._power
+        )
+        rest = load - battery
+        imported = torch.minimum(share[..., GRID] * rest, self._connection)
+        self._waiting = rest - imported
+        self._stored = (soc - battery / self._efficiency).clamp_min(0.0)
+        price = self._price[self._t]
+        reward = -price[:, None] * imported - self._delay_price * self._waiting
+        measures = {
+            "import_kwh": imported,
+            "battery_kwh": battery,
+            "waiting_load": self._waiting,
+            "demand": self._demand,
+            "solar": self._solar,
+            "stored": stored,
+            "curtailed": self._solar - stored / self._efficiency,
+            "soc": self._stored,
+            "price": price,
+        }
+        if self._carbon is not None:
+            measures["carbon"] = self._carbon[self._t]
+        shortfall = self._demand - imported - battery
+        counted = self._counted_hours[self._hour[self._t]]
+        self._t = (self._t + 1) % self.district.hours
+        self._elapsed += 1
+        self._read_hour()
+        return self._show(reward, imported, shortfall, counted, measures)
+
+    def state(self) -> Tensor:
+        """Waiting load, demand, state of charge and solar of all agents, then price and hour, [B, 4N + 3]."""
+        fields = self._fields()
+        own = [fields[name] for name in ("waiting_load", "demand", "soc", "solar")]
+        clock = [fields[name][:, :1] for name in ("price", "hour_sin", "hour_cos")]
+        return torch.cat([*own, *clock], 1)
+
+    def active(self, ahead: int) -> Tensor:
+        """Which budgets count in the coming `ahead` hours, [B, ahead, m]."""
+        return self._counted_hours[self._hour[self._coming(ahead)]]
+
+    def forecast(self, ahead: int) -> dict[str, np.ndarray]:
+        """For privileged controllers: what the coming hours of the first copy bring, float64.
+
+        Returns:
+            `demand` and `solar` [N, ahead] in kWh, `price` [ahead] in $/kWh, and the present `waiting_load`
+            and `stored` [N, ahead] in kWh, the same in every column.
+        """
+        start = int(self._t[0])
+        now = {"waiting_load": self._waiting[0], "stored": self._stored[0]}
+        coming = {"demand": self.district.demand(start, ahead), "solar": self.district.solar(start, ahead)}
+        price = self.district.price[(start + torch.arange(ahead)) % self.district.hours]
+        held = {name: value.double()[:, None].expand(-1, ahead) for name, value in now.items()}
+        return {name: value.cpu().numpy() for name, value in (coming | held | {"price": price}).items()}
+
+    def take(self, agents: Tensor) -> DemandResponse:
+        """A task of the buildings with these indices; each keeps its share of the budgets."""
+        part = len(agents) / self.spec.n_agents
+        budgets = tuple(
+            Budget(b.name, b.resource, b.hours, b.limit * part, b.scale * part, each_step=b.each_step)
+            for b in self.spec.budgets
+        )
+        return DemandResponse(
+            self.district.take(agents), budgets, tariff_ahead=self._tariff_ahead, device=self.device
+        )
+
+    def _load_tensors(self) -> None:
+        district = self.district
+
+        def load(values: Tensor) -> Tensor:
+            return values.to(self.device, torch.float32)
+
+        self._demand_flat = load(district.demand_profiles.flatten())
+        self._solar_flat = load(district.solar_profiles.flatten())
+        self._demand_row = (district.demand_profile * district.hours).to(self.device)
+        self._solar_row = (district.solar_profile * district.hours).to(self.device)
+        self._shift = district.shift.to(self.device)
+        self._shifted = bool(district.shift.any())
+        self._demand_scale = load(district.demand_scale)
+        self._pv = load(district.pv_kw)
+        self._capacity = load(district.battery_kwh)
+        self._power = load(district.battery_kw)
+        self._efficiency = load(district.efficiency)
+        self._connection = load(district.connection_kwh)
+        self._own_peak = load(district.own_peak)
+        self._price = load(district.price)
+        self._hour = district.hour.to(self.device)
+        self._carbon = None if district.carbon is None else load(district.carbon)
+        self._delay_price = district.delay_price * district.mean_price
+        angle = torch.arange(HOURS, device=self.device) * (2 * math.pi / HOURS)
+        self._clock = torch.stack([angle.sin(), angle.cos()])
+        self._parameters = {
+            "demand_scale": (self._own_peak / district.base_load).log2(),
+            "pv": self._pv / self._own_peak,
+            "battery": self._capacity / self._own_peak,
+            "connection": self._own_peak / self._connection,
+        }
+        self._soc_scale = self._capacity.clamp_min(1e-9)
+
+    def _make_spec(self, budgets: tuple[Budget, ...]) -> TaskSpec:
+        fields = {
+            name: Field(slice(i, i + 1), unit, scale)
+            for i, (name, (unit, scale)) in enumerate(LOCAL_FIELDS.items())
+        }
+        if self._tariff_ahead:
+            columns = slice(len(fields), len(fields) + HOURS)
+            fields["tariff"] = Field(columns, "$/kWh", "mean price", ahead=HOURS)
+        district = self.district
+        return TaskSpec(
+            name=district.name,
+            n_agents=district.n_agents,
+            obs_fields=fields,
+            action=Box(2),
+            state_dim=4 * district.n_agents + 3,
+            horizon=district.horizon,
+            budgets=budgets,
+            resources=("import",),
+            separable=True,
+            ahead=HOURS,
+            usage_scale=district.base_load,
+            price_scale=district.mean_price,
+            agent_scale=(district.own_peak / district.base_load).float(),
+            units=UNITS,
+            price_field="tariff" if self._tariff_ahead else None,
+            has_shortfall=True,
+            delay_price=district.delay_price,
+            agent_types=district.agent_type,
+        )
+
+    def _read_hour(self) -> None:
+        column = self._t[:, None]
+        if self._shifted:
+            column = (column + self._shift) % self.district.hours
+        self._demand = self._demand_flat[self._demand_row + column] * self._demand_scale
+        self._solar = self._solar_flat[self._solar_row + column] * self._pv
+
+    def _coming(self, ahead: int) -> Tensor:
+        return (self._t[:, None] + torch.arange(ahead, device=self.device)) % self.district.hours
+
+    def _fields(self) -> dict[str, Tensor]:
+        """Observation fields, each [B, N], scaled as `LOCAL_FIELDS` says."""
+        shape = self._waiting.shape
+        clock = self._clock[:, self._hour[self._t]]
+        now = {
+            "waiting_load": (self._waiting / self._own_peak).log1p(),
+            "demand": self._demand / self._own_peak,
+            "soc": self._stored / self._soc_scale,
+            "solar": self._solar / self._own_peak,
+            "price": (self._price[self._t] / self.spec.price_scale)[:, None].expand(shape),
+            "hour_sin": clock[0][:, None].expand(shape),
+            "hour_cos": clock[1][:, None].expand(shape),
+        }
+        return now | {name: value.expand(shape) for name, value in self._parameters.items()}
+
+    def _show(
+        self, reward: Tensor, usage: Tensor, shortfall: Tensor, counted: Tensor, measures: dict[str, Tensor]
+    ) -> Step:
+        batch, n_agents = self._waiting.shape
+        obs = torch.stack(list(self._fields().values()), -1)
+        if self._tariff_ahead:
+            tariff = self._price[self._coming(HOURS)] / self.spec.price_scale
+            obs = torch.cat([obs, tariff[:, None].expand(batch, n_agents, HOURS)], -1)
+        ended = torch.full((batch,), self._elapsed >= self._horizon, device=self.device)
+        return Step(
+            obs=obs,
+            reward=reward,
+            usage=usage[..., None],
+            shortfall=shortfall,
+            active=self.active(HOURS),
+            counted=counted,
+            measures=measures,
+            terminated=torch.zeros_like(ended),
+            truncated=ended,
+            alive=torch.ones(batch, n_agents, dtype=torch.bool, device=self.device),
+        )

@@ -1,0 +1,228 @@
+"""The contract of a constrained cooperative task, in batched tensors.
+
+A task advances `B` copies of a problem with `N` agents together. Each agent earns a local reward and
+uses shared resources; budgets bound the long-run average of that use. Everything else in Accord
+(methods, harness, the PettingZoo face) is written against this file alone.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+Initial = Literal["zero", "random"] | Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Box:
+    """Continuous actions: `size` numbers, each in [low, high]."""
+
+    size: int
+    low: float = 0.0
+    high: float = 1.0
+
+
+@dataclass(frozen=True)
+class Discrete:
+    """One of `n` actions, given as an integer in a tensor of shape [B, N, 1]."""
+
+    n: int
+    size: int = 1
+
+
+@dataclass(frozen=True)
+class Field:
+    """A named part of an observation.
+
+    Attributes:
+        where: Its columns in `Step.obs`.
+        unit: Physical unit of the quantity before scaling.
+        scale: What the quantity is divided by, in words.
+        ahead: How many coming steps the columns describe; 0 for the present alone.
+    """
+
+    where: slice
+    unit: str
+    scale: str
+    ahead: int = 0
+
+
+@dataclass(frozen=True)
+class Budget:
+    """One shared budget: Σ over `agents` of the usage of `resource`, averaged over `hours`, is at most `limit`.
+
+    Attributes:
+        name: Short name, unique within a task.
+        resource: Index of the resource in `Step.usage`.
+        hours: Hours of the day in which the budget counts, bool [24].
+        limit: Bound on the average, in units of the resource.
+        scale: What a violation is divided by, in the same unit.
+        agents: Agents whose usage counts, bool [N]; None for all.
+        each_step: The bound holds in every single counted hour and not only on average.
+    """
+
+    name: str
+    resource: int
+    hours: Tensor
+    limit: float
+    scale: float
+    agents: Tensor | None = None
+    each_step: bool = False
+
+
+@dataclass(frozen=True)
+class TaskSpec:
+    """What a method may know about a task before the first step.
+
+    Attributes:
+        name: The task's own name (a district, a game).
+        n_agents: N.
+        obs_fields: Named parts of the observation.
+        action: Action space of every agent.
+        state_dim: S, the width of `Task.state()`.
+        budgets: The m shared budgets.
+        resources: Names of the R shared resources.
+        separable: No agent's action changes another's state, reward or usage.
+        horizon: Steps of a training episode.
+        ahead: Steps that `Step.active` looks ahead, the present included.
+        usage_scale: One base load for all agents alike, in units of the resource (kWh).
+        price_scale: One mean price, $ per unit of the resource; multipliers are in this unit.
+        agent_scale: Each agent's own size in base loads, [N].
+        units: Unit of each quantity in `Step.measures`.
+        price_field: Name of the observation field that holds the coming price of resource 0.
+        has_shortfall: The task has a local equality constraint.
+        delay_price: Price of postponing one unit of use by one step, in mean prices; 0 if delay is free.
+        agent_types: Integer type of each agent, [N]; agents of one type are alike.
+    """
+
+    name: str
+    n_agents: int
+    obs_fields: Mapping[str, Field]
+    action: Box | Discrete
+    state_dim: int
+    horizon: int
+    budgets: tuple[Budget, ...] = ()
+    resources: tuple[str, ...] = ()
+    separable: bool = False
+    ahead: int = 1
+    usage_scale: float = 1.0
+    price_scale: float = 1.0
+    agent_scale: Tensor = field(default_factory=lambda: torch.ones(1))
+    units: Mapping[str, str] = field(default_factory=dict)
+    price_field: str | None = None
+    has_shortfall: bool = False
+    delay_price: float = 0.0
+    agent_types: Tensor = field(default_factory=lambda: torch.zeros(1, dtype=torch.long))
+
+    @property
+    def obs_dim(self) -> int:
+        """O, the width of an observation."""
+        return max((f.where.stop for f in self.obs_fields.values()), default=0)
+
+    @cached_property
+    def limits(self) -> Tensor:
+        """Bounds of the budgets, in units of their resource, [m]."""
+        return torch.tensor([b.limit for b in self.budgets])
+
+    @cached_property
+    def resource_of(self) -> Tensor:
+        """Index of each budget's resource, [m]."""
+        return torch.tensor([b.resource for b in self.budgets], dtype=torch.long)
+
+    @cached_property
+    def members(self) -> Tensor:
+        """1 where an agent's usage counts in a budget: [N, m], or [1, m] where every budget has all agents."""
+        if all(b.agents is None for b in self.budgets):
+            return torch.ones(1, len(self.budgets))
+        everyone = torch.ones(self.n_agents)
+        return torch.stack([everyone if b.agents is None else b.agents.float() for b in self.budgets], -1)
+
+    @cached_property
+    def member_counts(self) -> Tensor:
+        """Number of agents in each budget, [m]."""
+        counts = [self.n_agents if b.agents is None else int(b.agents.sum()) for b in self.budgets]
+        return torch.tensor(counts, dtype=torch.float32)
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a task shows after `reset` or `step`. Usage, reward and measures are 0 after `reset`.
+
+    Attributes:
+        obs: [B, N, O], scaled so that learning sees numbers near 1.
+        reward: [B, N], the local objective r0 (in $ for demand response).
+        usage: [B, N, R], use of each shared resource in the step that was just taken.
+        shortfall: [B, N], local equality: its long-run average must be 0; None if the task has none.
+        active: [B, ahead, m], which budgets count in the coming steps; the present comes first.
+        counted: [B, m], which budgets counted in the step that was just taken.
+        measures: Named physical quantities of the step that was just taken, each [B, N] or [B].
+        terminated: [B] bool, the task itself ended.
+        truncated: [B] bool, a time limit ended the episode.
+        alive: [B, N] bool.
+        action_mask: [B, N, n] bool for discrete actions, else None.
+    """
+
+    obs: Tensor
+    reward: Tensor
+    usage: Tensor
+    shortfall: Tensor | None
+    active: Tensor
+    counted: Tensor
+    measures: dict[str, Tensor]
+    terminated: Tensor
+    truncated: Tensor
+    alive: Tensor
+    action_mask: Tensor | None = None
+
+
+class Task(ABC):
+    """`B` copies of an `N`-agent constrained problem, advanced together."""
+
+    spec: TaskSpec
+    device: torch.device = torch.device("cpu")
+
+    @abstractmethod
+    def reset(
+        self,
+        batch: int,
+        generator: torch.Generator,
+        *,
+        start: int | None = None,
+        horizon: int | None = None,
+        initial: Initial = "zero",
+    ) -> Step:
+        """Start `batch` copies.
+
+        Args:
+            batch: B.
+            generator: The only source of randomness until the next reset.
+            start: First step of the data for all copies; None draws one per copy from the training hours.
+            horizon: Steps until truncation; None takes `spec.horizon`.
+            initial: The plant's state: at rest, drawn for training, or given by name, each [B, N].
+        """
+
+    @abstractmethod
+    def step(self, actions: Tensor) -> Step:
+        """Take `actions` [B, N, A] and advance every copy by one step."""
+
+    @abstractmethod
+    def state(self) -> Tensor:
+        """The whole state, [B, S], for central critics and mixers."""
+
+    def active(self, ahead: int) -> Tensor:
+        """Which budgets count in the coming `ahead` steps, the present first, [B, ahead, m]."""
+        raise TypeError(f"the task {self.spec.name} has no budgets")
+
+    def take(self, agents: Tensor) -> Task:
+        """Separable tasks: a task of the agents with these indices (repeats allowed), on their share of the budgets."""
+        raise TypeError(f"the task {self.spec.name} is not separable: its agents cannot be taken one by one")
+
+    def sample_agents(self, n: int, generator: torch.Generator) -> Task:
+        """Separable tasks: a task of `n` agents drawn with replacement from this one's population, to train on."""
+        return self.take(torch.randint(self.spec.n_agents, (n,), generator=generator))

@@ -1,0 +1,87 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+import envs
+from envs.catalogue import resolve, smallest_level
+from envs.errors import UsageError
+
+
+def test_an_address_has_one_meaning() -> None:
+    scenario = resolve("campus_seven/two_groups/hourly-0.35")
+    assert (scenario.district_name, scenario.network_name, scenario.budget_name) == (
+        "campus_seven",
+        "two_groups",
+        "hourly-0.35",
+    )
+    assert scenario.level == 0.35
+    assert scenario.district.measured == (744, 2904)
+    assert resolve("campus_seven/two_groups/hourly-0.35") is scenario
+
+
+def test_make_gives_a_task_with_the_budgets_of_the_address() -> None:
+    task = envs.make("campus_seven/two_groups/hourly-0.35")
+    assert task.spec.n_agents == 7
+    assert len(task.spec.budgets) == 24
+    limit = 0.35 * task.district.demand_peak
+    torch.testing.assert_close(task.spec.limits, torch.full((24,), limit))
+
+
+def test_feeder_budgets_are_fractions_of_their_own_peaks() -> None:
+    scenario = resolve("paper_seven/ring/feeder-0.3")
+    substation, first, second = scenario.budgets()
+    assert substation.limit == pytest.approx(0.3 * scenario.district.demand_peak)
+    assert first.limit + second.limit == pytest.approx(substation.limit)  # the buildings peak together
+    assert first.agents is not None
+    assert first.agents.tolist() == [True] * 4 + [False] * 3
+
+
+def test_networks_are_fresh_and_as_large_as_the_district() -> None:
+    scenario = resolve("paper_seven/two_groups/average-0.27")
+    assert scenario.network().n_agents == 7
+    assert scenario.network() is not scenario.network()
+
+
+@pytest.mark.parametrize("kind", ["average", "hourly", "cap", "feeder"])
+def test_relative_levels_multiply_the_smallest_feasible_one(kind: str) -> None:
+    least = smallest_level("homes_17", kind)
+    assert resolve(f"homes_17/ring/{kind}-x1.05").level == pytest.approx(1.05 * least)
+
+
+def test_relative_levels_refer_to_the_measured_hours() -> None:
+    assert smallest_level("homes_17", "average") == pytest.approx(0.1947, abs=1e-4)
+    assert smallest_level("paper_seven", "average") == pytest.approx(0.2063, abs=1e-4)
+
+
+def test_smallest_level_of_ten_thousand_buildings() -> None:
+    assert 0.3 < smallest_level("synthetic_10000", "average") < 0.8
+
+
+def test_paths_in_an_address_may_hold_slashes(tmp_path: Path) -> None:
+    edges = tmp_path / "line.txt"
+    edges.write_text("\n".join(f"{i} {i + 1}" for i in range(6)))
+    scenario = resolve(f"paper_seven/edges:{edges}/average-0.27")
+    assert scenario.network_name == f"edges:{edges}"
+    with pytest.raises(UsageError, match="no_such_folder"):
+        resolve(f"folder:{tmp_path}/no_such_folder/ring/average-0.27")
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        ("paper_seven", "must be district/network/budget"),
+        ("paper_seven/ring", "must be district/network/budget"),
+        ("paper_seven//average-0.27", "must be district/network/budget"),
+        ("paper_seven/ring/average-0.27/more", "must be district/network/budget"),
+        ("nowhere/ring/average-0.27", "unknown district 'nowhere'.*allowed: paper_seven"),
+        ("paper_seven/spiral/average-0.27", "spiral"),
+        ("homes_17/two_groups/average-0.27", "two_groups"),
+        ("paper_seven/ring/daily-0.27", "unknown kind 'daily'"),
+        ("paper_seven/ring/average-much", "'much' is not a number"),
+        ("paper_seven/ring/window-17_21-x1.05", "none is the smallest"),
+    ],
+)
+def test_errors_name_the_word_and_what_is_allowed(address: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        resolve(address)
