@@ -29,9 +29,7 @@ class MultiplierDraw(BaseModel):
     zero_share: float = Field(0.1, ge=0, le=1, description="Share of episodes with λ = 0.")
     noise: float = Field(0.1, ge=0, description="Standard deviation of the noise around the wave.")
 
-    def draw(
-        self, spec: TaskSpec, shape: tuple[int, ...], generator: torch.Generator
-    ) -> tuple[Tensor, Tensor]:
+    def draw(self, spec: TaskSpec, shape: tuple[int, ...], generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """λ [*shape, m] and ν [*shape]."""
         m = len(spec.budgets)
 
@@ -133,9 +131,11 @@ class AugmentedEnvironment:
 
     Its cost per sample does not depend on how many agents the task has.
 
-    With shaping, the reward is counted from the best that the grid alone could do with the load that
-    waits: r + γ·U'·q' − U·(q + d) − ν·d, U the `waiting_value`. Potential-based shaping (Ng, Harada and Russell,
-    1999) plus a term that no action changes: the optimal policy stays, the variance all but goes.
+    With shaping, reward is counted from the best that the grid alone could do: r + γ·Φ' − Φ − (U + ν)·d,
+    Φ = U·q + V·b the worth of the waiting load (`waiting_value`) and of the energy that the battery can
+    serve (the dearest coming `load_prices`). Potential-based shaping (Ng, Harada and Russell, 1999) and a
+    term that no action changes: the optimal policy stays, most of the variance goes. It needs a task that
+    measures `waiting_load`, `servable` and `demand`.
     """
 
     def __init__(
@@ -172,32 +172,30 @@ class AugmentedEnvironment:
         shape = (self._copies, self._agents)
         multipliers, nu = self._draw.draw(self.spec, shape, self._generator)
         self._multipliers, self._nu = multipliers.to(self._task.device), nu.to(self._task.device)
-        self._scale = self.spec.usage_scale * self._task.spec.agent_scale.to(self._task.device)
-        step = self._task.reset(self._copies, self._generator, initial="random")
-        self._left = step.measures.get("waiting_load")
-        self._soc = .9*step.measures["soc"]
-        return self._see(step)
+        # Held multipliers only rescale an episode: dividing by their size lets no price drown the others.
+        size = 1.0 + self._multipliers.mean(-1) + self._nu.abs()
+        self._scale = size * self.spec.usage_scale * self._task.spec.agent_scale.to(self._task.device)
+        return self._see(self._task.reset(self._copies, self._generator, initial="random"))
 
     def step(self, draw: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Reward is the agent's own Lagrangian, in mean prices per own size."""
+        """Reward is the agent's own Lagrangian per own size and size of its multipliers."""
         step = self._task.step(to_box(draw).unflatten(0, (self._copies, self._agents)))
-        reward = lagrangian(self.spec, step, self._multipliers, self._nu) / self.spec.price_scale
-        before = self._value
-        stored_before = self._stored_value
-        obs, critic = self._see(step)
-        if self._gamma is not None and step.shortfall is not None:
-            left = step.measures["waiting_load"]
-            arrived = (before + self._nu) * step.measures["demand"]
-            reward = reward + self._gamma * self._value * left - before * self._left - arrived
-            self._left = left
-            soc = .9*step.measures["soc"]
-            reward = reward + self._gamma * self._stored_value * soc - stored_before * self._soc
-            self._soc = soc
-        reward = reward / self._scale
+        reward = lagrangian(self.spec, step, self._multipliers, self._nu) / self.spec.price_scale / self._scale
+        if self._gamma is None:
+            obs, critic = self._see(step)
+        else:
+            arrived = self._arrival_price * step.measures["demand"] / self._scale
+            reward = reward - self._potential - arrived
+            obs, critic = self._see(step)
+            reward = reward + self._gamma * self._potential
         self._reward_sum = self._reward_sum + reward.mean()
         self._count += 1
         terminated = step.terminated[:, None].expand(reward.shape)
         return obs, critic, reward.flatten(), terminated.flatten()
+
+    def potential(self) -> Tensor:
+        """What the present state is worth for shaping, [B, N], in units of the reward."""
+        return self._potential
 
     def measures(self) -> dict[str, float]:
         """Mean reward per agent-step since the last call."""
@@ -208,8 +206,10 @@ class AugmentedEnvironment:
     def _see(self, step: Step) -> tuple[Tensor, Tensor]:
         prices = effective_prices(self.spec, step, self._multipliers)
         if self._gamma is not None:
-            self._value = waiting_value(self.spec, prices, self._nu, self._gamma)
-            self._stored_value = load_prices(self.spec, prices).amax(-1)
+            waiting = waiting_value(self.spec, prices, self._nu, self._gamma)
+            stored = load_prices(self.spec, prices).amax(-1) * step.measures["servable"]
+            self._potential = (waiting * step.measures["waiting_load"] + stored) / self._scale
+            self._arrival_price = waiting + self._nu
         obs = augment(self.spec, step, prices, self._nu).flatten(0, 1)
         return obs, obs
 

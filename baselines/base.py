@@ -144,7 +144,6 @@ class Method(ABC):
             scenario, or only the population (the district and the hours of the budgets, not their levels
             and not the network), so that scenarios that differ only in execution share one training.
         centralised_training: What it may see in training: the other agents or its own numbers alone.
-        summary: One line for tables.
     """
 
     config_type: ClassVar[type[MethodConfig]] = MethodConfig
@@ -152,7 +151,6 @@ class Method(ABC):
     random: ClassVar[bool] = False
     training_scope: ClassVar[Literal["scenario", "population"]] = "scenario"
     centralised_training: ClassVar[bool] = False
-    summary: ClassVar[str] = ""
 
     def __init__(self, config: MethodConfig) -> None:
         self.config = config

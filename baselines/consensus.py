@@ -7,6 +7,7 @@ Training is of single agents (`baselines.augmentation`), execution moves and exc
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -30,15 +31,15 @@ from envs.errors import UsageError
 from envs.network import Network
 from envs.task import Step, Task, TaskSpec
 
+LOCAL_AND_NEIGHBOURS = "own observation, multipliers from neighbours"
+
 
 class ConsensusConfig(MethodConfig):
     """Settings of the consensus method. `rule`, `dual` and `actions` concern execution alone."""
 
     ppo: PPOConfig = PPOConfig()
     draw: MultiplierDraw = MultiplierDraw()
-    policies: Literal["shared", "per_type"] = Field(
-        "shared", description="One policy, or one per agent type."
-    )
+    policies: Literal["shared", "per_type"] = Field("shared", description="One policy, or one per agent type.")
     shaping: bool = Field(True, description="Count rewards from the best that the grid alone could do.")
     copies: int = Field(64, ge=1, description="Copies of the task in training, each with a start of its own.")
     agents: int = Field(16, ge=1, description="Agents drawn per copy and episode.")
@@ -51,11 +52,11 @@ class ConsensusConfig(MethodConfig):
         return self.model_dump(mode="json", exclude={"rule", "dual", "actions"})
 
 
-@register("consensus-gossip", rule="gossip")
-@register("consensus-primal_dual", rule="primal_dual")
-@register("consensus-primal_dual_symmetric", rule="primal_dual_symmetric")
-@register("consensus-independent", rule="independent")
-@register("consensus-broadcast", rule="broadcast")
+@register("consensus-gossip", LOCAL_AND_NEIGHBOURS, rule="gossip")
+@register("consensus-primal_dual", LOCAL_AND_NEIGHBOURS, rule="primal_dual")
+@register("consensus-primal_dual_symmetric", LOCAL_AND_NEIGHBOURS, rule="primal_dual_symmetric")
+@register("consensus-independent", "own observation, own multipliers", rule="independent")
+@register("consensus-broadcast", "own observation, multipliers averaged centrally", rule="broadcast")
 class Consensus(Method):
     """Single-agent PPO for every price at once; multipliers settle the price in execution."""
 
@@ -63,7 +64,6 @@ class Consensus(Method):
     learns = True
     random = True
     training_scope = "population"
-    summary = "own observation, multipliers from neighbours"
     config: ConsensusConfig
 
     def build(self, task: Task, generator: torch.Generator) -> ConsensusController:
@@ -87,18 +87,13 @@ class Consensus(Method):
         controller = self.build(task, generator)
         config, types = self.config, self._types(task)
         part = Effort(effort.steps // len(types), effort.seconds / len(types))
+        spent = 0.0
         for index, (kind, model) in enumerate(zip(types, controller.models, strict=True)):
             population = task if kind is None else task.take(_agents_of(task.spec, kind))
             gamma = config.ppo.gamma if config.shaping else None
-            env = AugmentedEnvironment(
-                population, config.draw, config.copies, config.agents, generator, gamma
-            )
-            kept = _PartOf(checkpoint, index)
-
-            def log_part(row: Mapping[str, float], first: int = index * part.steps) -> None:
-                log({**row, "steps": row["steps"] + first})
-
-            train_ppo(env, model, config.ppo, part, generator, log_part, kept)
+            env = AugmentedEnvironment(population, config.draw, config.copies, config.agents, generator, gamma)
+            log_part = partial(_log_after, log, index * part.steps, spent)
+            spent += train_ppo(env, model, config.ppo, part, generator, log_part, _PartOf(checkpoint, index))
         return controller
 
     def _types(self, task: Task) -> list[int | None]:
@@ -189,3 +184,8 @@ class _PartOf:
 
 def _agents_of(spec: TaskSpec, kind: int) -> Tensor:
     return (spec.agent_types == kind).nonzero().flatten()
+
+
+def _log_after(log: Log, steps: int, seconds: float, row: Mapping[str, float]) -> None:
+    """Log a training that follows others: steps and seconds go on counting."""
+    log({**row, "steps": steps + row["steps"], "seconds": seconds + row["seconds"]})

@@ -23,9 +23,9 @@ class DualConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    alpha: float = Field(0.2, ge=0, description="Step of λ, mean prices per base load of excess.")
-    beta: float = Field(0.2, ge=0, description="Step of the consensus multiplier μ (primal-dual rules).")
-    eta: float = Field(1.0, ge=0, description="Step of ν, mean prices per base load of shortfall.")
+    alpha: float = Field(0.1, ge=0, description="Step of λ, mean prices per base load of excess.")
+    beta: float = Field(0.1, ge=0, description="Step of the consensus multiplier μ (primal-dual rules).")
+    eta: float = Field(0.1, ge=0, description="Step of ν, mean prices per base load of shortfall.")
     rounds: int = Field(1, ge=1, description="Gossip rounds per step, K.")
     mixing: Literal["plain", "chebyshev"] = Field("plain", description="How K rounds are combined.")
     mix_active_only: bool = Field(False, description="Exchange only the budgets that count now.")
@@ -35,10 +35,10 @@ class DualConfig(BaseModel):
         0.2, ge=0, description="pi: gain on the change of the excess, mean prices per base load."
     )
     share: Literal["equal", "own_peak"] = Field("equal", description="Each agent's part of a budget.")
-    tighten: float = Field(0.0, ge=0, lt=1, description="Aim below the budget by this share.")
+    tighten: float = Field(0.015, ge=0, lt=1, description="Aim below the budget by this share.")
     lambda_start: float = Field(0.0, ge=0, description="First λ.")
     lambda_max: float = Field(15.0, gt=0, description="λ is held at or below this.")
-    nu_start: float = Field(0.0, description="First ν.")
+    nu_start: float = Field(-2.0, description="First ν.")
     nu_max: float = Field(20.0, gt=0, description="ν is held within ± this.")
 
 
@@ -54,9 +54,7 @@ class Multipliers:
         self.nu = torch.full(shape[:2], config.nu_start, device=device)
         self._mu = torch.zeros(shape, device=device)
         self._last_excess = torch.zeros(shape, device=device)
-        self._share = (
-            (1 - config.tighten) * _shares(spec, config.share) / spec.usage_scale
-        )  # [N or 1, m], base loads
+        self._share = (1 - config.tighten) * _shares(spec, config.share) / spec.usage_scale  # [N or 1, m], base loads
         self._members = spec.members
         self._steps = 0
 

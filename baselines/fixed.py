@@ -10,23 +10,20 @@ from baselines.registry import register
 from envs.task import Box, Discrete, Step, Task
 
 
-@register("serve_now")
+@register("serve_now", "nothing")
 class ServeNow(Method):
     """No control: every load is served at once, battery first, then grid."""
-
-    summary = "nothing"
 
     def build(self, task: Task, generator: torch.Generator) -> Controller:
         """A controller that asks for everything."""
         return _Everything()
 
 
-@register("random")
+@register("random", "nothing")
 class Random(Method):
     """Uniform actions."""
 
     random = True
-    summary = "nothing"
 
     def build(self, task: Task, generator: torch.Generator) -> Controller:
         """A controller that draws its actions."""

@@ -37,21 +37,15 @@ class LookaheadConfig(MethodConfig):
     """Settings of the planner."""
 
     horizon: int = Field(48, ge=24, description="Hours planned; the second day repeats the first.")
-    carry: float = Field(
-        0.5, ge=0, description="Unused budget that may be carried on, in hours of its limit."
-    )
-    memory: float = Field(
-        0.99, ge=0, lt=1, description="Decay per hour of the average of the budgets' prices."
-    )
+    carry: float = Field(0.5, ge=0, description="Unused budget that may be carried on, in hours of its limit.")
+    memory: float = Field(0.99, ge=0, lt=1, description="Decay per hour of the average of the budgets' prices.")
 
 
-@register("lookahead")
+@register("lookahead", "everything, demand and solar 24 h ahead")
 class Lookahead(Method):
     """A central plan with 24 hours of perfect forecast, solved anew every hour."""
 
     config_type = LookaheadConfig
-    centralised_training = True
-    summary = "everything, demand and solar 24 h ahead"
     config: LookaheadConfig
 
     def build(self, task: Task, generator: torch.Generator) -> Controller:
@@ -153,7 +147,10 @@ class _Planner(Controller):
             cost=np.concatenate([tariff, free, free, district.delay_price + later * last, -held * last]),
             top=np.concatenate([connection * full, power * full, charge, np.inf * full, capacity * full]),
             equal=vstack(
-                [hstack([now, now, none, now - before, none]), hstack([none, now / efficiency, -now, none, now - before])]
+                [
+                    hstack([now, now, none, now - before, none]),
+                    hstack([none, now / efficiency, -now, none, now - before]),
+                ]
             ),
             right=np.concatenate([window["demand"][i] + waiting, stored]),
             below=hstack([none, none, now, none, before]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -20,7 +21,7 @@ def mlp(sizes: Sequence[int], *, output_gain: float, generator: torch.Generator)
         generator: Source of the initial weights.
     """
     layers: list[nn.Module] = []
-    for i, (inputs, outputs) in enumerate(zip(sizes, sizes[1:], strict=False)):
+    for i, (inputs, outputs) in enumerate(itertools.pairwise(sizes)):
         last = i == len(sizes) - 2
         linear = nn.Linear(inputs, outputs)
         nn.init.orthogonal_(linear.weight, output_gain if last else math.sqrt(2), generator=generator)

@@ -29,11 +29,9 @@ class PPOConfig(BaseModel):
     clip_eps: float = Field(0.2, gt=0, description="Range of the probability ratio.")
     epochs: int = Field(4, ge=1, description="Passes over each rollout.")
     minibatch: int = Field(4096, ge=1, description="Samples per gradient step.")
-    rollout_steps: int = Field(
-        24, ge=1, description="Steps per rollout; an episode is a whole number of rollouts."
-    )
+    rollout_steps: int = Field(24, ge=1, description="Steps per rollout; an episode is a whole number of rollouts.")
     log_std: float = Field(-0.5, description="First log standard deviation of the actions, in half boxes.")
-    log_std_end: float = Field(-1.8, description="Last one; it moves linearly, so that means end up meaning something.")
+    log_std_end: float = Field(-1.2, description="Last one; it moves linearly, so that means end up meaning something.")
     max_grad_norm: float = Field(1.0, gt=0, description="Gradients are scaled down to this norm.")
 
 
@@ -81,11 +79,14 @@ def train_ppo(
     generator: torch.Generator,
     log: Log,
     checkpoint: Checkpoint,
-) -> None:
+) -> float:
     """Train `model` in place until `effort.steps` agent-steps or `effort.seconds` are spent.
 
     Episodes are time limits, never ends: the last value of an episode is bootstrapped. A checkpoint
     holds everything that the next episode depends on, so an interrupted training goes on bit for bit.
+
+    Returns:
+        Seconds spent, those before an interruption included.
     """
     optimiser = torch.optim.Adam(model.parameters(), lr=config.lr, eps=1e-5, fused=True)
     per_rollout = env.lanes * config.rollout_steps
@@ -114,6 +115,7 @@ def train_ppo(
             "generator": generator.get_state(),
         }
         checkpoint.save(state | {"rollouts": done, "seconds": spent})
+    return spent
 
 
 @torch.no_grad()
@@ -125,9 +127,7 @@ def _rollout(
     generator: torch.Generator,
 ) -> tuple[tuple[Tensor, Tensor], dict[str, Tensor]]:
     """One rollout of [T, L] transitions; values are in reward units."""
-    kept: dict[str, list[Tensor]] = {
-        name: [] for name in ("obs", "critic", "draw", "log_prob", "reward", "ended")
-    }
+    kept: dict[str, list[Tensor]] = {name: [] for name in ("obs", "critic", "draw", "log_prob", "reward", "ended")}
     for _ in range(config.rollout_steps):
         obs, critic_obs = views
         draw, log_prob = model.actor.sample(obs, generator)

@@ -19,22 +19,29 @@ R = TypeVar("R", bound=type[Reference])
 
 @dataclass(frozen=True)
 class Entry:
-    """A registered method: its class and the settings that its name implies."""
+    """A registered method: its class, the settings that its name implies, and what it sees, for tables."""
 
     method: type[Method]
     implied: dict[str, Any]
+    sees: str
 
 
 METHODS: dict[str, Entry] = {}
 REFERENCES: dict[str, type[Reference]] = {}
 
 
-def register(name: str, **implied: Any) -> Callable[[M], M]:
-    """Class decorator: make a method known by `name`, which implies some of its settings."""
+def register(name: str, sees: str, **implied: Any) -> Callable[[M], M]:
+    """Class decorator: make a method known by `name`.
+
+    Args:
+        name: As it is typed and shown.
+        sees: The information that it acts on, in a few words for tables.
+        implied: Settings that the name fixes.
+    """
 
     def add(method: M) -> M:
         _check_free(name)
-        METHODS[name] = Entry(method, implied)
+        METHODS[name] = Entry(method, implied, sees)
         return method
 
     return add
@@ -62,9 +69,7 @@ def make_method(name: str, settings: dict[str, Any] | None = None) -> Method:
         raise UsageError(unknown_name(name))
     clash = set(entry.implied) & set(settings or {})
     if clash:
-        raise UsageError(
-            f"method '{name}': '{sorted(clash)[0]}' is fixed by the name; choose another method instead"
-        )
+        raise UsageError(f"method '{name}': '{sorted(clash)[0]}' is fixed by the name; choose another method instead")
     try:
         config = entry.method.config_type(**entry.implied, **(settings or {}))
     except ValidationError as error:

@@ -34,12 +34,11 @@ class RuleConfig(MethodConfig):
     hours: int = Field(2160, ge=24, description="Training hours to tune on, at most.")
 
 
-@register("rule_based")
+@register("rule_based", "own observation")
 class RuleBased(Method):
     """Tunes what counts as cheap, how fast to buy then, and how much may wait, for the scenario's budgets."""
 
     config_type = RuleConfig
-    summary = "own observation"
     config: RuleConfig
 
     def build(self, task: Task, generator: torch.Generator) -> Controller:
@@ -59,9 +58,7 @@ class RuleBased(Method):
         if not isinstance(task, DemandResponse):
             raise UsageError(f"method rule_based: task '{task.spec.name}' is not demand response")
         prices = (task.district.price / task.district.mean_price).unique()
-        grid = torch.tensor(
-            list(itertools.product(prices.tolist(), self.config.shares, self.config.patience))
-        )
+        grid = torch.tensor(list(itertools.product(prices.tolist(), self.config.shares, self.config.patience)))
         first, last = task.district.training
         hours = min(self.config.hours, last - first)
         with torch.inference_mode():
@@ -80,10 +77,7 @@ class _Rule(Controller):
     def act(self, step: Step) -> Tensor:
         fields = self.spec.obs_fields
         price = step.obs[..., fields["price"].where.start]
-        load = (
-            step.obs[..., fields["waiting_load"].where.start].expm1()
-            + step.obs[..., fields["demand"].where.start]
-        )
+        load = step.obs[..., fields["waiting_load"].where.start].expm1() + step.obs[..., fields["demand"].where.start]
         cheap = torch.where(price <= self._limit + 1e-4, self._share, 0.0)
         beyond = (1 - self._patience / load.clamp_min(1e-6)).clamp_min(0.0)
         grid = torch.maximum(cheap, beyond)

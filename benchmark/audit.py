@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import torch
 
@@ -34,19 +35,19 @@ class Audit:
         rounds: Hops per step that it may reach.
         reach: Hops of the farthest agent whose action moved, by steps after the change.
         allowed: Hops allowed by then.
+        talks: It sent messages through the network, without which nobody's numbers may travel.
     """
 
     decentralised: bool
     rounds: int
     reach: tuple[int, ...]
     allowed: tuple[int, ...]
+    talks: bool
 
     @property
     def passed(self) -> bool:
         """The claim holds, or nothing was claimed."""
-        return not self.decentralised or all(
-            far <= may for far, may in zip(self.reach, self.allowed, strict=True)
-        )
+        return not self.decentralised or all(far <= may for far, may in zip(self.reach, self.allowed, strict=True))
 
     @property
     def verdict(self) -> str:
@@ -85,10 +86,11 @@ def audit_controllers(plain: Controller, changed: Controller, scenario: Scenario
     steps_after = STEPS - CHANGED_AT
     reach = [0] * steps_after
     for agent in range(n_agents):
-        before = _actions(plain, scenario, stream)
+        before = _actions(plain, scenario, network, stream)
         after = _actions(
             changed,
             scenario,
+            network,
             [*stream[:CHANGED_AT], _change(stream[CHANGED_AT], agent), *stream[CHANGED_AT + 1 :]],
         )
         distance = network.distances_from(agent)
@@ -97,21 +99,23 @@ def audit_controllers(plain: Controller, changed: Controller, scenario: Scenario
             if moved.any():
                 reach[n] = max(reach[n], int(distance[moved].max()))
     # A step's outcome is heard and talked about before the next action.
-    allowed = [plain.act_rounds + (n + 1) * plain.rounds for n in range(steps_after)]
-    return Audit(plain.decentralised, plain.rounds, tuple(reach), tuple(allowed))
+    talks = network.messages > 0
+    allowed = [talks * (plain.act_rounds + (n + 1) * plain.rounds) for n in range(steps_after)]
+    return Audit(plain.decentralised, plain.rounds, tuple(reach), tuple(allowed), talks)
 
 
-def _actions(controller: Controller, scenario: Scenario, stream: Sequence[Step]) -> list[torch.Tensor]:
+def _actions(
+    controller: Controller, scenario: Scenario, network: Network, stream: Sequence[Step]
+) -> list[torch.Tensor]:
     """Actions for a fixed stream of steps, each [N, A]."""
     task = scenario.task()
-    network: Network = scenario.network()
     generator = seeded(0, "audit actions")
     task.reset(1, generator, start=scenario.district.measured[0], horizon=STEPS)
     model = ModelView(task) if controller.privileged else None
     actions = []
     with torch.inference_mode():
         controller.reset(task.spec, network, 1, generator, model)
-        for step, outcome in zip(stream, stream[1:], strict=False):
+        for step, outcome in pairwise(stream):
             actions.append(controller.act(step)[0].clone())
             controller.feedback(outcome)
     return actions

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -18,11 +19,11 @@ from baselines.registry import METHODS, REFERENCES
 from benchmark.audit import SCENARIO, audit_method
 from benchmark.launch import launch
 from benchmark.leaderboard import leaderboard, read_runs
-from benchmark.metrics import METRICS
+from benchmark.metrics import METRICS, Context
 from benchmark.record import Record
 from benchmark.report import render, write_report
 from benchmark.reproduce import DIFFERENT, IDENTICAL, compare, reproduces
-from benchmark.specs import Overrides, RunSpec, Suite, load_suite, suite_names
+from benchmark.specs import Overrides, RunSpec, Suite, in_scenario, load_suite, suite_names
 from benchmark.store import SCRATCH, Store
 from benchmark.tracking import Tracker, tracking_mode
 from envs.budgets import KINDS
@@ -32,6 +33,7 @@ from envs.errors import UsageError
 from envs.topologies import TOPOLOGIES
 
 RESULTS = Path("results")
+INTERRUPTED = 130
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
@@ -42,19 +44,16 @@ out, err = Console(), Console(stderr=True)
 
 SuiteName = Annotated[str, typer.Argument(help="A suite's name (see `accord list`) or a YAML file.")]
 Root = Annotated[Path, typer.Option(help="Where scratch runs are kept.")]
+Results = Annotated[Path, typer.Option(help="Where published runs are kept.")]
 Methods = Annotated[str, typer.Option(help="Only these methods, separated by commas.")]
 Scenarios = Annotated[str, typer.Option(help="Only scenarios whose address contains one of these words.")]
 Variants = Annotated[str, typer.Option(help="Only these variants.")]
-Budgets = Annotated[
-    str, typer.Option(help="These budgets instead of the suite's, like average-0.25,hourly-0.3.")
-]
+Budgets = Annotated[str, typer.Option(help="These budgets instead of the suite's, like average-0.25,hourly-0.3.")]
 Seeds = Annotated[int | None, typer.Option(min=1, help="Number of seeds, counted from 0.")]
 SeedList = Annotated[str, typer.Option(help="Exactly these seeds, separated by commas.")]
 Steps = Annotated[int | None, typer.Option(min=1, help="Agent-steps of training.")]
 Jobs = Annotated[int | None, typer.Option(min=1, help="Processes at a time; one per core by default.")]
-Wandb = Annotated[
-    str | None, typer.Option(help="online, offline or disabled; else WANDB_MODE, else offline.")
-]
+Wandb = Annotated[str | None, typer.Option(help="online, offline or disabled; else WANDB_MODE, else offline.")]
 
 
 @app.command()
@@ -70,9 +69,8 @@ def run(
     jobs: Jobs = None,
     wandb: Wandb = None,
     root: Root = SCRATCH,
-    publish: Annotated[
-        bool, typer.Option(help="Copy the records and the report to results/ afterwards.")
-    ] = False,
+    results: Results = RESULTS,
+    publish: Annotated[bool, typer.Option(help="Copy the records and the report to --results afterwards.")] = False,
 ) -> None:
     """Run a suite, going on where an earlier call stopped, and print its leaderboard."""
     chosen, store = load_suite(suite), Store(root)
@@ -82,22 +80,26 @@ def run(
 
     def track(record: Record) -> None:
         policy = store.policy(record.policy).finished() if record.policy else None
-        tracker.log_run(record, policy["curve"] if policy else [], store.traces(record.spec))
+        if tracker.log_run(record, policy["curve"] if policy else [], store.traces(record.spec)):
+            store.mark_tracked(record.spec)
 
     outcome = launch(specs, store, jobs=jobs, console=err, on_record=track)
-    files = _write(chosen, outcome.records, store, root / "reports" / chosen.name)
-    tracker.log_leaderboard(
-        chosen.name, leaderboard(outcome.records), [f for f in files if f.suffix != ".pdf"]
-    )
+    for record in outcome.records:
+        # Finished by a call that was stopped, or that did not track.
+        if not store.tracked(record.spec):
+            track(record)
+    told = _locality(outcome.records)
+    files = _write(chosen, outcome.records, store, root / "reports" / chosen.name, told)
+    if outcome.fresh:
+        table = leaderboard(outcome.records, told)
+        tracker.log_leaderboard(chosen.name, table, [file for file in files if file.suffix != ".pdf"])
     if publish:
-        _write(chosen, outcome.records, store, RESULTS / chosen.name)
-    out.print(
-        render(outcome.records, "md", smoke=chosen.smoke), markup=False, highlight=False, soft_wrap=True
-    )
-    done = len(outcome.records) - len(outcome.failed)
-    err.print(
-        f"{done} of {len(specs)} runs done, {outcome.fresh} of them now; report in {root}/reports/{chosen.name}/"
-    )
+        _write(chosen, outcome.records, store, results / chosen.name, told)
+    text = render(outcome.records, "md", smoke=chosen.smoke, contexts=_contexts(store), locality=told)
+    out.print(text, markup=False, highlight=False, soft_wrap=True)
+    done = sum(record.status == "done" for record in outcome.records)
+    where = f"report in {root}/reports/{chosen.name}/"
+    err.print(f"{done} of {len(specs)} runs done, {outcome.fresh} carried out now; {where}", soft_wrap=True)
     if outcome.failed:
         raise typer.Exit(1)
 
@@ -117,9 +119,7 @@ def list_all() -> None:
     table.add_row("district", "synthetic_N", "N buildings drawn from the homes and the mixed set")
     table.add_row("district", "folder:PATH", "your own data, in CityLearn's schema")
     table.add_row("network", ", ".join(TOPOLOGIES), "")
-    table.add_row(
-        "budget", ", ".join(f"{kind}-C" for kind in KINDS), "C a share of the uncontrolled peak, or x1.05"
-    )
+    table.add_row("budget", ", ".join(f"{kind}-C" for kind in KINDS), "C a share of the uncontrolled peak, or x1.05")
     out.print(table)
 
 
@@ -127,13 +127,13 @@ def list_all() -> None:
 def show(
     run_name: Annotated[str, typer.Argument(metavar="RUN", help="A run's digest, or the beginning of one.")],
     root: Root = SCRATCH,
+    results: Results = RESULTS,
 ) -> None:
     """One run: its spec, how it ended, every metric, where it was made."""
-    found = [record for record in _all_records(root) if record.spec.digest.startswith(run_name)]
+    found = [record for record in _all_records(root, results) if record.spec.digest.startswith(run_name)]
     if not found:
-        raise UsageError(
-            f"RUN: no run begins with '{run_name}' under {root}/ or {RESULTS}/; see the column `run` of runs.parquet"
-        )
+        where = f"{root}/ or {results}/; see the column `run` of runs.parquet"
+        raise UsageError(f"RUN: no run begins with '{run_name}' under {where}")
     if len({record.spec.digest for record in found}) > 1:
         names = ", ".join(sorted({record.spec.digest for record in found})[:5])
         raise UsageError(f"RUN: '{run_name}' is the beginning of several runs: {names}")
@@ -144,9 +144,7 @@ def show(
         table.add_row(name, f"{value:.6g}" if isinstance(value, float) else str(value), _unit(name))
     out.print(table)
     out.print_json(
-        json.dumps(
-            {"spec": record.spec.model_dump(mode="json"), "provenance": record.provenance.model_dump()}
-        )
+        json.dumps({"spec": record.spec.model_dump(mode="json"), "provenance": record.provenance.model_dump()})
     )
 
 
@@ -154,33 +152,31 @@ def show(
 def report(
     suite: SuiteName,
     format: Annotated[str, typer.Option(help="md, latex or csv.")] = "md",
-    published: Annotated[bool, typer.Option(help="From results/ instead of scratch runs.")] = False,
+    published: Annotated[bool, typer.Option(help="From --results instead of scratch runs.")] = False,
     root: Root = SCRATCH,
+    results: Results = RESULTS,
 ) -> None:
     """Print a suite's leaderboard and write its report anew."""
     chosen, store = load_suite(suite), Store(root)
-    records = _published(chosen.name) if published else store.records(chosen.name)
-    if not records:
-        where, how = (RESULTS, "--publish") if published else (root, "")
-        raise UsageError(
-            f"suite '{chosen.name}': no runs under {where}/; run `accord run {suite} {how}` first".replace(
-                " `", " `"
-            )
-        )
-    out.print(render(records, format, smoke=chosen.smoke), markup=False, highlight=False, soft_wrap=True)
-    if not published:
-        _write(chosen, records, store, root / "reports" / chosen.name)
+    if published:
+        records = _published(chosen, results)
+        text = render(records, format, smoke=chosen.smoke, locality=_locality(records))
+        out.print(text, markup=False, highlight=False, soft_wrap=True)
+        return
+    records = _recorded(chosen, store, suite)
+    told = _locality(records)
+    text = render(records, format, smoke=chosen.smoke, contexts=_contexts(store), locality=told)
+    out.print(text, markup=False, highlight=False, soft_wrap=True)
+    _write(chosen, records, store, root / "reports" / chosen.name, told)
 
 
 @app.command()
-def publish(suite: SuiteName, root: Root = SCRATCH) -> None:
+def publish(suite: SuiteName, root: Root = SCRATCH, results: Results = RESULTS) -> None:
     """Copy a suite's records and report from scratch to results/."""
     chosen, store = load_suite(suite), Store(root)
-    records = store.records(chosen.name)
-    if not records:
-        raise UsageError(f"suite '{chosen.name}': no runs under {root}/; run `accord run {suite}` first")
-    files = _write(chosen, records, store, RESULTS / chosen.name)
-    out.print(f"{len(records)} runs published: {len(files)} files under {RESULTS / chosen.name}/")
+    records = _recorded(chosen, store, suite)
+    files = _write(chosen, records, store, results / chosen.name, _locality(records))
+    out.print(f"{len(records)} runs published: {len(files)} files under {results / chosen.name}/", soft_wrap=True)
 
 
 @app.command()
@@ -192,12 +188,11 @@ def reproduce(
     seed_list: SeedList = "",
     jobs: Jobs = None,
     root: Annotated[Path, typer.Option(help="Where the reruns are kept.")] = SCRATCH / "reproduce",
+    results: Results = RESULTS,
 ) -> None:
     """Rerun what results/ publishes and say per metric: identical, within tolerance, or different."""
     chosen = load_suite(suite)
-    published = _published(chosen.name)
-    if not published:
-        raise UsageError(f"suite '{chosen.name}': nothing is published under {RESULTS / chosen.name}/")
+    published = _published(chosen, results)
     wanted = [record for record in published if _wanted(record.spec, methods, scenarios, variants, seed_list)]
     if not wanted:
         raise UsageError(f"suite '{chosen.name}': no published run is left after the filters")
@@ -217,9 +212,7 @@ def audit(
 ) -> None:
     """Change one agent's numbers and see whose actions move, when, and how far along the graph."""
     if method in REFERENCES:
-        raise UsageError(
-            f"METHOD: '{method}' is a bound and does not act; allowed: {', '.join(sorted(METHODS))}"
-        )
+        raise UsageError(f"METHOD: '{method}' is a bound and does not act; allowed: {', '.join(sorted(METHODS))}")
     result = audit_method(method, address=scenario)
     table = Table("steps after the change", "hops reached", "hops allowed", box=None)
     for n, (reached, allowed) in enumerate(zip(result.reach, result.allowed, strict=True)):
@@ -243,9 +236,14 @@ def main() -> None:
     except UsageError as mistake:
         err.print(f"error: {mistake}", markup=False, highlight=False, soft_wrap=True)
         sys.exit(2)
-    except KeyboardInterrupt:
-        err.print("stopped; the same command goes on from here")
-        sys.exit(130)
+    except OSError as fault:
+        where = f"{fault.filename}: " if fault.filename else ""
+        err.print(f"error: {where}{fault.strerror or fault}", markup=False, highlight=False, soft_wrap=True)
+        sys.exit(2)
+    except SystemExit as ended:
+        if ended.code == INTERRUPTED:  # what typer makes of a KeyboardInterrupt
+            err.print("stopped; the same command goes on from here")
+        raise
 
 
 def _overrides(
@@ -276,46 +274,58 @@ def _numbers(text: str) -> list[int]:
     words = _words(text)
     for word in words:
         if not word.isdecimal():
-            raise UsageError(
-                f"--seed-list: '{word}' is not a seed; allowed: whole numbers from 0, separated by commas"
-            )
+            raise UsageError(f"--seed-list: '{word}' is not a seed; allowed: whole numbers from 0, separated by commas")
     return [int(word) for word in words]
 
 
-def _write(suite: Suite, records: list[Record], store: Store, target: Path) -> list[Path]:
-    learned = {(record.spec.method, record.spec.variant): record.spec.config for record in records}
-    locality = {
-        key: audit_method(
-            key[0], {k: v for k, v in config.items() if k not in METHODS[key[0]].implied}
-        ).verdict
-        for key, config in learned.items()
-        if key[0] in METHODS
+def _locality(records: list[Record]) -> dict[tuple[str, str], str]:
+    """What the audit says of each method and variant that ran."""
+    ran = {
+        (record.spec.method, record.spec.variant): record.spec.config
+        for record in records
+        if record.status != "failed" and record.spec.method in METHODS
     }
-    return write_report(
-        records,
-        target,
-        suite=suite,
-        traces=store.traces,
-        contexts=lambda address: store.load_context(resolve(address)),
-        locality=locality,
-    )
+    found = {}
+    for (method, variant), config in ran.items():
+        own = {key: value for key, value in config.items() if key not in METHODS[method].implied}
+        found[method, variant] = audit_method(method, own).verdict
+    return found
 
 
-def _all_records(root: Path) -> list[Record]:
-    published = [record for path in sorted(RESULTS.glob("*/runs.parquet")) for record in read_runs(path)]
+def _contexts(store: Store) -> Callable[[str], Context | None]:
+    return lambda address: store.load_context(resolve(address))
+
+
+def _write(
+    suite: Suite, records: list[Record], store: Store, target: Path, locality: dict[tuple[str, str], str]
+) -> list[Path]:
+    return write_report(records, target, suite=suite, traces=store.traces, contexts=_contexts(store), locality=locality)
+
+
+def _recorded(suite: Suite, store: Store, typed: str) -> list[Record]:
+    records = store.records(suite.name)
+    if not records:
+        raise UsageError(f"suite '{suite.name}': no runs under {store.root}/; first: accord run {typed}")
+    return records
+
+
+def _published(suite: Suite, results: Path) -> list[Record]:
+    path = results / suite.name / "runs.parquet"
+    if not path.exists():
+        raise UsageError(f"suite '{suite.name}': nothing is published under {results / suite.name}/")
+    return read_runs(path)
+
+
+def _all_records(root: Path, results: Path) -> list[Record]:
+    published = [record for path in sorted(results.glob("*/runs.parquet")) for record in read_runs(path)]
     return [*Store(root).records(), *published]
-
-
-def _published(suite: str) -> list[Record]:
-    path = RESULTS / suite / "runs.parquet"
-    return read_runs(path) if path.exists() else []
 
 
 def _wanted(spec: RunSpec, methods: str, scenarios: str, variants: str, seed_list: str) -> bool:
     seeds, parts = _numbers(seed_list), _words(scenarios)
     return (
         (not methods or spec.method in _words(methods))
-        and (not parts or any(part in spec.scenario for part in parts))
+        and in_scenario(spec.scenario, parts)
         and (not variants or spec.variant in _words(variants))
         and (not seeds or spec.seed in seeds)
     )
@@ -328,16 +338,13 @@ def _report_rerun(published: Record, again: Record, everything: list[Record]) ->
     rows = compare(published, again, seeds)
     held = reproduces(published, again, rows)
     counts = {
-        verdict: sum(row.verdict == verdict for row in rows)
-        for verdict in dict.fromkeys(row.verdict for row in rows)
+        verdict: sum(row.verdict == verdict for row in rows) for verdict in dict.fromkeys(row.verdict for row in rows)
     }
     words = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
     out.print(f"{'ok' if held else 'NO'}  {spec.label}: {words}", markup=False, highlight=False)
     for row in rows:
         if row.verdict != IDENTICAL and (row.verdict == DIFFERENT or not held):
-            out.print(
-                f"      {row.metric}: {row.published} published, {row.again} now: {row.verdict}", markup=False
-            )
+            out.print(f"      {row.metric}: {row.published} published, {row.again} now: {row.verdict}", markup=False)
     return held
 
 

@@ -32,9 +32,7 @@ class Evaluation:
     trajectory: Trajectory
 
 
-def evaluate(
-    scenario: Scenario, controller: Controller, context: Context, generator: torch.Generator
-) -> Evaluation:
+def evaluate(scenario: Scenario, controller: Controller, context: Context, generator: torch.Generator) -> Evaluation:
     """Warm the controller up, reset the plant, roll out the measured hours, compute every metric.
 
     Gradients are off; one copy of the task; float32 dynamics, float64 sums.

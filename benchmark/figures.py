@@ -5,10 +5,8 @@ Every figure shows one district on one network, one seed (the lowest), and says 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,87 +18,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from benchmark.metrics import Context
+from benchmark.families import Array, Contexts, Family, Traces, find_families, percent
 from benchmark.record import Record
-from benchmark.specs import RunSpec
-from envs.budgets import parse_budget
-from envs.catalogue import Scenario, resolve
-from envs.errors import UsageError
+from benchmark.trajectory import DAY
+from envs.catalogue import Scenario
 
 MOST_FIGURES = 6
 COLUMN_WIDTH = 3.5  # inches
 DOTS_PER_INCH = 300
-DAY = 24
 WEEK = 7
-NETWORK = "two_groups"  # preferred where a suite has several
-PANELS = ("consensus-gossip", "consensus-independent")  # preferred, side by side
-VARIANT = "equal_steps"  # preferred: the protocol closest to the paper's
 DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
 FEW_AGENTS = 10  # up to this many are told apart by colour
-
-Array = NDArray[np.float64]
-Traces = Callable[[RunSpec], dict[str, np.ndarray]]
-Contexts = Callable[[str], Context | None]
-
-
-@dataclass(frozen=True)
-class Run:
-    """One run with what is drawn of it."""
-
-    spec: RunSpec
-    scenario: Scenario
-    context: Context | None
-    arrays: dict[str, np.ndarray]
-
-    def daily(self, name: str) -> Array:
-        """Means over whole days of an hourly array, [days, ...]."""
-        values = self.arrays[name]
-        days = len(values) // DAY
-        return np.asarray(values[: days * DAY].reshape(days, DAY, *values.shape[1:]).mean(1), dtype=np.float64)
-
-    @property
-    def peak(self) -> float:
-        """Uncontrolled peak, kWh."""
-        return self.scenario.district.demand_peak
-
-
-@dataclass(frozen=True)
-class Family:
-    """The scenarios of one district, network and kind of budget, which differ in the level alone.
-
-    Attributes:
-        name: For file names.
-        title: For people.
-        runs: Of all methods and levels, one seed of one variant each.
-    """
-
-    name: str
-    title: str
-    runs: tuple[Run, ...]
-
-    @property
-    def levels(self) -> list[float]:
-        """Fractions of the uncontrolled peak, ascending."""
-        return sorted({run.scenario.level for run in self.runs})
-
-    @property
-    def shown_level(self) -> float:
-        """The tightest level that can be met, for figures of a single one."""
-        met = [r.scenario.level for r in self.runs if r.context is not None and r.context.oracle == "feasible"]
-        return min(met, default=self.levels[0])
-
-    def title_at(self, level: float) -> str:
-        """For figures of a single level."""
-        return f"{self.title}, level {_percent(level)} %"
-
-    def of(self, method: str) -> list[Run]:
-        """A method's runs, by level."""
-        return sorted((r for r in self.runs if r.spec.method == method), key=lambda run: run.scenario.level)
-
-    def panels(self, array: str) -> list[str]:
-        """Two methods whose runs have an array, the preferred ones first."""
-        found = sorted({run.spec.method for run in self.runs if array in run.arrays})
-        return [*(m for m in PANELS if m in found), *(m for m in found if m not in PANELS)][:2]
 
 
 def draw_figures(records: Sequence[Record], folder: Path, traces: Traces, contexts: Contexts) -> list[Path]:
@@ -137,28 +65,6 @@ def draw_figures(records: Sequence[Record], folder: Path, traces: Traces, contex
     return paths
 
 
-def find_families(records: Sequence[Record], traces: Traces, contexts: Contexts) -> list[Family]:
-    """The families that can be drawn, by name: one network per district, one variant, the lowest seed."""
-    found: dict[tuple[str, str], list[tuple[RunSpec, Scenario]]] = {}
-    for record in records:
-        scenario = _scenario(record)
-        if scenario is not None:
-            key = scenario.district_name, parse_budget(scenario.budget_name).kind
-            found.setdefault(key, []).append((record.spec, scenario))
-    families = []
-    for (district, kind), pairs in sorted(found.items()):
-        network = _preferred(NETWORK, {scenario.network_name for _, scenario in pairs})
-        pairs = [(spec, scenario) for spec, scenario in pairs if scenario.network_name == network]
-        variant = _preferred(VARIANT, {spec.variant for spec, _ in pairs})
-        runs = _one_of_each(pairs, variant, traces, contexts)
-        if runs:
-            seed = min(run.spec.seed for run in runs)
-            words = [f"{kind} budgets", *([variant] if variant else []), f"seed {seed}"]
-            name = re.sub(r"[^\w.-]+", "_", f"{district}-{network}-{kind}")
-            families.append(Family(name, f"{district}/{network}\n{', '.join(words)}", runs))
-    return families
-
-
 def draw_waiting(family: Family) -> Figure | None:
     """Waiting load over time in hours of mean demand, weekly mean: a panel per method, a line per level."""
     methods = family.panels("district_waiting_load")
@@ -172,7 +78,7 @@ def draw_waiting(family: Family) -> Figure | None:
             # Demand has a weekly rhythm that would hide whether a queue grows.
             weekly = np.convolve(waiting, np.full(WEEK, 1 / WEEK), "valid")
             level = run.scenario.level
-            axes.plot(WEEK + np.arange(len(weekly)), weekly, **looks[level], label=_percent(level))
+            axes.plot(WEEK + np.arange(len(weekly)), weekly, **looks[level], label=percent(level))
         axes.set_xlabel("Time (days)")
     panels[0].set_ylabel("Waiting load, 7-day mean\n(hours of mean demand)")
     panels[0].set_ylim(bottom=0)
@@ -213,7 +119,7 @@ def _draw_average(family: Family) -> Figure | None:
             level = run.scenario.level
             hourly = run.arrays["district_import_kwh"]
             average = (np.cumsum(hourly) / np.arange(1, len(hourly) + 1))[DAY - 1 :: DAY] / run.peak
-            axes.plot(_days(average), 100 * average, **looks[level], label=_percent(level))
+            axes.plot(_days(average), 100 * average, **looks[level], label=percent(level))
             axes.axhline(100 * level, color=looks[level]["color"], linewidth=0.5)
         axes.set_xlabel("Time (days)")
     panels[0].set_ylabel("Import, average so far\n(% of uncontrolled peak)")
@@ -260,31 +166,6 @@ def _plot_agents(axes: Axes, values: Array) -> None:
     axes.plot(days, values.mean(1), color=sns.color_palette("colorblind")[0], label="mean")
 
 
-def _one_of_each(
-    pairs: Sequence[tuple[RunSpec, Scenario]], variant: str, traces: Traces, contexts: Contexts
-) -> tuple[Run, ...]:
-    """The lowest seed of every scenario and method in a variant; a method without that variant in its default."""
-    chosen: dict[tuple[str, str], tuple[RunSpec, Scenario]] = {}
-    for spec, scenario in sorted(pairs, key=lambda pair: (pair[0].variant != variant, pair[0].seed)):
-        if spec.variant in (variant, ""):
-            chosen.setdefault((spec.scenario, spec.method), (spec, scenario))
-    runs = [
-        Run(spec, scenario, contexts(spec.scenario), traces(spec)) for _, (spec, scenario) in sorted(chosen.items())
-    ]
-    return tuple(run for run in runs if "district_import_kwh" in run.arrays)
-
-
-def _scenario(record: Record) -> Scenario | None:
-    try:
-        return resolve(record.spec.scenario)
-    except UsageError:  # not a district's address, or its files are elsewhere
-        return None
-
-
-def _preferred(name: str, names: set[str]) -> str:
-    return name if name in names else min(names)
-
-
 def _hour_of_day(scenario: Scenario, hours: int) -> NDArray[np.int64]:
     first = int(scenario.district.hour[scenario.district.measured[0]])
     return (first + np.arange(hours)) % DAY
@@ -292,10 +173,6 @@ def _hour_of_day(scenario: Scenario, hours: int) -> NDArray[np.int64]:
 
 def _days(values: Array) -> NDArray[np.int64]:
     return np.arange(1, len(values) + 1)
-
-
-def _percent(level: float) -> str:
-    return f"{100 * level:.3g}"
 
 
 def _level_looks(levels: Sequence[float]) -> dict[float, dict[str, Any]]:
@@ -309,14 +186,13 @@ def _level_looks(levels: Sequence[float]) -> dict[float, dict[str, Any]]:
 
 @contextmanager
 def _style() -> Iterator[None]:
-    """seaborn's look at the size of a paper's column, for as long as figures are drawn."""
-    sizes = dict.fromkeys(("font.size", "axes.labelsize", "axes.titlesize", "legend.title_fontsize"), 8)
-    small = dict.fromkeys(("xtick.labelsize", "ytick.labelsize", "legend.fontsize"), 7)
-    lines = {"lines.linewidth": 1.1, "axes.linewidth": 0.6, "grid.linewidth": 0.4, "pdf.fonttype": 42}
-    pads = dict.fromkeys(("xtick.major.pad", "ytick.major.pad", "axes.labelpad"), 2) | {"axes.titlepad": 3}
-    with mpl.rc_context(
-        {**sns.plotting_context("paper"), **sns.axes_style("whitegrid"), **sizes, **small, **lines, **pads}
-    ):
+    """The look of seaborn at the size of a paper's column, for as long as figures are drawn."""
+    looks: dict[Any, Any] = {**sns.plotting_context("paper"), **sns.axes_style("whitegrid")}
+    looks |= dict.fromkeys(("font.size", "axes.labelsize", "axes.titlesize", "legend.title_fontsize"), 8)
+    looks |= dict.fromkeys(("xtick.labelsize", "ytick.labelsize", "legend.fontsize"), 7)
+    looks |= dict.fromkeys(("xtick.major.pad", "ytick.major.pad", "axes.labelpad", "axes.titlepad"), 2)
+    looks |= {"lines.linewidth": 1.1, "axes.linewidth": 0.6, "grid.linewidth": 0.4, "pdf.fonttype": 42}
+    with mpl.rc_context(looks):
         yield
 
 

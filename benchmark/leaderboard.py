@@ -130,10 +130,10 @@ def what_it_sees(method: str) -> str:
         return REFERENCES[method].summary
     if method not in METHODS:
         return ""
-    entry = METHODS[method].method
-    if not entry.learns:
-        return entry.summary
-    return f"{entry.summary}; {'trained together' if entry.centralised_training else 'trained alone'}"
+    entry = METHODS[method]
+    if not entry.method.learns:
+        return entry.sees
+    return f"{entry.sees}; {'trained together' if entry.method.centralised_training else 'trained alone'}"
 
 
 def number(value: Value) -> float | None:
@@ -181,7 +181,7 @@ def _best_first(table: pd.DataFrame) -> pd.DataFrame:
     return table.loc[order].reset_index(drop=True)
 
 
-def _record(row: Mapping[str, Any], metrics: Sequence[str]) -> Record:
+def _record(row: Mapping[Any, Any], metrics: Sequence[str]) -> Record:
     return Record(
         spec=RunSpec(**json.loads(row["spec"])),
         status=row["status"],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import json
 import os
 import platform
 import shutil
@@ -16,10 +15,12 @@ from typing import Any, Literal
 import numpy as np
 import psutil
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from baselines.registry import explain
 from benchmark.metrics import Value
 from benchmark.specs import RunSpec
+from envs.errors import UsageError
 
 Status = Literal["done", "failed", "out of time", "out of memory"]
 PACKAGES = (
@@ -168,9 +169,7 @@ def _git_revision() -> str:
 
 
 def _git(folder: Path, *words: str) -> str:
-    return subprocess.run(
-        ["git", *words], cwd=folder, capture_output=True, text=True, check=True
-    ).stdout.strip()
+    return subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def _cpu_name() -> str:
@@ -183,5 +182,13 @@ def _cpu_name() -> str:
 
 
 def load_record(path: Path) -> Record:
-    """Read a record's JSON file."""
-    return Record(**json.loads(path.read_text()))
+    """Read a record's JSON file.
+
+    Raises:
+        UsageError: it is not a record of this version.
+    """
+    try:
+        return Record.model_validate_json(path.read_text())
+    except ValidationError as error:
+        text = f"{path}: not a record of this version ({explain(error)}); remove its folder or name another --root"
+        raise UsageError(text) from None

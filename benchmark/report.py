@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
+from benchmark.families import Contexts, Traces
 from benchmark.leaderboard import Locality, leaderboard, write_runs
 from benchmark.record import Record, write_file
-from benchmark.specs import RunSpec, Suite
-from benchmark.tables import BLANK, HEADINGS, HOW_TO_READ, SMOKE, UNITS, Book, Cell, Contexts, Row, Table, make_book
+from benchmark.specs import Suite
+from benchmark.tables import BLANK, HEADINGS, HOW_TO_READ, SMOKE, UNITS, Book, Cell, Row, Table, make_book
 from envs.errors import UsageError
 
 FORMATS = ("md", "latex", "csv")
 NO_FIGURES = "No figures: these runs left no traces."
-
-Traces = Callable[[RunSpec], dict[str, np.ndarray]]
 
 
 def write_report(

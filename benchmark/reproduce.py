@@ -58,13 +58,16 @@ def reproduces(published: Record, again: Record, rows: Sequence[Comparison]) -> 
 
 
 def _same(before: Value, after: Value) -> str:
-    return IDENTICAL if before == after else DIFFERENT
+    return IDENTICAL if before == after or (_blank(before) and _blank(after)) else DIFFERENT
+
+
+def _blank(value: Value) -> bool:
+    """Not measured; tables keep a NaN as a blank."""
+    return value is None or value != value
 
 
 def _within(published: Sequence[Value], after: Value) -> bool:
-    numbers = [
-        float(value) for value in published if isinstance(value, (int, float)) and not isinstance(value, bool)
-    ]
+    numbers = [float(value) for value in published if isinstance(value, (int, float)) and not isinstance(value, bool)]
     if not numbers or not isinstance(after, (int, float)) or isinstance(after, bool):
         return False
     slack = TOLERANCE * max(abs(value) for value in numbers)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -54,14 +55,14 @@ def run(
     effort = DEFAULT_EFFORT if steps is None else DEFAULT_EFFORT.model_copy(update={"steps": steps})
     spec = make_run(scenario, method, seed, variant=variant, settings=settings, effort=effort)
     store = Store(Path(root))
-    return store.load(spec) or execute(spec, store)
+    kept = store.load(spec)
+    return kept if kept is not None and kept.status != "failed" else execute(spec, store)
 
 
 def execute(spec: RunSpec, store: Store, progress: Progress | None = None) -> Record:
     """Carry out one run and keep its record. Anything that goes wrong becomes a row, not an exception."""
     traces: dict[str, np.ndarray] = {}
     metrics: dict[str, Value] = {}
-    policy = training_digest(spec)
     status: Status = "done"
     error = ""
     try:
@@ -70,18 +71,29 @@ def execute(spec: RunSpec, store: Store, progress: Progress | None = None) -> Re
             metrics = _reference_metrics(context)
         else:
             status, error, metrics, traces = _measure(spec, store, context, progress)
-    except MemoryError as fault:
-        status, error = "out of memory", _one_line(fault)
     except Exception as fault:
-        status, error = "failed", _one_line(fault)
-    scenario = resolve(spec.scenario)
-    provenance = provenance_here().model_copy(update={"data_digest": scenario.district.digest})
-    metrics |= {"n_agents": scenario.district.n_agents}
-    record = Record(
-        spec=spec, status=status, error=error, metrics=metrics, provenance=provenance, policy=policy
-    )
+        status, error = how_it_ended(fault)
+    record = _record(spec, status, error, metrics)
     store.save(record, traces)
     return record
+
+
+def how_it_ended(fault: BaseException) -> tuple[Status, str]:
+    """Status and one line for a run that an exception ended."""
+    text = " ".join(str(fault).split()) or "no message"
+    # On the CPU torch says with a plain RuntimeError that an allocation failed.
+    if isinstance(fault, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in text:
+        return "out of memory", text
+    if isinstance(fault, UsageError):
+        return "failed", text
+    last = traceback.extract_tb(fault.__traceback__)[-1:]
+    where = "".join(f" ({Path(frame.filename).name}:{frame.lineno})" for frame in last)
+    return "failed", f"{type(fault).__name__}: {text}{where}"
+
+
+def ended_badly(spec: RunSpec, status: Status, error: str) -> Record:
+    """The record of a run that measured nothing."""
+    return _record(spec, status, error, {})
 
 
 def prepare_context(spec: RunSpec, store: Store) -> Context:
@@ -168,9 +180,7 @@ def _measure(
     if trained is None:
         # A method that does not learn may still tune itself; that is its training time.
         none = Effort(0, 0.0)
-        controller = method.train(
-            scenario.task(), scenario.network(), none, generator, _ignore, NoCheckpoint()
-        )
+        controller = method.train(scenario.task(), scenario.network(), none, generator, _ignore, NoCheckpoint())
         training: dict[str, Value] = {"train_seconds": time.perf_counter() - began, "train_steps": 0.0}
     else:
         controller = method.build(scenario.task(), seeded(spec.seed, "train"))
@@ -196,6 +206,18 @@ def _measure(
     return "done", "", metrics, evaluation.traces
 
 
+def _record(spec: RunSpec, status: Status, error: str, metrics: dict[str, Value]) -> Record:
+    district = resolve(spec.scenario).district
+    return Record(
+        spec=spec,
+        status=status,
+        error=error,
+        metrics=metrics | {"n_agents": district.n_agents},
+        provenance=provenance_here().model_copy(update={"data_digest": district.digest}),
+        policy=training_digest(spec),
+    )
+
+
 def _reference_metrics(context: Context) -> dict[str, Value]:
     """The linear programme's row: nothing was rolled out, so most metrics are blank."""
     metrics: dict[str, Value] = {"oracle": context.oracle, "oracle_objective": context.oracle_objective}
@@ -213,16 +235,14 @@ def _reference_metrics(context: Context) -> dict[str, Value]:
             "savings": savings,
         }
     else:
-        metrics |= {"feasible": False, "verdict": "infeasible"}
+        metrics |= {"feasible": False, "verdict": "infeasible", "smallest_level": context.smallest_level}
     return metrics
 
 
 def _make_context(scenario: Scenario) -> Context:
     bound = REFERENCES["oracle"]().solve(scenario)
     district = scenario.district
-    plain = Context(
-        demand_peak=district.demand_peak, top_price=float(district.price.max()), level=scenario.level
-    )
+    plain = Context(demand_peak=district.demand_peak, top_price=float(district.price.max()), level=scenario.level)
     if isinstance(bound, Bound):
         solved = replace(
             plain,
@@ -259,11 +279,6 @@ def _method(spec: RunSpec) -> Method:
 
 def _ignore(row: Mapping[str, float]) -> None:
     """No curve is kept of a method that does not learn."""
-
-
-def _one_line(fault: BaseException) -> str:
-    text = " ".join(str(fault).split()) or "no message"
-    return text if isinstance(fault, UsageError) else f"{type(fault).__name__}: {text}"
 
 
 def _reset_memory_peak() -> None:

@@ -6,6 +6,7 @@ import difflib
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import resources
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
 from baselines.base import Effort
 from baselines.registry import METHODS, REFERENCES, explain, known_names, make_method, unknown_name
@@ -54,12 +55,14 @@ class Suite(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str = ""
+    name: str = Field("", pattern=r"^\w[\w. -]*$", description="Also the folder of its results; the file's by default.")
     description: str
     smoke: bool = Field(False, description="Few seeds and short training: for a first look, not for a paper.")
     seeds: int = Field(ge=1)
     effort: EffortSpec
     entries: tuple[Entry, ...] = Field(min_length=1)
+
+    _source: str = PrivateAttr("")
 
     def runs(self, overrides: Overrides | None = None) -> list[RunSpec]:
         """Every run, in a fixed order.
@@ -68,27 +71,50 @@ class Suite(BaseModel):
             UsageError: an unknown method, scenario or setting, or a filter that leaves nothing.
         """
         chosen = overrides or Overrides()
+        self._check_names()
         chosen.check_against(self)
-        specs = [spec for entry in self.entries for spec in self._expand(entry, chosen)]
+        specs = [spec for i, entry in enumerate(self.entries) for spec in self._expand(i, entry, chosen)]
         unique = list({spec.digest: spec for spec in specs}.values())
         if not unique:
             raise UsageError(f"suite '{self.name}': no run is left after the filters on the command line")
         return unique
 
-    def _expand(self, entry: Entry, chosen: Overrides) -> Iterator[RunSpec]:
-        effort = (
-            self.effort if chosen.steps is None else self.effort.model_copy(update={"steps": chosen.steps})
-        )
-        methods = chosen.methods_for(entry)
+    def methods(self) -> list[str]:
+        """Every method that an entry lists."""
+        return list(dict.fromkeys(method for entry in self.entries for method in entry.methods))
+
+    def _check_names(self) -> None:
+        """Name file and key of what the catalogue and the registry do not know."""
+        for i, entry in enumerate(self.entries):
+            with self._naming(f"entries.{i}.methods"):
+                for method in entry.methods:
+                    if method not in known_names():
+                        raise UsageError(unknown_name(method))
+            for variant, settings in entry.variants.items():
+                with self._naming(f"entries.{i}.variants.{variant}"):
+                    for method in entry.methods:
+                        if _learns(method):
+                            make_method(method, settings)
+
+    @contextmanager
+    def _naming(self, key: str) -> Iterator[None]:
+        try:
+            yield
+        except UsageError as error:
+            raise UsageError(f"{self._source or self.name}: key '{key}': {error}") from None
+
+    def _expand(self, index: int, entry: Entry, chosen: Overrides) -> Iterator[RunSpec]:
+        steps = {} if chosen.steps is None else {"steps": chosen.steps}
+        effort = self.effort.model_copy(update=steps)
+        methods = chosen.methods_for(entry, self.methods())
         for network in entry.networks:
             for budget in chosen.budgets or entry.budgets:
-                scenario = resolve(f"{entry.district}/{network}/{budget}").address
-                if chosen.scenarios and not any(part in scenario for part in chosen.scenarios):
+                with self._naming(f"--budgets or entries.{index}" if chosen.budgets else f"entries.{index}"):
+                    scenario = resolve(f"{entry.district}/{network}/{budget}").address
+                if not in_scenario(scenario, chosen.scenarios):
                     continue
                 for method in methods:
-                    for variant, settings in entry.variants.items():
-                        if chosen.variants and variant not in chosen.variants:
-                            continue
+                    for variant, settings in chosen.variants_for(method, entry).items():
                         for seed in chosen.seeds_for(method, entry.seeds or self.seeds):
                             yield make_run(
                                 scenario,
@@ -106,8 +132,8 @@ class Overrides:
     """What the command line changes in a suite.
 
     Attributes:
-        methods: Only these methods; ones that the suite does not list are added to its first entry's kind.
-        scenarios: Only scenarios whose address contains one of these.
+        methods: Only these methods; one that the suite does not list runs on all its scenarios, with its defaults.
+        scenarios: Only scenarios whose address contains one of these words, or of these words joined by slashes.
         variants: Only these variants.
         budgets: These budgets instead of the suite's.
         seeds: Seeds 0 to this number, less one.
@@ -131,22 +157,27 @@ class Overrides:
         known = sorted({variant for entry in suite.entries for variant in entry.variants})
         for variant in self.variants:
             if variant not in known:
-                raise UsageError(
-                    f"--variants: suite '{suite.name}' has no variant '{variant}'; allowed: {', '.join(known)}"
-                )
-        listed = {method for entry in suite.entries for method in entry.methods}
-        if self.methods and not listed & set(self.methods):
-            extra = ", ".join(sorted(listed))
-            raise UsageError(f"--methods: suite '{suite.name}' runs none of these; it runs {extra}")
+                allowed = ", ".join(f"'{name}'" for name in known)
+                raise UsageError(f"--variants: suite '{suite.name}' has no variant '{variant}'; allowed: {allowed}")
 
-    def methods_for(self, entry: Entry) -> list[str]:
-        """The entry's methods that are wanted."""
-        return [method for method in entry.methods if not self.methods or method in self.methods]
+    def methods_for(self, entry: Entry, listed: Sequence[str]) -> list[str]:
+        """Which methods to run in an entry, given those that the suite lists anywhere."""
+        if not self.methods:
+            return list(entry.methods)
+        return [method for method in self.methods if method in entry.methods or method not in listed]
+
+    def variants_for(self, method: str, entry: Entry) -> dict[str, dict[str, Any]]:
+        """Name and settings of each variant of a method that is wanted."""
+        if method not in entry.methods or not _learns(method):
+            return {"": {}}
+        wanted = self.variants or entry.variants
+        return {name: settings for name, settings in entry.variants.items() if name in wanted}
 
     def seeds_for(self, method: str, default: int) -> Sequence[int]:
-        """Seeds of one method: a method without randomness gets one."""
-        seeds = self.seed_list or range(self.seeds or default)
-        return seeds if _has_randomness(method) else seeds[:1]
+        """Seeds of one method: a method without randomness has one run, whatever the seeds."""
+        if not _has_randomness(method):
+            return (0,)
+        return list(dict.fromkeys(self.seed_list)) or range(self.seeds or default)
 
 
 class RunSpec(BaseModel):
@@ -159,9 +190,7 @@ class RunSpec(BaseModel):
     method: str
     variant: str = ""
     seed: int = Field(ge=0)
-    config: dict[str, Any] = Field(
-        default_factory=dict, description="Every setting of the method, defaults included."
-    )
+    config: dict[str, Any] = Field(default_factory=dict, description="Every setting of the method, defaults included.")
     effort: EffortSpec | None = Field(None, description="None for a method that does not learn.")
     catalogue: int = Field(VERSION, description="Version of the catalogue that gave the address its meaning.")
 
@@ -195,10 +224,8 @@ def make_run(
     resolve(scenario)
     if method in REFERENCES:
         return RunSpec(suite=suite, scenario=scenario, method=method, seed=seed)
-    config = make_method(
-        method, settings if METHODS.get(method) and METHODS[method].method.learns else None
-    ).config
-    learns = METHODS[method].method.learns
+    learns = _learns(method)
+    config = make_method(method, settings if learns else None).config
     return RunSpec(
         suite=suite,
         scenario=scenario,
@@ -208,6 +235,11 @@ def make_run(
         config=config.model_dump(mode="json"),
         effort=effort if learns else None,
     )
+
+
+def in_scenario(address: str, parts: Sequence[str]) -> bool:
+    """The address contains one of `parts`, whole words between slashes; without parts every address does."""
+    return not parts or any(f"/{part.strip('/')}/" in f"/{address}/" for part in parts)
 
 
 def suite_names() -> list[str]:
@@ -227,28 +259,32 @@ def load_suite(name: str) -> Suite:
         if name not in suite_names():
             close = difflib.get_close_matches(name, suite_names(), n=1)
             hint = f"did you mean '{close[0]}'? " if close else ""
-            raise UsageError(
-                f"unknown suite '{name}'; {hint}allowed: {', '.join(suite_names())}, or a YAML file"
-            )
+            raise UsageError(f"unknown suite '{name}'; {hint}allowed: {', '.join(suite_names())}, or a YAML file")
         path = Path(str(resources.files("benchmark.suites") / f"{name}.yaml"))
     try:
-        content = yaml.safe_load(path.read_text())
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror or error}") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict):
         raise UsageError(f"{path}: a suite is a mapping with the keys {', '.join(Suite.model_fields)}")
     try:
-        return Suite(**{"name": path.stem, **content})
+        suite = Suite.model_validate({"name": path.stem, **content})
     except ValidationError as error:
         raise UsageError(f"{path}: {explain(error)}") from None
+    suite._source = str(path)
+    return suite
 
 
 def digest_of(content: Any) -> str:
     """A short digest of anything that JSON can hold."""
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+
+def _learns(method: str) -> bool:
+    return method in METHODS and METHODS[method].method.learns
 
 
 def _has_randomness(method: str) -> bool:

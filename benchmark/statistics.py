@@ -123,5 +123,5 @@ def _pooled_mean(*samples: Array, axis: int = -1) -> Array:
 
 def _share_above(a: Array, b: Array, axis: int = -1) -> Array:
     """Share of pairs in which a is above b; the samples lie along the last axis."""
-    pairs = np.sign(a[..., :, None] - b[..., None, :])
-    return np.asarray((1 + pairs.mean(axis=(-2, -1))) / 2)
+    first, second = a[..., :, None], b[..., None, :]
+    return np.asarray(((first > second) + 0.5 * (first == second)).mean(axis=(-2, -1)))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import pickle
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from benchmark.specs import RunSpec, digest_of
 from envs.catalogue import VERSION, Scenario, resolve
 
 SCRATCH = Path("runs")
+TRACKED = "tracked"  # an empty file in a record's folder
 
 
 class Store:
@@ -44,13 +44,22 @@ class Store:
             files["traces.npz"] = _npz(traces)
         write_folder(self.folder(record.spec), files)
 
+    def tracked(self, spec: RunSpec) -> bool:
+        """A run's record was handed to W&B."""
+        return (self.folder(spec) / TRACKED).exists()
+
+    def mark_tracked(self, spec: RunSpec) -> None:
+        """Remember that a run's record was handed to W&B; a new record of the run forgets it."""
+        write_file(self.folder(spec) / TRACKED, b"")
+
     def traces(self, spec: RunSpec) -> dict[str, np.ndarray]:
         """A run's arrays for figures."""
         return read_traces(self.folder(spec) / "traces.npz")
 
     def records(self, suite: str | None = None) -> list[Record]:
         """Every record, or those of one suite, in a fixed order."""
-        found = [load_record(path) for path in sorted(self.root.glob("records/*/record.json"))]
+        # A name that begins with a dot is a folder whose writing was interrupted.
+        found = [load_record(path) for path in sorted(self.root.glob("records/[!.]*/record.json"))]
         chosen = [record for record in found if suite is None or record.spec.suite == suite]
         return sorted(chosen, key=lambda record: _order(record.spec))
 
@@ -141,5 +150,5 @@ def _npz(arrays: dict[str, np.ndarray]) -> bytes:
 
 def _pt(content: dict[str, Any]) -> bytes:
     buffer = io.BytesIO()
-    torch.save(content, buffer, pickle_protocol=pickle.DEFAULT_PROTOCOL)
+    torch.save(content, buffer)
     return buffer.getvalue()

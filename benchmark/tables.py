@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import string
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import pandas as pd
 
 from baselines.registry import REFERENCES
+from benchmark.families import Contexts
 from benchmark.leaderboard import Locality, groups, leaderboard, number
 from benchmark.metrics import IMPRACTICAL_DELAY, Context
 from benchmark.record import Record
@@ -26,7 +27,6 @@ HOW_TO_READ = (
 )
 BLANK = "–"
 
-Contexts = Callable[[str], Context | None]
 Style = Literal["best", "plain", "infeasible"]
 
 

@@ -64,7 +64,7 @@ def tracking_mode(flag: str | None) -> Mode:
 
 
 class Tracker:
-    """Logs finished records. The first failure is reported once and ends tracking, never the suite."""
+    """Logs finished records. A failure online turns to offline, one offline ends tracking; neither ends the suite."""
 
     def __init__(self, mode: Mode, folder: Path) -> None:
         """Args: mode; the folder under which W&B keeps its files."""
@@ -80,9 +80,7 @@ class Tracker:
             "provenance": record.provenance.model_dump(),
             "status": record.status,
         }
-        name = " ".join(
-            part for part in (spec.scenario, spec.method, spec.variant, f"seed {spec.seed}") if part
-        )
+        name = " ".join(part for part in (spec.scenario, spec.method, spec.variant, f"seed {spec.seed}") if part)
         return self._guarded(lambda: self._write_run(name, config, record, curve, traces))
 
     def log_leaderboard(self, suite: str, table: Any, files: list[Path]) -> bool:
@@ -95,10 +93,13 @@ class Tracker:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             write()
-        except (wandb.Error, OSError, TimeoutError) as fault:
-            log.warning(
-                "W&B: %s; tracking is off for the rest, records are complete", " ".join(str(fault).split())
-            )
+        except Exception as fault:  # whatever goes wrong at W&B, the suite goes on
+            text = " ".join(str(fault).split()) or type(fault).__name__
+            if self.mode == "online":
+                log.warning("W&B: %s; runs are kept offline under %s/wandb from here", text, self._folder)
+                self.mode = "offline"
+                return self._guarded(write)
+            log.warning("W&B: %s; tracking is off for the rest, records are complete", text)
             self.mode = "disabled"
             return False
         return True
@@ -148,11 +149,7 @@ def sectioned(record: Record) -> dict[str, Any]:
     """A record's metrics under `feasibility/`, `violation/`, `scaling/` and, the rest, `metrics/`."""
     section_of = {name: section for section, names in SECTIONS.items() for name in names}
     known = {**record.metrics, "status": record.status}
-    return {
-        f"{section_of.get(name, 'metrics')}/{name}": value
-        for name, value in known.items()
-        if value is not None
-    }
+    return {f"{section_of.get(name, 'metrics')}/{name}": value for name, value in known.items() if value is not None}
 
 
 def _days(traces: dict[str, np.ndarray]) -> list[dict[str, float]]:

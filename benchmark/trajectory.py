@@ -66,7 +66,7 @@ class Trajectory:
         multiplier_limit: Where multipliers saturate, in mean prices; None without a limit.
         used: [m] Σ over counted hours and members of the usage.
         counted: [m] hours in which each budget counted.
-        hour_excess: [T] largest (use − limit)/scale of the budgets that count in an hour.
+        hour_excess: Largest (use − limit)/scale of the budgets that count, of each hour in which one does.
         series: Named [T] arrays of the district: import_kwh, price, waiting_load.
         sums: Named per-agent sums over the hours, [N]: bill, import_kwh, waiting_load, demand, carbon, reward.
         backlog: Slope of the daily mean waiting load over the second half, per day, [N].
@@ -143,8 +143,9 @@ class Trajectory:
         total = (per_budget * self.spec.members).sum(0)
         self.used += counted * total
         self.counted += counted
-        excess = torch.where(counted > 0, (total - self.limits) / self.scales, -torch.inf)
-        self.hour_excess.append(float(excess.max()))
+        excess = ((total - self.limits) / self.scales)[counted > 0]
+        if len(excess):
+            self.hour_excess.append(float(excess.max()))
         deviation = counted * (per_budget / self.spec.usage_scale - self._share).abs()
         self.largest_excess = max(self.largest_excess, float(deviation.max()))
 

@@ -12,6 +12,7 @@ smallest feasible level.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -24,6 +25,8 @@ from envs.task import Budget
 KINDS = ("average", "hourly", "window", "feeder", "cap")
 ALLOWED = "allowed: average-C, hourly-C, window-FROM_TO-C, feeder-C, cap-C with C a number like 0.27 or x1.05"
 HOURS = 24
+# One spelling for one level: no exponents, signs or blanks.
+NUMBER = re.compile(r"\d+(\.\d+)?|\.\d+")
 
 
 @dataclass(frozen=True)
@@ -53,15 +56,14 @@ def parse_budget(name: str) -> BudgetName:
     if kind not in KINDS:
         raise UsageError(f"budget '{name}': unknown kind '{kind}'; {ALLOWED}")
     relative = last.startswith("x")
-    try:
-        level = float(last.removeprefix("x"))
-    except ValueError:
-        raise UsageError(f"budget '{name}': level '{last}' is not a number; {ALLOWED}") from None
-    if not 0 < level < float("inf"):
-        raise UsageError(f"budget '{name}': level {last} must be above 0; {ALLOWED}")
+    digits = last.removeprefix("x")
+    if not NUMBER.fullmatch(digits) or float(digits) <= 0:
+        raise UsageError(f"budget '{name}': level '{last}' is not a number above 0; {ALLOWED}")
+    if len(set(middle)) < len(middle):
+        raise UsageError(f"budget '{name}': the same window twice; {ALLOWED}")
     if (kind == "window") != bool(middle):
         raise UsageError(f"budget '{name}': only window takes intervals, and it needs one; {ALLOWED}")
-    return BudgetName(kind, level, relative, tuple(_interval(name, word) for word in middle))
+    return BudgetName(kind, float(digits), relative, tuple(_interval(name, word) for word in middle))
 
 
 def make_budgets(
@@ -82,9 +84,7 @@ def make_budgets(
         return (Budget("average", 0, every, limit, limit),)
     if name.kind in ("hourly", "cap"):
         each = name.kind == "cap"
-        return tuple(
-            Budget(f"hour_{h:02d}", 0, one_hour[h], limit, limit, each_step=each) for h in range(HOURS)
-        )
+        return tuple(Budget(f"hour_{h:02d}", 0, one_hour[h], limit, limit, each_step=each) for h in range(HOURS))
     if name.kind == "window":
         spans = [(f"window_{a:02d}_{b:02d}", _hours_between(a, b)) for a, b in name.intervals]
         return tuple(Budget(label, 0, hours, limit, limit) for label, hours in spans)
@@ -107,5 +107,4 @@ def _interval(name: str, word: str) -> tuple[int, int]:
 
 def _hours_between(first: int, last: int) -> Tensor:
     hours = torch.arange(HOURS)
-    inside = (hours >= first) & (hours < last) if first < last else (hours >= first) | (hours < last)
-    return inside
+    return (hours >= first) & (hours < last) if first < last else (hours >= first) | (hours < last)

@@ -148,14 +148,11 @@ _FIGURES = ("pv_kw", "battery_kwh", "battery_kw", "efficiency")
 def _rows(dataset: Dataset) -> list[tuple[str | None, str, np.ndarray]]:
     """Every series and figure of a data set: building (None if shared), quantity, values [T] or [1]."""
     rows: list[tuple[str | None, str, np.ndarray]] = [
-        (None, quantity, getattr(dataset, quantity))
-        for quantity in _SHARED
-        if getattr(dataset, quantity) is not None
+        (None, quantity, getattr(dataset, quantity)) for quantity in _SHARED if getattr(dataset, quantity) is not None
     ]
     for building in dataset.buildings:
         rows += [
-            (building.name, quantity, np.atleast_1d(getattr(building, quantity)))
-            for quantity in _PROFILES + _FIGURES
+            (building.name, quantity, np.atleast_1d(getattr(building, quantity))) for quantity in _PROFILES + _FIGURES
         ]
     return rows
 

@@ -129,8 +129,7 @@ def read_dataset(folder: str | Path, name: str | None = None) -> Dataset:
         temperature=_read_shared(path, entries, "weather", "temperature", hour_column),
         carbon=_read_shared(path, entries, "carbon_intensity", "carbon", hour_column),
         buildings=tuple(
-            _building(_where(path, building), building, entry, tables[building])
-            for building, entry in entries.items()
+            _building(_where(path, building), building, entry, tables[building]) for building, entry in entries.items()
         ),
     )
 
@@ -166,9 +165,7 @@ def _read_schema(root: Path) -> dict[str, Any]:
 def _check_time_step(path: Path, schema: Mapping[str, Any]) -> None:
     seconds = schema.get("seconds_per_time_step")
     if seconds != SECONDS_PER_TIME_STEP:
-        raise UsageError(
-            f"{path}: seconds_per_time_step is {seconds!r}; only {SECONDS_PER_TIME_STEP} is allowed"
-        )
+        raise UsageError(f"{path}: seconds_per_time_step is {seconds!r}; only {SECONDS_PER_TIME_STEP} is allowed")
 
 
 def _included_buildings(path: Path, schema: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -294,9 +291,7 @@ def _building(where: str, name: str, entry: Mapping[str, Any], table: Mapping[st
         solar=table["solar"].values / 1000,  # W per kW to kWh per kW and hour
         pv_kw=0.0 if pv is None else _size(f"{where}: pv", pv, "nominal_power"),
         battery_kwh=0.0 if battery is None else _size(f"{where}: electrical_storage", battery, "capacity"),
-        battery_kw=0.0
-        if battery is None
-        else _size(f"{where}: electrical_storage", battery, "nominal_power"),
+        battery_kw=0.0 if battery is None else _size(f"{where}: electrical_storage", battery, "nominal_power"),
         efficiency=1.0 if battery is None else _efficiency(f"{where}: electrical_storage", battery),
     )
 

@@ -17,15 +17,18 @@ limits made explicit. In one hour building i with demand d, solar g, waiting loa
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from envs.district import HOURS, District
+from envs.errors import UsageError
 from envs.task import Box, Budget, Field, Initial, Step, Task, TaskSpec
 
 BATTERY, GRID = 0, 1  # columns of an action
+DAYS = 7
 LOCAL_FIELDS = {
     "waiting_load": ("kWh", "log(1 + own peaks)"),
     "demand": ("kWh", "own peak"),
@@ -34,6 +37,8 @@ LOCAL_FIELDS = {
     "price": ("$/kWh", "mean price"),
     "hour_sin": ("-", "1"),
     "hour_cos": ("-", "1"),
+    "demand_past_day": ("kWh", "own peak; mean of the last 24 hours"),
+    "solar_past_day": ("kWh", "own peak; mean of the last 24 hours"),
     "demand_scale": ("kWh", "log2 of base loads"),
     "pv": ("kW", "own peak"),
     "battery": ("kWh", "own peak"),
@@ -48,6 +53,7 @@ UNITS = {
     "stored": "kWh",
     "curtailed": "kWh",
     "soc": "kWh",
+    "servable": "kWh",
     "price": "$/kWh",
     "carbon": "kg/kWh",
 }
@@ -97,30 +103,29 @@ class DemandResponse(Task):
         """Start `batch` copies; see `Task.reset`. `initial` may name `waiting_load` and `soc`, in kWh."""
         shape = (batch, self.spec.n_agents)
         self._horizon = self.spec.horizon if horizon is None else horizon
+        self._check_start(start)
         if start is None:
             first, last = self.district.training
-            drawn = torch.randint(
-                first, max(first + 1, last - self._horizon + 1), (batch,), generator=generator
-            )
+            drawn = torch.randint(first, max(first + 1, last - self._horizon + 1), (batch,), generator=generator)
             self._t = drawn.to(self.device)
         else:
             self._t = torch.full((batch,), start, device=self.device)
         self._elapsed = 0
         zero = torch.zeros(shape, device=self.device)
         if initial == "zero":
-            self._waiting, self._stored = zero, zero.clone()
+            self._waiting, self._stored = zero.clone(), zero.clone()
         elif initial == "random":
             # The square puts half of the draws in the lowest quarter, where controllers spend their time.
             waiting = torch.rand(shape, generator=generator).to(self.device).square()
             self._waiting = waiting * self._own_peak * self.district.waiting_peaks
             self._stored = torch.rand(shape, generator=generator).to(self.device) * self._capacity
         else:
-            self._waiting = initial["waiting_load"].to(zero).expand(shape).clone()
-            self._stored = initial["soc"].to(zero).expand(shape).clone()
+            self._waiting = self._given(initial, "waiting_load", math.inf * self._capacity.clamp_min(1.0), shape)
+            self._stored = self._given(initial, "soc", self._capacity, shape)
         self._read_hour()
         nothing = torch.zeros(batch, len(self.spec.budgets), device=self.device)
-        measures = {name: zero for name in UNITS if name not in ("price", "carbon")}
-        measures |= {"waiting_load": self._waiting, "soc": self._stored}
+        measures = {name: zero.clone() for name in UNITS if name not in ("price", "carbon")}
+        measures |= {"waiting_load": self._waiting, "soc": self._stored, "servable": self._efficiency * self._stored}
         measures |= {"price": torch.zeros(batch, device=self.device)}
         return self._show(zero, zero, zero, nothing, measures)
 
@@ -132,9 +137,7 @@ class DemandResponse(Task):
             torch.minimum(self._efficiency * self._solar, self._power), self._capacity - self._stored
         )
         soc = self._stored + stored
-        battery = torch.minimum(
-            torch.minimum(share[..., BATTERY] * load, self._efficiency * soc), self._power
-        )
+        battery = torch.minimum(torch.minimum(share[..., BATTERY] * load, self._efficiency * soc), self._power)
         rest = load - battery
         imported = torch.minimum(share[..., GRID] * rest, self._connection)
         self._waiting = rest - imported
@@ -150,6 +153,7 @@ class DemandResponse(Task):
             "stored": stored,
             "curtailed": self._solar - stored / self._efficiency,
             "soc": self._stored,
+            "servable": self._efficiency * self._stored,
             "price": price,
         }
         if self._carbon is not None:
@@ -188,14 +192,25 @@ class DemandResponse(Task):
 
     def take(self, agents: Tensor) -> DemandResponse:
         """A task of the buildings with these indices; each keeps its share of the budgets."""
-        part = len(agents) / self.spec.n_agents
-        budgets = tuple(
-            Budget(b.name, b.resource, b.hours, b.limit * part, b.scale * part, each_step=b.each_step)
-            for b in self.spec.budgets
-        )
-        return DemandResponse(
-            self.district.take(agents), budgets, tariff_ahead=self._tariff_ahead, device=self.device
-        )
+        budgets = tuple(_budget_of(b, agents, self.spec.n_agents) for b in self.spec.budgets)
+        return DemandResponse(self.district.take(agents), budgets, tariff_ahead=self._tariff_ahead, device=self.device)
+
+    def _check_start(self, start: int | None) -> None:
+        first, last = self.district.training
+        if start is None and self._horizon > last - first:
+            raise UsageError(f"horizon {self._horizon}: '{self.spec.name}' has {last - first} training hours")
+        if start is not None and not 0 <= start < self.district.hours:
+            raise UsageError(f"start {start}: allowed for '{self.spec.name}' are 0 to {self.district.hours - 1}")
+
+    def _given(self, initial: Mapping[str, Tensor], name: str, top: Tensor, shape: tuple[int, int]) -> Tensor:
+        if name not in initial:
+            raise UsageError(f"initial: '{name}' is missing; allowed: both waiting_load and soc, in kWh")
+        value = torch.as_tensor(initial[name]).to(self.device, torch.float32).expand(shape).clone()
+        if not bool(((value >= 0) & (value <= top)).all()):
+            raise UsageError(
+                f"initial: '{name}' must be at least 0 and, for soc, at most the battery's capacity, in kWh"
+            )
+        return value
 
     def _load_tensors(self) -> None:
         district = self.district
@@ -207,6 +222,8 @@ class DemandResponse(Task):
         self._solar_flat = load(district.solar_profiles.flatten())
         self._demand_row = (district.demand_profile * district.hours).to(self.device)
         self._solar_row = (district.solar_profile * district.hours).to(self.device)
+        self._demand_past = load(_past_day(district.demand_profiles))
+        self._solar_past = load(_past_day(district.solar_profiles))
         self._shift = district.shift.to(self.device)
         self._shifted = bool(district.shift.any())
         self._demand_scale = load(district.demand_scale)
@@ -218,6 +235,8 @@ class DemandResponse(Task):
         self._own_peak = load(district.own_peak)
         self._price = load(district.price)
         self._hour = district.hour.to(self.device)
+        self._weekday = district.weekday.to(self.device)
+        self._week = torch.eye(DAYS, device=self.device)
         self._carbon = None if district.carbon is None else load(district.carbon)
         self._delay_price = district.delay_price * district.mean_price
         angle = torch.arange(HOURS, device=self.device) * (2 * math.pi / HOURS)
@@ -232,11 +251,11 @@ class DemandResponse(Task):
 
     def _make_spec(self, budgets: tuple[Budget, ...]) -> TaskSpec:
         fields = {
-            name: Field(slice(i, i + 1), unit, scale)
-            for i, (name, (unit, scale)) in enumerate(LOCAL_FIELDS.items())
+            name: Field(slice(i, i + 1), unit, scale) for i, (name, (unit, scale)) in enumerate(LOCAL_FIELDS.items())
         }
+        fields["weekday"] = Field(slice(len(fields), len(fields) + DAYS), "-", "1; one column per day")
         if self._tariff_ahead:
-            columns = slice(len(fields), len(fields) + HOURS)
+            columns = slice(fields["weekday"].where.stop, fields["weekday"].where.stop + HOURS)
             fields["tariff"] = Field(columns, "$/kWh", "mean price", ahead=HOURS)
         district = self.district
         return TaskSpec(
@@ -264,11 +283,20 @@ class DemandResponse(Task):
         column = self._t[:, None]
         if self._shifted:
             column = (column + self._shift) % self.district.hours
-        self._demand = self._demand_flat[self._demand_row + column] * self._demand_scale
-        self._solar = self._solar_flat[self._solar_row + column] * self._pv
+        demand_at, solar_at = self._demand_row + column, self._solar_row + column
+        self._demand = self._demand_flat[demand_at] * self._demand_scale
+        self._solar = self._solar_flat[solar_at] * self._pv
+        self._past = self._demand_past[demand_at] * self._demand_scale, self._solar_past[solar_at] * self._pv
 
     def _coming(self, ahead: int) -> Tensor:
         return (self._t[:, None] + torch.arange(ahead, device=self.device)) % self.district.hours
+
+    def _own_weekday(self) -> Tensor:
+        """One column per day of the week, [B, 1 or N, 7]; a shifted building lives on its own profile's week."""
+        column = self._t[:, None]
+        if self._shifted:
+            column = (column + self._shift) % self.district.hours
+        return self._week[self._weekday[column]]
 
     def _fields(self) -> dict[str, Tensor]:
         """Observation fields, each [B, N], scaled as `LOCAL_FIELDS` says."""
@@ -282,6 +310,8 @@ class DemandResponse(Task):
             "price": (self._price[self._t] / self.spec.price_scale)[:, None].expand(shape),
             "hour_sin": clock[0][:, None].expand(shape),
             "hour_cos": clock[1][:, None].expand(shape),
+            "demand_past_day": self._past[0] / self._own_peak,
+            "solar_past_day": self._past[1] / self._own_peak,
         }
         return now | {name: value.expand(shape) for name, value in self._parameters.items()}
 
@@ -289,10 +319,11 @@ class DemandResponse(Task):
         self, reward: Tensor, usage: Tensor, shortfall: Tensor, counted: Tensor, measures: dict[str, Tensor]
     ) -> Step:
         batch, n_agents = self._waiting.shape
-        obs = torch.stack(list(self._fields().values()), -1)
+        columns = [torch.stack(list(self._fields().values()), -1), self._own_weekday().expand(batch, n_agents, DAYS)]
         if self._tariff_ahead:
             tariff = self._price[self._coming(HOURS)] / self.spec.price_scale
-            obs = torch.cat([obs, tariff[:, None].expand(batch, n_agents, HOURS)], -1)
+            columns.append(tariff[:, None].expand(batch, n_agents, HOURS))
+        obs = torch.cat(columns, -1)
         ended = torch.full((batch,), self._elapsed >= self._horizon, device=self.device)
         return Step(
             obs=obs,
@@ -306,3 +337,19 @@ class DemandResponse(Task):
             truncated=ended,
             alive=torch.ones(batch, n_agents, dtype=torch.bool, device=self.device),
         )
+
+
+def _past_day(profiles: Tensor) -> Tensor:
+    """Mean of the 24 hours before each hour, the calendar taken as a cycle, flat [P·T]."""
+    before = torch.cat([profiles[:, -HOURS:], profiles], 1).cumsum(1)
+    total = before[:, HOURS - 1 : -1] - torch.cat([torch.zeros_like(before[:, :1]), before[:, : -HOURS - 1]], 1)
+    return (total / HOURS).flatten()
+
+
+def _budget_of(budget: Budget, agents: Tensor, n_agents: int) -> Budget:
+    """The share of a budget that belongs to the agents with these indices."""
+    members = None if budget.agents is None else budget.agents[agents]
+    kept = len(agents) if members is None else int(members.sum())
+    part = kept / (n_agents if budget.agents is None else int(budget.agents.sum()))
+    limit, scale = budget.limit * part, budget.scale * part
+    return Budget(budget.name, budget.resource, budget.hours, limit, scale, members, budget.each_step)

@@ -23,6 +23,7 @@ class District:
         solar_profiles: [Q, T] kWh per hour and kW of PV.
         price: [T] $/kWh.
         hour: [T] hour of the day, 0 to 23.
+        weekday: [T] day of the week, 0 to 6, counted from the data set's first day.
         carbon: [T] kg/kWh, or None where the data set has none.
         demand_profile: [N] row of `demand_profiles`.
         solar_profile: [N] row of `solar_profiles`.
@@ -50,6 +51,7 @@ class District:
     solar_profiles: Tensor
     price: Tensor
     hour: Tensor
+    weekday: Tensor
     carbon: Tensor | None
     demand_profile: Tensor
     solar_profile: Tensor
@@ -103,9 +105,7 @@ class District:
         for part in dataclasses.fields(self):
             value = getattr(self, part.name)
             total.update(part.name.encode())
-            total.update(
-                value.contiguous().numpy().tobytes() if isinstance(value, Tensor) else repr(value).encode()
-            )
+            total.update(value.contiguous().numpy().tobytes() if isinstance(value, Tensor) else repr(value).encode())
         return total.hexdigest()
 
     def peak_of(self, members: Tensor) -> float:
@@ -125,9 +125,7 @@ class District:
 
     def demand(self, start: int, hours: int) -> Tensor:
         """Demand of every agent in a window of the calendar, [N, hours] kWh."""
-        return (
-            self._window(self.demand_profiles, self.demand_profile, start, hours) * self.demand_scale[:, None]
-        )
+        return self._window(self.demand_profiles, self.demand_profile, start, hours) * self.demand_scale[:, None]
 
     def solar(self, start: int, hours: int) -> Tensor:
         """Solar generation of every agent in a window of the calendar, [N, hours] kWh."""

@@ -52,18 +52,20 @@ HALF_YEARS: Plan = {
 
 def paper_seven() -> District:
     """Seven copies of one commercial building, two with double demand; delay is free, as in the paper."""
-    return _seven("paper_seven", delay_price=0.0, horizon=80, warmup=0, measured=(0, 2928))
+    return _seven("paper_seven", delay_price=0.0, horizon=80, waiting_peaks=4.0, warmup=0, measured=(0, 2928))
 
 
 def campus_seven() -> District:
     """The buildings of `paper_seven` with a price of delay and 744 hours of warm-up."""
-    return _seven("campus_seven", delay_price=DELAY_PRICE, horizon=168, warmup=0, measured=(744, 2904))
+    return _seven(
+        "campus_seven", delay_price=DELAY_PRICE, horizon=168, waiting_peaks=2.0, warmup=0, measured=(744, 2904)
+    )
 
 
 def homes_17() -> District:
     """Seventeen homes; trained from January to July, measured from September to December."""
     data = _calendar_year(load("citylearn_challenge_2022_phase_all"), JANUARY_2022_SET)
-    return _from_dataset("homes_17", data, feeder=_blocks(17, 3))
+    return _from_dataset("homes_17", data, feeder=_blocks(17, 3), first=JANUARY_2022_SET)
 
 
 def mixed_9() -> District:
@@ -95,7 +97,8 @@ def synthetic(n_agents: int) -> District:
         demand_profiles=_stack([b.demand for b in pool]),
         solar_profiles=_stack([b.solar for b in pool]),
         price=torch.tensor(_tariff(homes)),
-        hour=torch.from_numpy(homes.hour.astype(np.int64)),
+        hour=torch.tensor(homes.hour),
+        weekday=_weekday(YEAR, JANUARY_2022_SET),
         carbon=None if homes.carbon is None else torch.tensor(homes.carbon),
         demand_profile=torch.from_numpy(profile),
         solar_profile=torch.from_numpy(solar_profile),
@@ -121,9 +124,7 @@ def from_folder(folder: str | Path) -> District:
     """
     data = read_dataset(folder)
     if data.hours < 28 * HOURS:
-        raise UsageError(
-            f"{folder}: {data.hours} hours of data; at least four weeks ({28 * HOURS} hours) are needed"
-        )
+        raise UsageError(f"{folder}: {data.hours} hours of data; at least four weeks ({28 * HOURS} hours) are needed")
     half = data.hours // (2 * HOURS) * HOURS
     quarter = half + (data.hours - half) // (4 * HOURS) * HOURS
     last = quarter + (data.hours - quarter) // HOURS * HOURS
@@ -157,7 +158,7 @@ def make_district(name: str) -> District:
 
 
 def _seven(
-    name: str, *, delay_price: float, horizon: int, warmup: int, measured: tuple[int, int]
+    name: str, *, delay_price: float, horizon: int, waiting_peaks: float, warmup: int, measured: tuple[int, int]
 ) -> District:
     data = load("baeda_3dem")
     building = data.buildings[3]
@@ -171,7 +172,8 @@ def _seven(
         demand_profiles=_stack([building.demand]),
         solar_profiles=_stack([building.solar]),
         price=torch.tensor(_tariff(data)),
-        hour=torch.from_numpy(data.hour.astype(np.int64)),
+        hour=torch.tensor(data.hour),
+        weekday=_weekday(data.hours, 0),
         carbon=None,
         demand_profile=zeros,
         solar_profile=zeros,
@@ -190,12 +192,12 @@ def _seven(
         warmup=warmup,
         measured=measured,
         horizon=horizon,
-        waiting_peaks=4.0,
+        waiting_peaks=waiting_peaks,
         in_sample=True,
     )
 
 
-def _from_dataset(name: str, data: Dataset, *, feeder: Tensor, plan: Plan = HALF_YEARS) -> District:
+def _from_dataset(name: str, data: Dataset, *, feeder: Tensor, first: int = 0, plan: Plan = HALF_YEARS) -> District:
     buildings = data.buildings
     n_agents = len(buildings)
     peaks = np.array([building.demand.max() for building in buildings])
@@ -209,7 +211,8 @@ def _from_dataset(name: str, data: Dataset, *, feeder: Tensor, plan: Plan = HALF
         demand_profiles=_stack([b.demand for b in buildings]),
         solar_profiles=_stack([b.solar for b in buildings]),
         price=torch.tensor(_tariff(data)),
-        hour=torch.from_numpy(data.hour.astype(np.int64)),
+        hour=torch.tensor(data.hour),
+        weekday=_weekday(data.hours, first),
         carbon=None if data.carbon is None else torch.tensor(data.carbon),
         demand_profile=rows,
         solar_profile=rows,
@@ -249,6 +252,13 @@ def _calendar_year(data: Dataset, first: int, price: np.ndarray | None = None) -
     )
     kept = maybe(data.price) if price is None else price
     return Dataset(data.name, cut(data.hour), kept, maybe(data.temperature), maybe(data.carbon), buildings)
+
+
+def _weekday(hours: int, first: int) -> Tensor:
+    """Day of the week of each row, for a calendar that begins at row `first` of its data set."""
+    midnight = first % HOURS
+    days = torch.div(torch.arange(hours) - midnight, HOURS, rounding_mode="floor") % 7
+    return days.roll(-first)
 
 
 def _tariff(data: Dataset) -> np.ndarray:

@@ -191,15 +191,11 @@ def _splits_of_the_day(budgets: tuple[Budget, ...]) -> list[list[int]]:
     for k, budget in enumerate(budgets):
         key = None if budget.agents is None else budget.agents.numpy().tobytes()
         groups.setdefault(key, []).append(k)
-    counts = {
-        key: torch.stack([budgets[k].hours.long() for k in group]).sum(0) for key, group in groups.items()
-    }
+    counts = {key: torch.stack([budgets[k].hours.long() for k in group]).sum(0) for key, group in groups.items()}
     return [group for key, group in groups.items() if bool((counts[key] == 1).all())]
 
 
-def _smallest_scale_by_program(
-    district: District, budgets: tuple[Budget, ...], start: int, hours: int
-) -> Certificate:
+def _smallest_scale_by_program(district: District, budgets: tuple[Budget, ...], start: int, hours: int) -> Certificate:
     rows = budget_rows(district, budgets, start, hours)
     optimum = minimise(distinct(district, budgets), rows, start, hours, scale_limits=True)
     weights = np.bincount(rows.budget, optimum.duals * rows.count, minlength=len(budgets))

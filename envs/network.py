@@ -105,8 +105,7 @@ class Network:
         """
         if method not in _METHODS or rounds < 0:
             raise UsageError(
-                f"mix: method '{method}' with {rounds} rounds; allowed: {', '.join(_METHODS)}, "
-                "0 rounds or more"
+                f"mix: method '{method}' with {rounds} rounds; allowed: {', '.join(_METHODS)}, 0 rounds or more"
             )
         self._count(x, rounds * len(self.targets))
         if self._dense:
@@ -178,9 +177,7 @@ class Network:
             UsageError: More agents than a dense matrix is meant for.
         """
         if self.n_agents > _DENSE_MATRIX:
-            raise UsageError(
-                f"mixing_matrix: {self.n_agents} agents are too many; allowed: up to {_DENSE_MATRIX}"
-            )
+            raise UsageError(f"mixing_matrix: {self.n_agents} agents are too many; allowed: up to {_DENSE_MATRIX}")
         return torch.from_numpy(self._weights("metropolis").toarray())
 
     def distances_from(self, node: int) -> Tensor:

@@ -137,9 +137,7 @@ def minimise(
         )
     program = _own_program(buildings, start, hours)
     if rows is not None:
-        blocks = [
-            _budget_block(rows, buildings.member[:, k], hours) * n for k, n in enumerate(buildings.weight)
-        ]
+        blocks = [_budget_block(rows, buildings.member[:, k], hours) * n for k, n in enumerate(buildings.weight)]
         coupling = sparse.hstack(blocks, format="csr")
         bound = rows.limit * rows.count
         program = program.scaled_within(coupling, bound) if scale_limits else program.within(coupling, bound)

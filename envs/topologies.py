@@ -90,31 +90,23 @@ def canonical_edges(edges: Tensor, n_agents: int, source: str) -> Tensor:
     if edges.numel() == 0:
         edges = edges.new_zeros((0, 2), dtype=torch.long)
     if edges.ndim != 2 or edges.shape[1] != 2 or edges.is_floating_point():
-        raise UsageError(
-            f"{source}: edges are {edges.dtype} of shape {tuple(edges.shape)}; allowed: integers [E, 2]"
-        )
+        raise UsageError(f"{source}: edges are {edges.dtype} of shape {tuple(edges.shape)}; allowed: integers [E, 2]")
     low, high = edges.long().min(dim=1).values, edges.long().max(dim=1).values
     outside = (low < 0) | (high >= n_agents)
     if outside.any():
         first, second = edges[outside][0].tolist()
-        raise UsageError(
-            f"{source}: edge {first}-{second} is out of range; allowed: node ids 0 to {n_agents - 1}"
-        )
+        raise UsageError(f"{source}: edge {first}-{second} is out of range; allowed: node ids 0 to {n_agents - 1}")
     if (low == high).any():
         node = int(low[low == high][0])
         raise UsageError(f"{source}: edge {node}-{node} is a self-loop; allowed: edges between two agents")
     keys = (low * n_agents + high).sort().values
     if (keys[1:] == keys[:-1]).any():
         key = int(keys[1:][keys[1:] == keys[:-1]][0])
-        raise UsageError(
-            f"{source}: edge {key // n_agents}-{key % n_agents} is given twice; allowed: each edge once"
-        )
+        raise UsageError(f"{source}: edge {key // n_agents}-{key % n_agents} is given twice; allowed: each edge once")
     ordered = torch.stack([keys // n_agents, keys % n_agents], dim=1)
     components = _count_components(ordered.cpu().numpy(), n_agents)
     if components > 1:
-        raise UsageError(
-            f"{source}: the graph over {n_agents} agents is in {components} components; allowed: one"
-        )
+        raise UsageError(f"{source}: the graph over {n_agents} agents is in {components} components; allowed: one")
     return ordered
 
 
@@ -165,8 +157,7 @@ def _rectangle(name: str, n_agents: int) -> NDArray[np.int64]:
     rows = next(rows for rows in range(math.isqrt(n_agents), 0, -1) if n_agents % rows == 0)
     if rows == 1 and n_agents > 3:
         raise UsageError(
-            f"topology: '{name}' needs rows x columns agents and {n_agents} is prime; "
-            "allowed: a number with a divisor"
+            f"topology: '{name}' needs rows x columns agents and {n_agents} is prime; allowed: a number with a divisor"
         )
     return np.arange(n_agents).reshape(rows, -1)
 
@@ -319,8 +310,7 @@ def _read_edges(path: Path, n_agents: int) -> Pairs:
             raise UsageError(f"{path}:{number}: {text} is a self-loop; allowed: edges between two agents")
         if (low, high) in line_of:
             raise UsageError(
-                f"{path}:{number}: edge {low}-{high} repeats line {line_of[low, high]}; "
-                "allowed: each edge once"
+                f"{path}:{number}: edge {low}-{high} repeats line {line_of[low, high]}; allowed: each edge once"
             )
         line_of[low, high] = number
     pairs = np.array(list(line_of), dtype=np.int64).reshape(-1, 2)

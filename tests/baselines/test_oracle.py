@@ -24,9 +24,7 @@ def test_cost_is_the_objective_where_delay_is_free() -> None:
     assert bound.multipliers.tolist() == [0.0]
 
 
-@pytest.mark.parametrize(
-    ("network", "budget", "m"), [("ring", "average-0.2", 1), ("complete", "hourly-0.2", 24)]
-)
+@pytest.mark.parametrize(("network", "budget", "m"), [("ring", "average-0.2", 1), ("complete", "hourly-0.2", 24)])
 def test_a_scenario_that_cannot_be_met_comes_with_a_proof(network: str, budget: str, m: int) -> None:
     found = Oracle().solve(resolve(f"paper_seven/{network}/{budget}"))
     assert isinstance(found, Infeasible)

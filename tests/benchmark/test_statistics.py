@@ -96,6 +96,7 @@ def test_wilson_interval_of_textbooks() -> None:
         ([1, 1, 1, 1], [1, 1, 1, 1], 0.5),
         ([1, 2, 3, 4], [5, 6, 7, 8], 0.0),
         ([1, 3], [2, 3], (0 + 0 + 1 + 0.5) / 4),
+        ([-math.inf, 1], [-math.inf], 0.75),
     ],
 )
 def test_probability_of_improvement(a: list[float], b: list[float], expected: float) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from pettingzoo import ParallelEnv
+from pettingzoo.test.example_envs import generated_agents_parallel_v0
 
 import envs
 from envs.errors import UsageError
@@ -230,6 +231,8 @@ def test_environments_without_a_place_in_a_task_are_refused() -> None:
         TaskFromParallel(discrete(2, 2, 2, max_cycles=None))
     with pytest.raises(UsageError, match="'countdown': has no possible_agents"):
         TaskFromParallel(lambda: Countdown((), []))
+    with pytest.raises(UsageError, match="'generated_agents_parallel_v0': has no possible_agents"):
+        TaskFromParallel(generated_agents_parallel_v0.parallel_env)
     shared = discrete(2, 2, 2)()
     with pytest.raises(UsageError, match="'countdown': env_fn returned one environment twice"):
         TaskFromParallel(lambda: shared).reset(2, seeded(0))

@@ -72,9 +72,7 @@ def least_by_building(
         waiting_price = np.full(hours, delay_price)
         waiting_price[-1] += debt_price[i]
         saved = waiting_price @ sums  # per kWh served in each hour, from whatever source
-        highest = np.concatenate(
-            [np.full(hours, connection), np.full(hours, power), np.minimum(eta * solar[i], power)]
-        )
+        highest = np.concatenate([np.full(hours, connection), np.full(hours, power), np.minimum(eta * solar[i], power)])
         found = linprog(
             np.concatenate([import_price[i] - saved, -saved, np.zeros(hours)]),
             A_ub=rows,
@@ -197,9 +195,7 @@ def test_battery_always_grid_never_is_the_least_use_of_any_building(
     assert float(least_use(one, start, hours)) == pytest.approx(by_program, rel=1e-6, abs=1e-7)
 
 
-@pytest.mark.parametrize(
-    "name", ["average-1", "hourly-1", "feeder-1", "window-17_24-1", "window-0_6-17_24-1"]
-)
+@pytest.mark.parametrize("name", ["average-1", "hourly-1", "feeder-1", "window-17_24-1", "window-0_6-17_24-1"])
 @pytest.mark.parametrize("district", [PAPER, HOMES], ids=lambda d: d.name)
 def test_certificate_holds_building_by_building(district: District, name: str) -> None:
     start = district.measured[0]
@@ -307,9 +303,7 @@ def test_the_task_can_carry_out_the_optimal_plan() -> None:
     task.reset(1, torch.Generator(), start=start, horizon=hours)
     for t in range(hours):
         step = task.step(shares[None, :, t])
-        torch.testing.assert_close(
-            step.measures["waiting_load"][0], waiting[:, t].float(), atol=2e-2, rtol=1e-3
-        )
+        torch.testing.assert_close(step.measures["waiting_load"][0], waiting[:, t].float(), atol=2e-2, rtol=1e-3)
     assert step.truncated.all()
 
 

@@ -201,9 +201,7 @@ def test_results_are_the_same_bits_every_time(monkeypatch: pytest.MonkeyPatch, d
 
 
 @pytest.mark.parametrize("dense_agents", [0, 64])
-def test_gradients_pass_even_after_use_in_inference_mode(
-    monkeypatch: pytest.MonkeyPatch, dense_agents: int
-) -> None:
+def test_gradients_pass_even_after_use_in_inference_mode(monkeypatch: pytest.MonkeyPatch, dense_agents: int) -> None:
     monkeypatch.setattr(envs.network, "DENSE_AGENTS", dense_agents)
     network = Network.build("star", 6)
     x = numbers(6, width=1)

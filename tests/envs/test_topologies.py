@@ -194,9 +194,7 @@ def test_a_missing_or_unreadable_edge_list_is_named(tmp_path: Path) -> None:
         ("small_world-8-0.1", 7, "K below the number of agents, 7"),
     ],
 )
-def test_a_wrong_topology_is_an_error_that_says_what_is_allowed(
-    name: str, n_agents: int, message: str
-) -> None:
+def test_a_wrong_topology_is_an_error_that_says_what_is_allowed(name: str, n_agents: int, message: str) -> None:
     with pytest.raises(UsageError) as error:
         build_edges(name, n_agents)
     assert message in str(error.value)

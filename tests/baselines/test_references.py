@@ -1,0 +1,94 @@
+"""Controllers that every table carries: nothing, chance, a rule, and a plan with a day of foresight."""
+
+import pytest
+import torch
+
+from baselines import make_method
+from baselines.base import Effort, ModelView, NoCheckpoint
+from benchmark.evaluate import evaluate
+from benchmark.metrics import Context
+from benchmark.runner import run
+from envs import make
+from envs.catalogue import resolve
+from envs.errors import UsageError
+from envs.network import Network
+
+
+def rolled_out(method: str, address: str, hours: int) -> tuple[float, float]:
+    """Objective without debt in $ and mean delay in hours over the first hours of a district."""
+    task = make(address)
+    network = Network.build("ring", task.spec.n_agents)
+    generator = torch.Generator().manual_seed(0)
+    controller = make_method(method).train(task, network, Effort(0, 0.0), generator, lambda row: None, NoCheckpoint())
+    controller.reset(task.spec, network, 1, generator, ModelView(task) if controller.privileged else None)
+    step = task.reset(1, generator, start=0, horizon=hours)
+    paid = waited = needed = 0.0
+    for _ in range(hours):
+        step = task.step(controller.act(step))
+        controller.feedback(step)
+        paid -= float(step.reward.sum())
+        waited += float(step.measures["waiting_load"].sum())
+        needed += float(step.measures["demand"].sum())
+    return paid, waited / needed
+
+
+def test_serve_now_never_makes_anyone_wait() -> None:
+    assert rolled_out("serve_now", "campus_seven/ring/hourly-0.35", 100)[1] == pytest.approx(0.0, abs=1e-6)
+
+
+def test_lookahead_is_cheaper_than_serving_at_once_and_keeps_the_hourly_budgets(tmp_path) -> None:
+    now, _ = rolled_out("serve_now", "campus_seven/ring/hourly-0.35", 120)
+    planned, delay = rolled_out("lookahead", "campus_seven/ring/hourly-0.35", 120)
+    assert planned < now
+    assert 0 < delay < 6
+
+
+def test_rule_based_meets_the_budget_it_was_tuned_for(tmp_path) -> None:
+    # Within some 7 % of the optimum: on an average budget a rule without learning is hard to beat.
+    record = run("paper_seven/ring/average-0.27", "rule_based", root=tmp_path)
+    assert record.status == "done", record.error
+    assert record.metrics["verdict"] == "feasible"
+    assert record.metrics["optimality_gap"] < 0.09
+
+
+def test_random_is_feasible_on_the_papers_budget_and_doing_nothing_too(tmp_path) -> None:
+    for method in ("random", "serve_now"):
+        assert run("paper_seven/ring/average-0.27", method, root=tmp_path).metrics["verdict"] == "feasible"
+        assert run("paper_seven/ring/average-0.21", method, root=tmp_path).metrics["verdict"] == "violates"
+
+
+def test_nothing_is_feasible_where_the_oracle_proves_it(tmp_path) -> None:
+    oracle = run("paper_seven/ring/average-0.2", "oracle", root=tmp_path)
+    assert oracle.metrics["verdict"] == "infeasible"
+    assert oracle.metrics["smallest_level"] == pytest.approx(0.206, abs=5e-4)
+    for method in ("random", "serve_now", "rule_based"):
+        assert not run("paper_seven/ring/average-0.2", method, root=tmp_path).metrics["feasible"]
+
+
+def test_lookahead_needs_a_model_and_demand_response() -> None:
+    scenario = resolve("paper_seven/ring/average-0.27")
+    task = scenario.task()
+    controller = make_method("lookahead").build(task, torch.Generator())
+    with pytest.raises(ValueError, match="model view"):
+        controller.reset(task.spec, scenario.network(), 1, torch.Generator())
+    with pytest.raises(UsageError, match="not demand response"):
+        make_method("lookahead").build(object.__new__(_Other), torch.Generator())
+
+
+def test_uniform_actions_differ_by_seed_and_stay_in_the_box() -> None:
+    scenario = resolve("paper_seven/ring/average-0.27")
+    results = []
+    for seed in (0, 0, 1):
+        controller = make_method("random").build(scenario.task(), torch.Generator())
+        found = evaluate(scenario, controller, Context(), torch.Generator().manual_seed(seed))
+        results.append(float(found.traces["district_import_kwh"].sum()))
+    assert results[0] == results[1] != results[2]
+
+
+class _Other:
+    """Not demand response."""
+
+    class spec:  # noqa: N801
+        """Its name alone is asked for."""
+
+        name = "other"

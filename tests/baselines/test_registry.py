@@ -1,0 +1,44 @@
+"""Names, and what is said to who mistypes one."""
+
+import pytest
+
+from baselines import METHODS, REFERENCES, make_method
+from baselines.base import Method
+from baselines.registry import register
+from envs.errors import UsageError
+
+EXPECTED = {
+    "consensus-gossip",
+    "consensus-primal_dual",
+    "consensus-primal_dual_symmetric",
+    "consensus-independent",
+    "consensus-broadcast",
+    "serve_now",
+    "random",
+    "rule_based",
+    "lookahead",
+}
+
+
+def test_every_method_of_the_suites_is_registered() -> None:
+    assert set(METHODS) >= EXPECTED
+    assert set(REFERENCES) >= {"oracle"}
+
+
+@pytest.mark.parametrize("name", sorted(EXPECTED))
+def test_every_method_says_what_it_sees_and_documents_itself(name: str) -> None:
+    entry = METHODS[name]
+    assert entry.sees
+    assert entry.method.__doc__
+    assert isinstance(make_method(name), Method)
+
+
+def test_a_mistyped_name_is_told_its_neighbour_and_what_is_allowed() -> None:
+    with pytest.raises(UsageError, match=r"did you mean 'consensus-gossip'.*allowed: consensus-broadcast"):
+        make_method("consensus-gosip")
+
+
+def test_one_name_cannot_mean_two_methods() -> None:
+    with pytest.raises(ValueError, match="registered twice"):
+        register("serve_now", "nothing")(METHODS["random"].method)
+    assert METHODS["serve_now"].method.__name__ == "ServeNow"

@@ -1,0 +1,123 @@
+import pytest
+import torch
+from torch import Tensor
+
+from baselines.base import Controller
+from baselines.registry import METHODS
+from benchmark.audit import STEPS, audit_controllers, audit_method
+from envs.catalogue import resolve
+from envs.errors import UsageError
+from envs.task import Step
+
+PATH = "paper_seven/path/average-0.27"
+CENTRAL = {"consensus-broadcast", "lookahead"}
+
+
+@pytest.mark.parametrize("method", sorted(METHODS))
+def test_every_method_reaches_no_further_than_it_claims(method: str) -> None:
+    audit = audit_method(method)
+    assert audit.passed
+    assert audit.decentralised == (method not in CENTRAL)
+
+
+class Cheat(Controller):
+    """Claims to be decentralised."""
+
+    def act(self, step: Step) -> Tensor:
+        return torch.stack([step.obs[..., 0], self.look(step.obs)[..., 0]], -1)
+
+    def look(self, obs: Tensor) -> Tensor:
+        raise NotImplementedError
+
+
+class ReadsItsNeighbour(Cheat):
+    def look(self, obs: Tensor) -> Tensor:
+        return obs.roll(1, 1)
+
+
+class ReadsTheMean(Cheat):
+    def look(self, obs: Tensor) -> Tensor:
+        return obs.mean(1, keepdim=True).expand_as(obs)
+
+
+class ClaimsManyRoundsInSilence(ReadsTheMean):
+    rounds = 100
+
+
+class TakesTheMeanOfTheUsage(Cheat):
+    level = torch.zeros(())
+
+    def look(self, obs: Tensor) -> Tensor:
+        return obs * 0 + self.level
+
+    def feedback(self, step: Step) -> None:
+        self.level = step.usage.mean()
+
+
+class TalksButReadsFurther(ReadsTheMean):
+    rounds = act_rounds = 1
+
+    def act(self, step: Step) -> Tensor:
+        self.network.mix(step.obs)
+        return super().act(step)
+
+
+class Honest(Cheat):
+    act_rounds = rounds = 1
+
+    def look(self, obs: Tensor) -> Tensor:
+        return self.network.mix(obs)
+
+
+@pytest.mark.parametrize(
+    "cheat",
+    [ReadsItsNeighbour, ReadsTheMean, ClaimsManyRoundsInSilence, TakesTheMeanOfTheUsage, TalksButReadsFurther],
+)
+def test_a_cheat_that_claims_to_be_decentralised_fails(cheat: type[Cheat]) -> None:
+    audit = audit_controllers(cheat(), cheat(), resolve(PATH))
+    assert not audit.passed
+    assert audit.verdict == "FAILED"
+
+
+def test_who_claims_nothing_may_read_everything() -> None:
+    class Central(ReadsTheMean):
+        decentralised = False
+
+    audit = audit_controllers(Central(), Central(), resolve(PATH))
+    assert audit.passed
+    assert audit.verdict == "central"
+    assert audit.reach[0] == 6
+
+
+def test_talk_before_acting_travels_at_once() -> None:
+    audit = audit_controllers(Honest(), Honest(), resolve(PATH))
+    assert audit.passed
+    assert audit.reach[0] == 1
+
+
+@pytest.mark.parametrize("rounds", [1, 3])
+def test_gossip_travels_one_hop_per_round_and_no_more(rounds: int) -> None:
+    audit = audit_method("consensus-gossip", {"dual": {"rounds": rounds}})
+    # The last hop of the path can be lost where multipliers are held at zero.
+    hops = [rounds * (n + 1) for n in range(len(audit.reach))]
+    assert [far for far, may in zip(audit.reach, hops, strict=True) if may < 6] == [may for may in hops if may < 6]
+    assert max(audit.reach) >= 5
+    assert list(audit.allowed) == hops
+    assert audit.verdict == f"neighbours, {rounds} hop/step"
+    assert all(far <= may for far, may in zip(audit.reach, audit.allowed, strict=True))
+
+
+def test_independent_agents_keep_to_themselves() -> None:
+    audit = audit_method("consensus-independent")
+    assert set(audit.reach) == {0}
+    assert audit.verdict == "own numbers"
+    assert not audit.talks
+
+
+def test_an_audit_watches_for_longer_than_the_network_is_wide() -> None:
+    assert int(resolve(PATH).network().distances_from(0).max()) < STEPS
+
+
+def test_a_wrong_name_is_a_clear_error() -> None:
+    with pytest.raises(UsageError, match="unknown method"):
+        audit_method("nobody")

@@ -1,0 +1,182 @@
+import csv
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import matplotlib as mpl
+import pytest
+from matplotlib import image
+
+from benchmark.leaderboard import TABLE_COLUMNS, read_runs
+from benchmark.record import Record
+from benchmark.report import NO_FIGURES, render, write_report
+from benchmark.runner import execute
+from benchmark.specs import Suite, make_run
+from benchmark.store import Store
+from benchmark.tables import SMOKE
+from envs.catalogue import resolve
+from envs.errors import UsageError
+
+AVERAGE = "paper_seven/two_groups/average-0.27"
+TIGHT = "paper_seven/two_groups/average-0.2"
+HOURLY = "campus_seven/two_groups/hourly-0.35"
+CONSENSUS = ("consensus-gossip", "consensus-independent")
+
+SUITE = Suite.model_validate(
+    {
+        "name": "small",
+        "description": "For this test.",
+        "smoke": True,
+        "seeds": 1,
+        "effort": {"steps": 2048},
+        "entries": [{"district": "d", "networks": ["n"], "budgets": ["b"], "methods": ["m"]}],
+    }
+)
+Writer = Callable[[Path], list[Path]]
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return Store(tmp_path_factory.mktemp("runs"))
+
+
+@pytest.fixture(scope="module")
+def records(store: Store) -> list[Record]:
+    """Real runs, one of which fails."""
+    plain = [(scenario, method) for scenario in (AVERAGE, TIGHT, HOURLY) for method in ("oracle", "serve_now")]
+    learned = [(scenario, method) for scenario in (AVERAGE, HOURLY) for method in CONSENSUS]
+    specs = [make_run(*names, 0, suite="small", effort=SUITE.effort) for names in [*plain, *learned]]
+    specs.append(make_run(AVERAGE, "random", 0, suite="small"))
+    broken = make_run(AVERAGE, "rule_based", 0, suite="small").model_copy(update={"config": {"no_such": 1}})
+    return [execute(spec, store) for spec in [*specs, broken]]
+
+
+@pytest.fixture(scope="module")
+def write(records: list[Record], store: Store) -> Writer:
+    def into(target: Path) -> list[Path]:
+        return write_report(
+            records,
+            target,
+            suite=SUITE,
+            traces=store.traces,
+            contexts=lambda address: store.load_context(resolve(address)),
+            locality={("consensus-gossip", ""): "neighbours, 1 hop/step"},
+        )
+
+    return into
+
+
+@pytest.fixture(scope="module")
+def target(write: Writer, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("report")
+    before = dict(mpl.rcParams)
+    write(folder)
+    assert dict(mpl.rcParams) == before  # drawing leaves no settings behind
+    return folder
+
+
+def test_every_kind_of_file_is_written(target: Path) -> None:
+    names = {path.name for path in target.iterdir()}
+    assert names == {"runs.parquet", "leaderboard.csv", "leaderboard.md", "leaderboard.tex", "figures"}
+    drawn = {path.stem for path in (target / "figures").glob("*.png")}
+    assert drawn == {path.stem for path in (target / "figures").glob("*.pdf")}
+    assert drawn == {
+        f"{what}-{family}"
+        for what in ("waiting", "import", "multipliers")
+        for family in ("paper_seven-two_groups-average", "campus_seven-two_groups-hourly")
+    }
+
+
+def test_pictures_show_something(target: Path) -> None:
+    for path in (target / "figures").glob("*.png"):
+        pixels = image.imread(path)
+        assert pixels.shape[1] >= 1000
+        assert 0.02 < (pixels[..., :3].min(-1) < 0.95).mean() < 0.5, path.name
+
+
+def test_same_input_same_bytes(target: Path, write: Writer, tmp_path: Path) -> None:
+    for path in write(tmp_path):
+        assert path.read_bytes() == (target / path.relative_to(tmp_path)).read_bytes(), path.name
+
+
+def test_csv_has_the_promised_columns_and_the_failed_run(target: Path) -> None:
+    with (target / "leaderboard.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == list(TABLE_COLUMNS)
+    failed = next(row for row in rows if row["method"] == "rule_based")
+    assert failed["verdict"] == "failed"
+    assert failed["objective"] == ""
+    assert {row["locality"] for row in rows if row["method"] == "consensus-gossip"} == {"neighbours, 1 hop/step"}
+
+
+def test_markdown_says_what_a_reader_must_know(target: Path) -> None:
+    text = (target / "leaderboard.md").read_text()
+    assert SMOKE in text.split("##")[0]
+    assert "LP: feasible, optimum" in section(text, AVERAGE)
+    assert "LP: infeasible" in section(text, TIGHT)
+    assert "smallest level that can be met is 0.206" in section(text, TIGHT)
+    assert "In sample" in section(text, AVERAGE)
+    assert "| *serve_now*" in section(text, TIGHT)
+    assert "*violates*" in section(text, TIGHT)
+    assert "rule_based seed 0: failed: ValidationError" in text
+    assert "audit: neighbours, 1 hop/step" in text
+    assert "(figures/waiting-paper_seven-two_groups-average.png)" in text
+
+
+def test_latex_marks_the_best_and_the_infeasible(target: Path) -> None:
+    tables = (target / "leaderboard.tex").read_text().split("\\begin{table*}")[1:]
+    average = next(table for table in tables if "average-0.27" in table)
+    tight = next(table for table in tables if "average-0.2." in table)
+    assert average.count("\\toprule") == average.count("\\bottomrule") == 1
+    assert sum("\\textbf{feasible}" in line for line in average.splitlines()) == 1
+    assert "\\textbf" not in tight
+    assert "\\textcolor{gray}{serve\\_now}" in tight
+    assert "_" not in "".join(tables).replace("\\_", "")
+    assert "%" not in "".join(tables).replace("\\%", "")
+    for table in tables:
+        body = table.split("\\midrule")[1].split("\\bottomrule")[0].strip().splitlines()
+        assert {line.count("&") for line in body} == {11}
+        assert all(line.endswith("\\\\") for line in body)
+        assert table.count("{") == table.count("}")
+
+
+def test_leaderboard_is_rebuilt_from_the_published_runs(target: Path, records: list[Record]) -> None:
+    published = read_runs(target / "runs.parquet")
+    for fmt in ("md", "latex", "csv"):
+        assert render(published, fmt, smoke=True) == render(records, fmt, smoke=True)
+
+
+def test_several_seeds_show_points_then_intervals(records: list[Record]) -> None:
+    gossip = next(r for r in records if (r.spec.method, r.spec.scenario) == ("consensus-gossip", AVERAGE))
+
+    def seeds(count: int) -> list[Record]:
+        return [
+            gossip.model_copy(
+                update={
+                    "spec": gossip.spec.model_copy(update={"seed": seed}),
+                    "metrics": gossip.metrics | {"delay": 30.0 + seed},
+                }
+            )
+            for seed in range(count)
+        ]
+
+    assert "30.0, 31.0, 32.0 impractical" in render(seeds(3), "md")
+    five = render(seeds(5), "md")
+    assert re.search(r"32\.0 \[30\.\d, 33\.\d\] impractical", five)
+    assert "**consensus-gossip**" not in five  # served a day late is no best method
+
+
+def test_without_traces_there_are_no_figures(records: list[Record], tmp_path: Path) -> None:
+    written = write_report(records, tmp_path, suite=SUITE, traces=lambda spec: {}, contexts=lambda address: None)
+    assert {path.suffix for path in written} == {".parquet", ".csv", ".md", ".tex"}
+    assert NO_FIGURES in (tmp_path / "leaderboard.md").read_text()
+    assert not (tmp_path / "figures").exists()
+
+
+def test_unknown_format_is_a_clear_error(records: list[Record]) -> None:
+    with pytest.raises(UsageError, match="unknown format 'html'; allowed: md, latex, csv"):
+        render(records, "html")
+
+
+def section(text: str, scenario: str) -> str:
+    return text.split(f"## {scenario}\n")[1].split("\n## ")[0]

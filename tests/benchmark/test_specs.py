@@ -1,0 +1,184 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmark.specs import EffortSpec, Overrides, RunSpec, load_suite, make_run, suite_names
+from envs.errors import UsageError
+
+VALID = """
+description: two districts
+seeds: 3
+effort: {steps: 1000}
+entries:
+  - district: paper_seven
+    networks: [ring, star]
+    budgets: [average-0.3, average-0.4]
+    methods: [oracle, serve_now, random, consensus-gossip]
+    variants:
+      equal_steps: {dual: {alpha: 0.05, eta: 0.05}}
+      tuned_steps: {}
+  - district: campus_seven
+    networks: [ring]
+    budgets: [hourly-0.35]
+    methods: [serve_now, consensus-gossip]
+    seeds: 5
+"""
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Any:
+    def write(text: str, name: str = "mine.yaml") -> str:
+        path = tmp_path / name
+        path.write_text(text)
+        return str(path)
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key", "said"),
+    [
+        ("seeds: 3", "seeds: 3\nsedes: 4", "'sedes'", "unknown key"),
+        ("networks: [ring, star]", "netwroks: [ring]", "'entries.0.networks'", "field required"),
+        ("seeds: 3", "seeds: many", "'seeds'", "valid integer, unable to parse string as an integer, got 'many'"),
+        ("seeds: 3", "seeds: 0", "'seeds'", "greater than or equal to 1, got 0"),
+        ("{steps: 1000}", "{steps: -5}", "'effort.steps'", "greater than 0, got -5"),
+        ("{steps: 1000}", "{steps: 1000, seconds: soon}", "'effort.seconds'", "valid number"),
+        ("methods: [oracle,", "methods: [orcale,", "'entries.0.methods'", "did you mean 'oracle'?"),
+        ("paper_seven", "paper_eight", "'entries.0'", "unknown district 'paper_eight'; allowed: paper_seven"),
+        ("[ring, star]", "[ring, stra]", "'entries.0'", "stra"),
+        ("hourly-0.35", "hourly-lots", "'entries.1'", "hourly-lots"),
+        ("{alpha: 0.05,", "{alhpa: 0.05,", "'entries.0.variants.equal_steps'", "unknown key 'dual.alhpa'"),
+        ("{alpha: 0.05,", "{alpha: -1,", "'entries.0.variants.equal_steps'", "'dual.alpha'"),
+        ("tuned_steps: {}", "tuned_steps: {rule: gossip}", "'entries.0.variants.tuned_steps'", "fixed by the name"),
+    ],
+)
+def test_a_mistake_in_a_suite_names_file_key_and_what_is_allowed(
+    write: Any, old: str, new: str, key: str, said: str
+) -> None:
+    assert old in VALID
+    path = write(VALID.replace(old, new, 1))
+    with pytest.raises(UsageError) as error:
+        load_suite(path).runs()
+    text = str(error.value)
+    assert text.startswith(f"{path}: ")
+    assert key in text
+    assert said in text
+    assert "\n" not in text
+
+
+@pytest.mark.parametrize(
+    ("content", "said"), [("- a list", "a suite is a mapping"), ("a: [", "not valid YAML"), ("1: 2", "key")]
+)
+def test_a_file_that_is_no_suite_is_named(write: Any, content: str, said: str) -> None:
+    path = write(content)
+    with pytest.raises(UsageError, match=said) as error:
+        load_suite(path)
+    assert path in str(error.value)
+
+
+def test_unknown_suites_are_met_with_a_suggestion() -> None:
+    with pytest.raises(UsageError, match="did you mean 'quick'"):
+        load_suite("quikc")
+    with pytest.raises(UsageError, match=r"nowhere\.yaml: No such file"):
+        load_suite("nowhere.yaml")
+
+
+@pytest.mark.parametrize("name", suite_names())
+def test_suites_that_come_with_accord_expand(name: str) -> None:
+    assert load_suite(name).runs(Overrides(seeds=1))
+
+
+def test_a_suite_expands_to_its_cross_products(write: Any) -> None:
+    runs = load_suite(write(VALID)).runs()
+    # Per scenario of the first entry: oracle 1, serve_now 1, random 3 seeds, gossip 2 variants of 3 seeds.
+    assert len(runs) == 4 * (1 + 1 + 3 + 2 * 3) + (1 + 5)
+    assert {run.suite for run in runs} == {"mine"}
+    assert len({run.digest for run in runs}) == len(runs)
+    assert runs == load_suite(write(VALID)).runs()
+
+
+def test_methods_without_randomness_have_one_run_whatever_the_seeds(write: Any) -> None:
+    suite = load_suite(write(VALID))
+    runs = suite.runs(Overrides(methods=["serve_now", "random"], seed_list=[7, 8, 7]))
+    assert {(run.method, run.seed) for run in runs} == {("serve_now", 0), ("random", 7), ("random", 8)}
+
+
+def test_the_command_line_narrows_and_widens_a_suite(write: Any) -> None:
+    suite = load_suite(write(VALID))
+    chosen = Overrides(
+        methods=["consensus-gossip"],
+        scenarios=["ring/average-0.3", "ring/average-0.4"],
+        variants=["tuned_steps"],
+        seeds=2,
+    )
+    assert [(r.scenario, r.variant, r.seed) for r in suite.runs(chosen)] == [
+        (f"paper_seven/ring/average-{level}", "tuned_steps", seed) for level in (0.3, 0.4) for seed in (0, 1)
+    ]
+    runs = suite.runs(Overrides(budgets=["average-0.25"], methods=["consensus-gossip"], seeds=1, steps=77))
+    assert {run.scenario.split("/")[-1] for run in runs} == {"average-0.25"}
+    assert {run.effort.steps for run in runs if run.effort} == {77}
+
+
+def test_a_method_that_the_suite_does_not_list_runs_on_all_its_scenarios(write: Any) -> None:
+    runs = load_suite(write(VALID)).runs(Overrides(methods=["rule_based", "consensus-independent"], seeds=1))
+    assert len(runs) == 5 * 2
+    assert {run.variant for run in runs} == {""}
+
+
+@pytest.mark.parametrize(
+    ("chosen", "said"),
+    [
+        (Overrides(methods=["consensus-gosip"]), "--methods: unknown method .* did you mean 'consensus-gossip'"),
+        (Overrides(variants=["fast"]), "--variants: .*allowed: '', 'equal_steps', 'tuned_steps'"),
+        (Overrides(budgets=["average"]), "--budgets"),
+        (Overrides(scenarios=["homes"]), "no run is left"),
+    ],
+)
+def test_a_mistake_on_the_command_line_names_the_option(write: Any, chosen: Overrides, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        load_suite(write(VALID)).runs(chosen)
+
+
+def spec(**changes: Any) -> RunSpec:
+    usual: dict[str, Any] = {
+        "scenario": "paper_seven/ring/average-0.3",
+        "method": "consensus-gossip",
+        "seed": 0,
+        "suite": "s",
+        "variant": "v",
+        "settings": {"dual": {"alpha": 0.1}},
+        "effort": EffortSpec(steps=1000, seconds=10),
+    }
+    return make_run(**(usual | changes))
+
+
+def test_a_digest_outlives_being_written_and_read() -> None:
+    again = RunSpec.model_validate_json(spec().model_dump_json())
+    assert again == spec()
+    assert again.digest == spec().digest
+    assert len(spec().digest) == 16
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"scenario": "paper_seven/ring/average-0.4"},
+        {"scenario": "paper_seven/star/average-0.3"},
+        {"method": "consensus-primal_dual"},
+        {"seed": 1},
+        {"suite": "t"},
+        {"variant": "w"},
+        {"settings": {"dual": {"alpha": 0.2}}},
+        {"effort": EffortSpec(steps=1001, seconds=10)},
+        {"effort": EffortSpec(steps=1000, seconds=11)},
+    ],
+    ids=str,
+)
+def test_everything_that_a_result_depends_on_changes_the_digest(change: dict[str, Any]) -> None:
+    assert spec(**change).digest != spec().digest
+
+
+def test_settings_that_only_repeat_the_defaults_do_not_change_the_digest() -> None:
+    assert spec(settings={"dual": {"alpha": 0.1}, "actions": "mean"}).digest == spec().digest
