@@ -146,6 +146,7 @@ class AugmentedEnvironment:
         agents: int,
         generator: torch.Generator,
         shaping_gamma: float | None = None,
+        by_size: bool = False,
     ) -> None:
         """Set up.
 
@@ -156,8 +157,11 @@ class AugmentedEnvironment:
             agents: Agents drawn anew every episode, the same in every copy.
             generator: Source of every draw.
             shaping_gamma: The learner's discount; None for no shaping.
+            by_size: Divide rewards by the size of the episode's multipliers: held multipliers only rescale
+                an episode, and over a wide range no price drowns the others.
         """
-        self._population, self._draw, self._gamma = task, draw, shaping_gamma
+        self._population, self._draw = task, draw
+        self._gamma, self._by_size = shaping_gamma, by_size
         self._copies, self._agents, self._generator = copies, agents, generator
         self.spec = task.spec
         self.obs_dim = self.critic_dim = augmented_dim(task.spec)
@@ -172,13 +176,13 @@ class AugmentedEnvironment:
         shape = (self._copies, self._agents)
         multipliers, nu = self._draw.draw(self.spec, shape, self._generator)
         self._multipliers, self._nu = multipliers.to(self._task.device), nu.to(self._task.device)
-        # Held multipliers only rescale an episode: dividing by their size lets no price drown the others.
-        size = 1.0 + self._multipliers.mean(-1) + self._nu.abs()
-        self._scale = size * self.spec.usage_scale * self._task.spec.agent_scale.to(self._task.device)
+        self._scale = self.spec.usage_scale * self._task.spec.agent_scale.to(self._task.device).expand(shape)
+        if self._by_size:
+            self._scale = self._scale * (1.0 + self._multipliers.mean(-1) + self._nu.abs())
         return self._see(self._task.reset(self._copies, self._generator, initial="random"))
 
     def step(self, draw: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Reward is the agent's own Lagrangian per own size and size of its multipliers."""
+        """Reward is the agent's own Lagrangian in mean prices per own size."""
         step = self._task.step(to_box(draw).unflatten(0, (self._copies, self._agents)))
         reward = lagrangian(self.spec, step, self._multipliers, self._nu) / self.spec.price_scale / self._scale
         if self._gamma is None:

@@ -41,6 +41,7 @@ class ConsensusConfig(MethodConfig):
     draw: MultiplierDraw = MultiplierDraw()
     policies: Literal["shared", "per_type"] = Field("shared", description="One policy, or one per agent type.")
     shaping: bool = Field(True, description="Count rewards from the best that the grid alone could do.")
+    by_size: bool = Field(False, description="Divide rewards by the size of the multipliers; for wide ranges.")
     copies: int = Field(64, ge=1, description="Copies of the task in training, each with a start of its own.")
     agents: int = Field(16, ge=1, description="Agents drawn per copy and episode.")
     rule: Rule = Field("gossip", description="How multipliers are agreed on.")
@@ -91,7 +92,9 @@ class Consensus(Method):
         for index, (kind, model) in enumerate(zip(types, controller.models, strict=True)):
             population = task if kind is None else task.take(_agents_of(task.spec, kind))
             gamma = config.ppo.gamma if config.shaping else None
-            env = AugmentedEnvironment(population, config.draw, config.copies, config.agents, generator, gamma)
+            env = AugmentedEnvironment(
+                population, config.draw, config.copies, config.agents, generator, gamma, config.by_size
+            )
             log_part = partial(_log_after, log, index * part.steps, spent)
             spent += train_ppo(env, model, config.ppo, part, generator, log_part, _PartOf(checkpoint, index))
         return controller
