@@ -19,12 +19,12 @@ Rule = Literal["gossip", "primal_dual", "primal_dual_symmetric", "independent", 
 
 
 class DualConfig(BaseModel):
-    """Steps, limits and starts of the multipliers."""
+    """Steps, limits and starts of the multipliers. Defaults were tuned on `campus_seven`, seeds 0 to 3, at .3 and .35."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    alpha: float = Field(0.1, ge=0, description="Step of λ, mean prices per base load of excess.")
-    beta: float = Field(0.1, ge=0, description="Step of the consensus multiplier μ (primal-dual rules).")
+    alpha: float = Field(0.15, ge=0, description="Step of λ, mean prices per base load of excess.")
+    beta: float = Field(0.03, ge=0, description="Step of the consensus multiplier μ (primal-dual rules).")
     eta: float = Field(0.1, ge=0, description="Step of ν, mean prices per base load of shortfall.")
     rounds: int = Field(1, ge=1, description="Gossip rounds per step, K.")
     mixing: Literal["plain", "chebyshev"] = Field("plain", description="How K rounds are combined.")
@@ -35,10 +35,10 @@ class DualConfig(BaseModel):
         0.2, ge=0, description="pi: gain on the change of the excess, mean prices per base load."
     )
     share: Literal["equal", "own_peak"] = Field("equal", description="Each agent's part of a budget.")
-    tighten: float = Field(0.015, ge=0, lt=1, description="Aim below the budget by this share.")
+    tighten: float = Field(0.03, ge=0, lt=1, description="Aim below the budget by this share.")
     lambda_start: float = Field(0.0, ge=0, description="First λ.")
     lambda_max: float = Field(15.0, gt=0, description="λ is held at or below this.")
-    nu_start: float = Field(-2.0, description="First ν.")
+    nu_start: float = Field(-3.0, description="First ν.")
     nu_max: float = Field(20.0, gt=0, description="ν is held within ± this.")
 
 

@@ -57,11 +57,11 @@ class Store:
         return read_traces(self.folder(spec) / "traces.npz")
 
     def records(self, suite: str | None = None) -> list[Record]:
-        """Every record, or those of one suite, in a fixed order."""
+        """Every record, or those of one suite, in a fixed order; of runs that differ in settings alone, the newest."""
         # A name that begins with a dot is a folder whose writing was interrupted.
-        found = [load_record(path) for path in sorted(self.root.glob("records/[!.]*/record.json"))]
-        chosen = [record for record in found if suite is None or record.spec.suite == suite]
-        return sorted(chosen, key=lambda record: _order(record.spec))
+        paths = sorted(self.root.glob("records/[!.]*/record.json"), key=lambda path: path.stat().st_mtime_ns)
+        found = {_order(record.spec): record for record in map(load_record, paths)}
+        return [found[key] for key in sorted(found) if suite is None or found[key].spec.suite == suite]
 
     def policy(self, digest: str) -> PolicyFolder:
         """The folder of a trained policy."""

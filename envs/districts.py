@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TypedDict
 
@@ -145,11 +146,16 @@ ALLOWED = f"{', '.join(NAMED)}, synthetic_N (N from 1), or folder:PATH in CityLe
 def make_district(name: str) -> District:
     """The district of a name: the first word of a scenario's address.
 
+    Outside packages add a district as an entry point in `accord.tasks`: its name, and a function without
+    arguments that returns a `District`.
+
     Raises:
         UsageError: no such district.
     """
     if name in NAMED:
         return NAMED[name]()
+    for plugin in entry_points(group="accord.tasks", name=name):
+        return plugin.load()()
     if name.startswith("folder:"):
         return from_folder(name.removeprefix("folder:"))
     if match := re.fullmatch(r"synthetic_([1-9][0-9]*)", name):
