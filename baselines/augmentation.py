@@ -17,8 +17,9 @@ from envs.task import Step, Task, TaskSpec
 class MultiplierDraw(BaseModel):
     """How training draws multipliers, in mean prices, once per agent and episode.
 
-    With one budget λ is uniform. With several, independent draws hardly ever give a smooth or an empty
-    profile, so λ is a level times a daily wave plus noise, and zero in some episodes.
+    With one budget λ is uniform, and so is each of several that count in the same hours (feeders). Over the
+    hours of the day independent draws hardly ever give a smooth or an empty profile, so there λ is a level
+    times a daily wave plus noise. It is zero in some episodes.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -37,7 +38,9 @@ class MultiplierDraw(BaseModel):
             return torch.rand(*shape, *size, generator=generator)
 
         level = self.lambda_high * uniform(1)
-        if m > 1:
+        if m > 1 and all(torch.equal(b.hours, spec.budgets[0].hours) for b in spec.budgets):
+            level = self.lambda_high * uniform(m)  # budgets of the same hours have no wave between them
+        elif m > 1:
             phase, depth = 2 * torch.pi * uniform(1), uniform(1)
             hours = torch.stack([_centre(b.hours) for b in spec.budgets]) * (2 * torch.pi / 24)
             wave = 1 + depth * torch.cos(hours - phase)
@@ -65,7 +68,8 @@ def effective_prices(spec: TaskSpec, step: Step, multipliers: Tensor) -> Tensor:
         step: Observation [B, N, O] and active budgets [B, ahead, m].
         multipliers: λ [B, N, m] in mean prices.
     """
-    ahead = torch.matmul(multipliers, step.active.transpose(1, 2))
+    own = multipliers * spec.members  # an agent pays only for the budgets that count it
+    ahead = torch.matmul(own, step.active.transpose(1, 2))
     if spec.price_field is not None:
         ahead = ahead + step.obs[..., spec.obs_fields[spec.price_field].where]
     return ahead
@@ -184,7 +188,7 @@ class AugmentedEnvironment:
     def step(self, draw: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Reward is the agent's own Lagrangian in mean prices per own size."""
         step = self._task.step(to_box(draw).unflatten(0, (self._copies, self._agents)))
-        reward = lagrangian(self.spec, step, self._multipliers, self._nu) / self.spec.price_scale / self._scale
+        reward = lagrangian(self._task.spec, step, self._multipliers, self._nu) / self.spec.price_scale / self._scale
         if self._gamma is None:
             obs, critic = self._see(step)
         else:
@@ -197,10 +201,6 @@ class AugmentedEnvironment:
         terminated = step.terminated[:, None].expand(reward.shape)
         return obs, critic, reward.flatten(), terminated.flatten()
 
-    def potential(self) -> Tensor:
-        """What the present state is worth for shaping, [B, N], in units of the reward."""
-        return self._potential
-
     def measures(self) -> dict[str, float]:
         """Mean reward per agent-step since the last call."""
         mean = float(self._reward_sum) / max(1, self._count)
@@ -208,7 +208,7 @@ class AugmentedEnvironment:
         return {"reward": mean}
 
     def _see(self, step: Step) -> tuple[Tensor, Tensor]:
-        prices = effective_prices(self.spec, step, self._multipliers)
+        prices = effective_prices(self._task.spec, step, self._multipliers)
         if self._gamma is not None:
             waiting = waiting_value(self.spec, prices, self._nu, self._gamma)
             stored = load_prices(self.spec, prices).amax(-1) * step.measures["servable"]
@@ -221,7 +221,7 @@ class AugmentedEnvironment:
 def lagrangian(spec: TaskSpec, step: Step, multipliers: Tensor, nu: Tensor) -> Tensor:
     """Each agent's r0 − λ·u + ν·s in the task's own currency, [B, N]."""
     usage = step.usage[..., spec.resource_of] if len(spec.resources) > 1 else step.usage
-    price = (multipliers * step.counted[:, None] * usage).sum(-1)
+    price = (multipliers * spec.members * step.counted[:, None] * usage).sum(-1)
     local = 0.0 if step.shortfall is None else nu * step.shortfall
     return step.reward + spec.price_scale * (local - price)
 

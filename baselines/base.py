@@ -140,6 +140,7 @@ class Method(ABC):
         config_type: The class of its settings.
         learns: Training takes effort and leaves a policy; False where `train` returns at once.
         random: Results depend on the seed.
+        privileged: Its controller is handed a `ModelView`: a yardstick, not a contender.
         training_scope: What a trained policy depends on besides settings, effort and seed: the whole
             scenario, or only the population (the district and the hours of the budgets, not their levels
             and not the network), so that scenarios that differ only in execution share one training.
@@ -149,6 +150,7 @@ class Method(ABC):
     config_type: ClassVar[type[MethodConfig]] = MethodConfig
     learns: ClassVar[bool] = False
     random: ClassVar[bool] = False
+    privileged: ClassVar[bool] = False
     training_scope: ClassVar[Literal["scenario", "population"]] = "scenario"
     centralised_training: ClassVar[bool] = False
 
@@ -177,7 +179,7 @@ class Bound:
     """The optimum of a scenario with perfect foresight.
 
     Attributes:
-        objective: $/h, what no feasible controller can beat.
+        objective: $/h, what no controller can beat within the budgets.
         cost: $/h, the part that is paid for energy.
         imports: [hours] kWh, the district's import.
         multipliers: [m], optimal multipliers in mean prices.
@@ -195,8 +197,8 @@ class Bound:
 class Infeasible:
     """Proof that no controller can meet the budgets.
 
-    For every plan, Σ_k weights_k · (average use in budget k − its limit) ≥ excess > 0, which anyone can
-    check building by building: the left side splits.
+    For every plan, Σ_k weights_k · (average use in budget k + load owed at the end per hour − its limit)
+    ≥ excess > 0, which anyone can check building by building: the left side splits.
 
     Attributes:
         weights: [m], non-negative, sum 1.

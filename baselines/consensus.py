@@ -29,7 +29,7 @@ from baselines.ppo import ActorCritic, PPOConfig, train_ppo
 from baselines.registry import register
 from envs.errors import UsageError
 from envs.network import Network
-from envs.task import Step, Task, TaskSpec
+from envs.task import Box, Step, Task, TaskSpec
 
 LOCAL_AND_NEIGHBOURS = "own observation, multipliers from neighbours"
 
@@ -73,6 +73,8 @@ class Consensus(Method):
             raise UsageError(
                 f"method consensus: task '{task.spec.name}' is not separable, so agents cannot train alone"
             )
+        if not isinstance(task.spec.action, Box):
+            raise UsageError(f"method consensus: task '{task.spec.name}' has discrete actions; it needs a box")
         return ConsensusController(self.config, [self._model(task, generator) for _ in self._types(task)])
 
     def train(
@@ -88,15 +90,16 @@ class Consensus(Method):
         controller = self.build(task, generator)
         config, types = self.config, self._types(task)
         part = Effort(effort.steps // len(types), effort.seconds / len(types))
-        spent = 0.0
+        done, spent = 0, 0.0
         for index, (kind, model) in enumerate(zip(types, controller.models, strict=True)):
             population = task if kind is None else task.take(_agents_of(task.spec, kind))
             gamma = config.ppo.gamma if config.shaping else None
             env = AugmentedEnvironment(
                 population, config.draw, config.copies, config.agents, generator, gamma, config.by_size
             )
-            log_part = partial(_log_after, log, index * part.steps, spent)
-            spent += train_ppo(env, model, config.ppo, part, generator, log_part, _PartOf(checkpoint, index))
+            log_part = partial(_log_after, log, done, spent)
+            steps, seconds = train_ppo(env, model, config.ppo, part, generator, log_part, _PartOf(checkpoint, index))
+            done, spent = done + steps, spent + seconds
         return controller
 
     def _types(self, task: Task) -> list[int | None]:
@@ -157,9 +160,17 @@ class ConsensusController(Controller):
     def disagreement_bound(self, largest_excess: float) -> float | None:
         """Limsup ‖λ − λ̄‖₂/√N ≤ α·G·σ^K/(1 − σ^K) for plain gossip with a constant step (triangle inequality)."""
         dual = self.config.dual
-        if self.config.rule != "gossip" or dual.mixing != "plain" or dual.step_rule != "constant":
+        if (
+            self.config.rule != "gossip"
+            or dual.mixing != "plain"
+            or dual.step_rule != "constant"
+            or dual.share != "equal"
+        ):
             return None
-        bound = self.network.consensus_bound(dual.alpha, largest_excess, dual.rounds)
+        # Agents that aim below the budget see a larger excess, by as much as they aim below.
+        limits = self.spec.limits / self.spec.member_counts / self.spec.usage_scale
+        largest = largest_excess + dual.tighten * float(limits.max())
+        bound = self.network.consensus_bound(dual.alpha, largest, dual.rounds)
         return bound / self.spec.n_agents**0.5
 
     def modules(self) -> dict[str, nn.Module]:

@@ -19,7 +19,7 @@ Rule = Literal["gossip", "primal_dual", "primal_dual_symmetric", "independent", 
 
 
 class DualConfig(BaseModel):
-    """Steps, limits and starts of the multipliers. Defaults were tuned on `campus_seven`, seeds 0 to 3, at .3 and .35."""
+    """Steps, limits and starts of the multipliers; tuned by hand for gossip on `campus_seven`, seeds 0 to 3."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -37,9 +37,9 @@ class DualConfig(BaseModel):
     share: Literal["equal", "own_peak"] = Field("equal", description="Each agent's part of a budget.")
     tighten: float = Field(0.03, ge=0, lt=1, description="Aim below the budget by this share.")
     lambda_start: float = Field(0.0, ge=0, description="First λ.")
-    lambda_max: float = Field(15.0, gt=0, description="λ is held at or below this.")
+    lambda_max: float = Field(4.0, gt=0, description="λ is held at or below this: no further than training drew.")
     nu_start: float = Field(-3.0, description="First ν.")
-    nu_max: float = Field(20.0, gt=0, description="ν is held within ± this.")
+    nu_max: float = Field(4.0, gt=0, description="ν is held within ± this.")
 
 
 class Multipliers:

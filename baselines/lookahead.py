@@ -46,6 +46,7 @@ class Lookahead(Method):
     """A central plan with 24 hours of perfect forecast, solved anew every hour."""
 
     config_type = LookaheadConfig
+    privileged = True
     config: LookaheadConfig
 
     def build(self, task: Task, generator: torch.Generator) -> Controller:

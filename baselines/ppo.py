@@ -18,7 +18,7 @@ from baselines.networks import GaussianActor, ValueNormaliser, mlp
 
 
 class PPOConfig(BaseModel):
-    """Settings of the trunk. Defaults were tuned on the training hours of `campus_seven`."""
+    """Settings of the trunk; defaults tuned by hand on `campus_seven`, hourly .35, seed 0."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -79,14 +79,14 @@ def train_ppo(
     generator: torch.Generator,
     log: Log,
     checkpoint: Checkpoint,
-) -> float:
+) -> tuple[int, float]:
     """Train `model` in place until `effort.steps` agent-steps or `effort.seconds` are spent.
 
     Episodes are time limits, never ends: the last value of an episode is bootstrapped. A checkpoint
     holds everything that the next episode depends on, so an interrupted training goes on bit for bit.
 
     Returns:
-        Seconds spent, those before an interruption included.
+        Agent-steps done and seconds spent, those before an interruption included.
     """
     optimiser = torch.optim.Adam(model.parameters(), lr=config.lr, eps=1e-5, fused=True)
     per_rollout = env.lanes * config.rollout_steps
@@ -115,7 +115,7 @@ def train_ppo(
             "generator": generator.get_state(),
         }
         checkpoint.save(state | {"rollouts": done, "seconds": spent})
-    return spent
+    return done * per_rollout, spent
 
 
 @torch.no_grad()

@@ -1,8 +1,8 @@
 """Locality: does a controller that claims to be decentralised reach only as far as its rounds allow?
 
-One agent's observation, usage and shortfall are changed for a single step, twice the same stream of
-observations is played to the controller, and every other agent's actions are compared: whose move, when,
-and how far along the graph from the changed one.
+Every number of one agent (observation, reward, usage, shortfall, measures) is changed for a single step. The
+same stream of steps is played to the controller with and without the change, and every other agent's actions
+are compared: whose move, when, and how far along the graph from the changed one.
 """
 
 from __future__ import annotations
@@ -43,11 +43,14 @@ class Audit:
     reach: tuple[int, ...]
     allowed: tuple[int, ...]
     talks: bool
+    privileged: bool = False
 
     @property
     def passed(self) -> bool:
-        """The claim holds, or nothing was claimed."""
-        return not self.decentralised or all(far <= may for far, may in zip(self.reach, self.allowed, strict=True))
+        """The claim holds, or nothing was claimed. Who is handed the model sees everybody."""
+        if not self.decentralised:
+            return True
+        return not self.privileged and all(far <= may for far, may in zip(self.reach, self.allowed, strict=True))
 
     @property
     def verdict(self) -> str:
@@ -101,7 +104,7 @@ def audit_controllers(plain: Controller, changed: Controller, scenario: Scenario
     # A step's outcome is heard and talked about before the next action.
     talks = network.messages > 0
     allowed = [talks * (plain.act_rounds + (n + 1) * plain.rounds) for n in range(steps_after)]
-    return Audit(plain.decentralised, plain.rounds, tuple(reach), tuple(allowed), talks)
+    return Audit(plain.decentralised, plain.rounds, tuple(reach), tuple(allowed), talks, plain.privileged)
 
 
 def _actions(
@@ -137,4 +140,12 @@ def _change(step: Step, agent: int) -> Step:
     own[agent] = 1.0
     bump = own[None, :, None]
     shortfall = None if step.shortfall is None else step.shortfall + 100.0 * own
-    return replace(step, obs=step.obs + 0.37 * bump, usage=step.usage + 1000.0 * bump, shortfall=shortfall)
+    measures = {name: value + 10.0 * own if value.dim() == 2 else value for name, value in step.measures.items()}
+    return replace(
+        step,
+        obs=step.obs + 0.37 * bump,
+        reward=step.reward + 10.0 * own,
+        usage=step.usage + 1000.0 * bump,
+        shortfall=shortfall,
+        measures=measures,
+    )

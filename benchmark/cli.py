@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +21,7 @@ from benchmark.audit import SCENARIO, audit_method
 from benchmark.launch import launch
 from benchmark.leaderboard import leaderboard, read_runs
 from benchmark.metrics import METRICS, Context
-from benchmark.record import Record
+from benchmark.record import Record, provenance_here
 from benchmark.report import render, write_report
 from benchmark.reproduce import DIFFERENT, IDENTICAL, compare, reproduces
 from benchmark.specs import Overrides, RunSpec, Suite, in_scenario, load_suite, suite_names
@@ -69,8 +70,6 @@ def run(
     jobs: Jobs = None,
     wandb: Wandb = None,
     root: Root = SCRATCH,
-    results: Results = RESULTS,
-    publish: Annotated[bool, typer.Option(help="Copy the records and the report to --results afterwards.")] = False,
 ) -> None:
     """Run a suite, going on where an earlier call stopped, and print its leaderboard."""
     chosen, store = load_suite(suite), Store(root)
@@ -93,14 +92,12 @@ def run(
     if outcome.fresh:
         table = leaderboard(outcome.records, told)
         tracker.log_leaderboard(chosen.name, table, [file for file in files if file.suffix != ".pdf"])
-    if publish:
-        _write(chosen, outcome.records, store, results / chosen.name, told)
     text = render(outcome.records, "md", smoke=chosen.smoke, contexts=_contexts(store), locality=told)
     out.print(text, markup=False, highlight=False, soft_wrap=True)
     done = sum(record.status == "done" for record in outcome.records)
     where = f"report in {root}/reports/{chosen.name}/"
     err.print(f"{done} of {len(specs)} runs done, {outcome.fresh} carried out now; {where}", soft_wrap=True)
-    if outcome.failed:
+    if outcome.failed or "FAILED" in told.values():
         raise typer.Exit(1)
 
 
@@ -172,9 +169,13 @@ def report(
 
 @app.command()
 def publish(suite: SuiteName, root: Root = SCRATCH, results: Results = RESULTS) -> None:
-    """Copy a suite's records and report from scratch to results/."""
+    """Copy a suite's records and report from scratch to results/: all of its runs, and none that it does not name."""
     chosen, store = load_suite(suite), Store(root)
-    records = _recorded(chosen, store, suite)
+    specs = chosen.runs()
+    records = [record for spec in specs if (record := store.load(spec)) is not None]
+    if len(records) < len(specs):
+        missing = f"{len(specs) - len(records)} of its {len(specs)} runs are missing under {root}/"
+        raise UsageError(f"suite '{chosen.name}': {missing}; first: accord run {suite}")
     files = _write(chosen, records, store, results / chosen.name, _locality(records))
     out.print(f"{len(records)} runs published: {len(files)} files under {results / chosen.name}/", soft_wrap=True)
 
@@ -187,7 +188,7 @@ def reproduce(
     variants: Variants = "",
     seed_list: SeedList = "",
     jobs: Jobs = None,
-    root: Annotated[Path, typer.Option(help="Where the reruns are kept.")] = SCRATCH / "reproduce",
+    root: Annotated[Path | None, typer.Option(help="Where the reruns are kept; by default by git revision.")] = None,
     results: Results = RESULTS,
 ) -> None:
     """Rerun what results/ publishes and say per metric: identical, within tolerance, or different."""
@@ -196,7 +197,7 @@ def reproduce(
     wanted = [record for record in published if _wanted(record.spec, methods, scenarios, variants, seed_list)]
     if not wanted:
         raise UsageError(f"suite '{chosen.name}': no published run is left after the filters")
-    store = Store(root)
+    store = Store(root or _rerun_folder())
     again = launch([record.spec for record in wanted], store, jobs=jobs, console=err)
     by_digest = {record.spec.digest: record for record in again.records}
     held = [_report_rerun(record, by_digest[record.spec.digest], published) for record in wanted]
@@ -276,6 +277,16 @@ def _numbers(text: str) -> list[int]:
         if not word.isdecimal():
             raise UsageError(f"--seed-list: '{word}' is not a seed; allowed: whole numbers from 0, separated by commas")
     return [int(word) for word in words]
+
+
+def _rerun_folder() -> Path:
+    """Reruns of one revision go on where they stopped; changed code never finds the reruns of another."""
+    revision = provenance_here().git_revision
+    folder = SCRATCH / "reproduce" / revision[:12]
+    if not revision.isalnum() or revision == "unknown":
+        folder = folder.with_name("changed")
+        shutil.rmtree(folder, ignore_errors=True)
+    return folder
 
 
 def _locality(records: list[Record]) -> dict[tuple[str, str], str]:

@@ -36,6 +36,9 @@ def evaluate(scenario: Scenario, controller: Controller, context: Context, gener
     """Warm the controller up, reset the plant, roll out the measured hours, compute every metric.
 
     Gradients are off; one copy of the task; float32 dynamics, float64 sums.
+
+    Raises:
+        ArithmeticError: the rollout left numbers that are not finite.
     """
     task, network = scenario.task(), scenario.network()
     district = scenario.district
@@ -47,6 +50,8 @@ def evaluate(scenario: Scenario, controller: Controller, context: Context, gener
             roll(task, controller, district.warmup, first - district.warmup, generator, network)
         trajectory = Trajectory(task.spec, hours, controller.multiplier_limit())
         timings = roll(task, controller, first, hours, generator, network, trajectory)
+    if not trajectory.finite:
+        raise ArithmeticError("the rollout left numbers that are not finite: the controller's actions diverged")
     trajectory.bound = controller.disagreement_bound(trajectory.largest_excess)
     metrics = compute(trajectory, context) | timing_metrics(timings, hours * task.spec.n_agents, hours)
     traces = {name: np.stack(values) for name, values in trajectory.traces.items()}

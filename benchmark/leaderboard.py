@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ from baselines.registry import METHODS, REFERENCES
 from benchmark.metrics import METRICS, Value
 from benchmark.record import Provenance, Record
 from benchmark.specs import RunSpec
-from benchmark.statistics import Estimate, estimate, wilson_interval
+from benchmark.statistics import Estimate, estimate, probability_of_improvement, wilson_interval
 
 # Measured around the rollout, not computed from it.
 MEASURED_AROUND = (
@@ -36,6 +37,7 @@ TABLE_COLUMNS = (
     *(f"{name}{end}" for name in NUMBERS for end in ("", "_low", "_high")),
     *("sees", "locality"),
 )
+SUBJECT = "consensus-gossip"  # what the benchmark is about
 VERDICTS = ("feasible", "violates", "postpones", "both", "infeasible", "failed", "out of time", "out of memory")
 
 Locality = Mapping[tuple[str, str], str]
@@ -109,6 +111,32 @@ def groups(records: Iterable[Record]) -> dict[tuple[str, str, str, str], list[Re
         spec = record.spec
         found.setdefault((spec.suite, spec.scenario, spec.method, spec.variant), []).append(record)
     return found
+
+
+def improvements(records: Sequence[Record], subject: str = SUBJECT) -> pd.DataFrame:
+    """Probability that a seed of `subject` does better than a seed of another method, one row per scenario and pair.
+
+    The lower objective is better and any feasible run beats any infeasible one; ties count half. Variants are
+    compared with their own kind. Three seeds or fewer claim no interval.
+    """
+    found = groups(records)
+    rows = []
+    for (suite, scenario, method, variant), own in found.items():
+        others = {key: group for key, group in found.items() if key[:2] == (suite, scenario) and key[2] != method}
+        for (*_, other, other_variant), group in others.items():
+            if method != subject or other in REFERENCES or other_variant not in (variant, ""):
+                continue
+            estimate = probability_of_improvement(_scores(own), _scores(group), _BOOTSTRAP_SEED)
+            names = (suite, scenario, method, variant, other, other_variant)
+            rows.append((*names, len(own), len(group), estimate.value, estimate.low, estimate.high))
+    columns = ("suite", "scenario", "method", "variant", "over", "over_variant", "seeds", "over_seeds")
+    return pd.DataFrame(rows, columns=[*columns, "probability", "probability_low", "probability_high"])
+
+
+def _scores(records: Sequence[Record]) -> list[float]:
+    """One number per run, more is better: the objective with its sign turned, minus infinity if not feasible."""
+    values = [(record.metrics.get("feasible") is True, number(record.metrics.get("objective"))) for record in records]
+    return [-value if feasible and value is not None else -math.inf for feasible, value in values]
 
 
 def verdict_over_seeds(records: Sequence[Record]) -> str:

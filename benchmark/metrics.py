@@ -55,6 +55,13 @@ class Context:
     smallest_level: float | None = None
     level: float | None = None
 
+    @property
+    def proves_impossible(self) -> bool:
+        """No run can be feasible: even the budgets with the allowed violation on top cannot be met."""
+        if self.oracle != "infeasible" or self.smallest_level is None or self.level is None:
+            return False
+        return self.smallest_level > self.level * (1 + VIOLATION_ALLOWED)
+
 
 Value = float | bool | str | None
 Function = Callable[[Trajectory, Context], Value]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmark.families import Contexts, Traces
-from benchmark.leaderboard import Locality, leaderboard, write_runs
+from benchmark.leaderboard import Locality, improvements, leaderboard, write_runs
 from benchmark.record import Record, write_file
 from benchmark.specs import Suite
 from benchmark.tables import BLANK, HEADINGS, HOW_TO_READ, SMOKE, UNITS, Book, Cell, Row, Table, make_book
@@ -26,7 +26,7 @@ def write_report(
     contexts: Contexts,
     locality: Locality | None = None,
 ) -> list[Path]:
-    """Write runs.parquet, leaderboard.csv, .md, .tex and figures/ under a folder; same input, same bytes.
+    """Write runs.parquet, leaderboard.csv, .md, .tex, improvement.csv and figures/ in a folder; deterministic.
 
     Figures that an earlier report left and this one does not draw are removed, unless this one draws none.
 
@@ -53,6 +53,7 @@ def write_report(
         "leaderboard.md": "\n\n".join([f"# {suite.name}", suite.description, _markdown(book), "## Figures", *shown])
         + "\n",
         "leaderboard.tex": _latex(book),
+        "improvement.csv": improvements(records).to_csv(index=False),
     }
     write_runs(records, target / "runs.parquet")
     for name, text in texts.items():

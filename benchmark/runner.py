@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import time
 import traceback
 from collections.abc import Callable, Mapping
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from baselines.base import Bound, Effort, Method, NoCheckpoint
+from baselines.base import Bound, Effort, Infeasible, Method, NoCheckpoint
 from baselines.registry import METHODS, REFERENCES, make_method
 from benchmark.evaluate import evaluate
 from benchmark.metrics import Context, Value
@@ -24,6 +25,7 @@ from benchmark.store import SCRATCH, PolicyFolder, Store, training_digest
 from envs.catalogue import Scenario, resolve
 from envs.errors import UsageError
 
+log = logging.getLogger("accord")
 DEFAULT_EFFORT = EffortSpec(steps=4_000_000, seconds=180.0)
 Progress = Callable[[Mapping[str, float]], None]
 
@@ -139,6 +141,7 @@ def prepare_policy(spec: RunSpec, store: Store, progress: Progress | None = None
             "seconds": curve[-1]["seconds"] if curve else 0.0,
             "steps": steps,
             "peak_memory": None if peak is None or before is None else peak - before,
+            "revision": provenance_here().git_revision,
         }
     )
 
@@ -200,6 +203,8 @@ def _measure(
     metrics: dict[str, Value] = {**evaluation.metrics, **training}
     metrics |= {"peak_memory": max(peaks, default=None), "parameters": float(controller.parameters)}
     metrics |= {"oracle": context.oracle, "oracle_objective": context.oracle_objective}
+    if metrics["feasible"] and context.proves_impossible:
+        raise ArithmeticError("the run is feasible where the linear programme proves that nothing can be")
     if trained is not None and spec.effort is not None and not trained["finished"]:
         limit = f"{trained['steps']:.0f} of {spec.effort.steps} agent-steps in {trained['seconds']:.0f} s"
         return "out of time", limit, metrics, evaluation.traces
@@ -240,7 +245,11 @@ def _reference_metrics(context: Context) -> dict[str, Value]:
 
 
 def _make_context(scenario: Scenario) -> Context:
-    bound = REFERENCES["oracle"]().solve(scenario)
+    try:
+        bound: Bound | Infeasible | None = REFERENCES["oracle"]().solve(scenario)
+    except UsageError as too_large:
+        log.warning("%s: no optimum: %s", scenario.address, too_large)
+        bound = None
     district = scenario.district
     plain = Context(demand_peak=district.demand_peak, top_price=float(district.price.max()), level=scenario.level)
     if isinstance(bound, Bound):
@@ -253,6 +262,8 @@ def _make_context(scenario: Scenario) -> Context:
             oracle_imports=bound.imports.tolist(),
             oracle_multipliers=bound.multipliers.tolist(),
         )
+    elif bound is None:
+        solved = plain
     else:
         solved = replace(
             plain,

@@ -16,6 +16,7 @@ from benchmark.metrics import Context
 from benchmark.record import Record, load_record, read_traces, write_file, write_folder
 from benchmark.specs import RunSpec, digest_of
 from envs.catalogue import VERSION, Scenario, resolve
+from envs.task import Budget
 
 SCRATCH = Path("runs")
 TRACKED = "tracked"  # an empty file in a record's folder
@@ -99,7 +100,7 @@ class PolicyFolder:
         write_file(self.path / "checkpoint.pt", _pt(state))
 
     def finished(self) -> dict[str, Any] | None:
-        """The finished policy: `state`, `curve` (rows), `status`, `seconds`, `steps`, `peak_memory`; or None."""
+        """The finished policy: `state`, `curve` (rows), `finished`, `seconds`, `steps`, `peak_memory`, `revision`."""
         file = self.path / "policy.pt"
         return torch.load(file, weights_only=True) if file.exists() else None
 
@@ -118,7 +119,7 @@ def training_digest(spec: RunSpec) -> str:
     config = method.config_type(**spec.config)
     world: dict[str, Any] = {"district": scenario.district.digest, "catalogue": VERSION}
     if method.training_scope == "population":
-        world["budget_hours"] = [[b.resource, b.hours.int().tolist()] for b in scenario.budgets()]
+        world["budget_hours"] = [_population_of(b) for b in scenario.budgets()]
     else:
         world["scenario"] = spec.scenario
     name = f"{method.__module__}.{method.__qualname__}"
@@ -152,3 +153,9 @@ def _pt(content: dict[str, Any]) -> bytes:
     buffer = io.BytesIO()
     torch.save(content, buffer)
     return buffer.getvalue()
+
+
+def _population_of(budget: Budget) -> list[Any]:
+    """What of a budget training depends on: which hours and agents it counts, not its level."""
+    agents = [] if budget.agents is None else [budget.agents.int().tolist()]
+    return [budget.resource, budget.hours.int().tolist(), *agents]

@@ -134,6 +134,11 @@ class Trajectory:
         self._step += 1
 
     @property
+    def finite(self) -> bool:
+        """No sum went to infinity or to no number."""
+        return all(bool(torch.isfinite(total).all()) for total in (self.used, *self.sums.values()))
+
+    @property
     def second_half(self) -> bool:
         """The current step lies in the second half, in whole days."""
         return self._step >= self.hours // DAY // 2 * DAY

@@ -274,7 +274,6 @@ class DemandResponse(Task):
             agent_scale=(district.own_peak / district.base_load).float(),
             units=UNITS,
             price_field="tariff" if self._tariff_ahead else None,
-            has_shortfall=True,
             delay_price=district.delay_price,
             agent_types=district.agent_type,
         )

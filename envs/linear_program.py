@@ -26,6 +26,7 @@ import torch
 from torch import Tensor
 
 from envs.district import District
+from envs.errors import UsageError
 from envs.sparse_program import (
     BudgetRows,
     Buildings,
@@ -40,6 +41,7 @@ from envs.task import Budget
 
 ROUNDING = 1e-9  # relative; differences below it are arithmetic, not violations
 AGENTS_AT_ONCE = 4096
+LARGEST_APART = 3_000_000  # building-hours solved building by building: a thousand buildings take a minute
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,11 @@ def solve(district: District, budgets: tuple[Budget, ...], start: int, hours: in
         if certificate.scale > 1 + ROUNDING:
             return certificate
     buildings = distinct(district, budgets)
+    if len(buildings.weight) * hours > LARGEST_APART:
+        raise UsageError(
+            f"district '{district.name}': {len(buildings.weight)} different buildings over {hours} hours are too many "
+            f"for the linear program; at most {LARGEST_APART} building-hours are allowed"
+        )
     rows = budget_rows(district, budgets, start, hours)
     # Without budgets the program falls apart into buildings, which is far cheaper than solving it whole.
     alone = [minimise(buildings.only(k), None, start, hours) for k in range(len(buildings.weight))]

@@ -96,7 +96,6 @@ class TaskSpec:
         agent_scale: Each agent's own size in base loads, [N].
         units: Unit of each quantity in `Step.measures`.
         price_field: Name of the observation field that holds the coming price of resource 0.
-        has_shortfall: The task has a local equality constraint.
         delay_price: Price of postponing one unit of use by one step, in mean prices; 0 if delay is free.
         agent_types: Integer type of each agent, [N]; agents of one type are alike.
     """
@@ -116,7 +115,6 @@ class TaskSpec:
     agent_scale: Tensor = field(default_factory=lambda: torch.ones(1))
     units: Mapping[str, str] = field(default_factory=dict)
     price_field: str | None = None
-    has_shortfall: bool = False
     delay_price: float = 0.0
     agent_types: Tensor = field(default_factory=lambda: torch.zeros(1, dtype=torch.long))
 

@@ -67,6 +67,24 @@ def test_lagrangian_charges_only_the_budgets_that_count_now() -> None:
     assert torch.allclose(charged, expected)
 
 
+def test_an_agent_pays_only_for_the_budgets_that_count_it() -> None:
+    task, step = task_at("paper_seven/ring/feeder-0.3", start=0)
+    lam = torch.zeros(1, 7, 3)
+    lam[..., 2] = 5.0  # the feeder of agents 4 to 6
+    tariff = float(task.district.price[0] / task.spec.price_scale)
+    assert effective_prices(task.spec, step, lam)[0, :, 0].tolist() == pytest.approx([tariff] * 4 + [tariff + 5.0] * 3)
+    step = task.step(torch.ones(1, 7, 2))
+    paid = (step.reward - lagrangian(task.spec, step, lam, torch.zeros(1, 7)))[0]
+    assert paid[:4].tolist() == [0.0] * 4
+    assert (paid[4:] > 0).all()
+
+
+def test_budgets_of_the_same_hours_get_levels_of_their_own() -> None:
+    spec = make("paper_seven/ring/feeder-0.3").spec
+    lam, _ = MultiplierDraw(zero_share=0.0).draw(spec, (4000,), torch.Generator().manual_seed(0))
+    assert torch.corrcoef(lam.T).fill_diagonal_(0).abs().max() < 0.1
+
+
 def test_shaping_changes_no_difference_between_two_plans() -> None:
     # Two action sequences from one start: discounted sums differ by the same amount with and without
     # shaping, once what the shaping still owes for the last state is added.
@@ -81,7 +99,7 @@ def test_shaping_changes_no_difference_between_two_plans() -> None:
         for t in range(30):
             *_, reward, _ = env.step(2 * torch.rand(6, 2, generator=actions) - 1)
             total += gamma**t * reward
-        return total, gamma**30 * env.potential().flatten() if shaped else torch.zeros(6)
+        return total, gamma**30 * env._potential.flatten() if shaped else torch.zeros(6)
 
     plain = discounted(False, 1)[0] - discounted(False, 2)[0]
     (first, owed_first), (second, owed_second) = discounted(True, 1), discounted(True, 2)

@@ -54,6 +54,23 @@ class TakesTheMeanOfTheUsage(Cheat):
         self.level = step.usage.mean()
 
 
+class ReadsANeighboursQueue(Cheat):
+    queue = torch.zeros(1, 7)
+
+    def look(self, obs: Tensor) -> Tensor:
+        return obs * 0 + self.queue.roll(1, 1)[..., None]
+
+    def feedback(self, step: Step) -> None:
+        self.queue = step.measures["waiting_load"]
+
+
+class IsHandedTheModel(Cheat):
+    privileged = True
+
+    def look(self, obs: Tensor) -> Tensor:
+        return obs
+
+
 class TalksButReadsFurther(ReadsTheMean):
     rounds = act_rounds = 1
 
@@ -71,7 +88,15 @@ class Honest(Cheat):
 
 @pytest.mark.parametrize(
     "cheat",
-    [ReadsItsNeighbour, ReadsTheMean, ClaimsManyRoundsInSilence, TakesTheMeanOfTheUsage, TalksButReadsFurther],
+    [
+        ReadsItsNeighbour,
+        ReadsTheMean,
+        ClaimsManyRoundsInSilence,
+        TakesTheMeanOfTheUsage,
+        ReadsANeighboursQueue,
+        IsHandedTheModel,
+        TalksButReadsFurther,
+    ],
 )
 def test_a_cheat_that_claims_to_be_decentralised_fails(cheat: type[Cheat]) -> None:
     audit = audit_controllers(cheat(), cheat(), resolve(PATH))

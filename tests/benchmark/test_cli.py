@@ -52,7 +52,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "tiny.yaml").write_text(SUITE)
     command = [sys.executable, "-c", "from benchmark.cli import main; main()"]
     ended = subprocess.run(
-        [*command, "run", "tiny.yaml", "--publish", "--wandb", "offline", "--jobs", "2"],
+        [*command, "run", "tiny.yaml", "--wandb", "offline", "--jobs", "2"],
         cwd=folder,
         capture_output=True,
         text=True,
@@ -62,6 +62,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert "suite tiny: 3 runs under runs/, W&B offline" in ended.stderr
     assert "3 of 3 runs done, 3 carried out now" in ended.stderr
     assert "## paper_seven/ring/average-0.3" in ended.stdout
+    subprocess.run([*command, "publish", "tiny.yaml"], cwd=folder, check=True, capture_output=True, timeout=120)
     return folder
 
 
@@ -73,7 +74,9 @@ def test_a_run_leaves_records_a_report_and_what_was_published(done: Path) -> Non
     assert len(Store(done / "runs").records("tiny")) == 3
     for target in (done / "runs" / "reports" / "tiny", done / "results" / "tiny"):
         assert len(pd.read_parquet(target / "runs.parquet")) == 3
-        assert {"leaderboard.csv", "leaderboard.md", "leaderboard.tex"} <= {path.name for path in target.iterdir()}
+        assert {"leaderboard.csv", "leaderboard.md", "leaderboard.tex", "improvement.csv"} <= {
+            path.name for path in target.iterdir()
+        }
         assert list(target.glob("figures/*.png"))
 
 
@@ -139,6 +142,15 @@ def test_publish_writes_where_it_is_told(accord: Accord, tmp_path: Path) -> None
     assert (tmp_path / "tiny" / "runs.parquet").exists()
 
 
+def test_a_suite_is_published_whole_or_not_at_all(accord: Accord, tmp_path: Path) -> None:
+    # Runs of other settings under the same names are not part of the suite.
+    assert accord("run", "tiny.yaml", "--steps", "600", "--wandb", "disabled", "--root", str(tmp_path / "runs"))[0] == 0
+    status, _, said = accord("publish", "tiny.yaml", "--root", str(tmp_path / "runs"), "--results", str(tmp_path))
+    assert status == 2
+    assert "of its 3 runs are missing" in said
+    assert not (tmp_path / "tiny").exists()
+
+
 def test_what_was_published_reproduces_and_a_changed_figure_does_not(accord: Accord, tmp_path: Path) -> None:
     accord("publish", "tiny.yaml", "--results", str(tmp_path / "results"))
     words = ["reproduce", "tiny.yaml", "--root", str(tmp_path / "runs"), "--results", str(tmp_path / "results")]
@@ -172,7 +184,7 @@ def test_what_was_published_reproduces_and_a_changed_figure_does_not(accord: Acc
         (["report", "tiny.yaml", "--format", "html"], "--format: unknown format 'html'; allowed: md, latex, csv"),
         (["report", "tiny.yaml", "--root", "elsewhere"], "no runs under elsewhere/"),
         (["report", "quick", "--published"], "nothing is published under results/quick/"),
-        (["publish", "quick"], "no runs under runs/"),
+        (["publish", "quick"], "runs are missing under runs/"),
         (["show", "zzz"], "RUN: no run begins with 'zzz' under runs/ or results/"),
         (["show", ""], "is the beginning of several runs"),
         (["audit", "oracle"], "'oracle' is a bound and does not act"),

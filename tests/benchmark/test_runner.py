@@ -177,6 +177,23 @@ def test_what_goes_wrong_is_a_row_and_is_tried_again(tmp_path: Path) -> None:
     assert len(calls) == 2
 
 
+@pytest.mark.usefixtures("registered")
+def test_a_controller_whose_numbers_diverge_is_a_failed_row_and_not_a_feasible_one(tmp_path: Path) -> None:
+    class Diverged(Controller):
+        def act(self, step: Step) -> torch.Tensor:
+            return torch.full((*step.reward.shape, 2), torch.nan)
+
+    class Diverges(METHODS["serve_now"].method):  # type: ignore[misc]
+        def build(self, *args: Any) -> Controller:
+            return Diverged()
+
+    register("diverges", "nothing")(Diverges)
+    record = run(ADDRESS, "diverges", root=tmp_path)
+    assert record.status == "failed"
+    assert "not finite" in record.error
+    assert "feasible" not in record.metrics
+
+
 def test_a_run_of_one_is_three_lines_of_python(tmp_path: Path) -> None:
     record = run("paper_seven/ring/average-0.27", "serve_now", root=tmp_path)
     assert record.summary["violation"] == 0.0

@@ -1,0 +1,51 @@
+"""What the README claims is what is published."""
+
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text()
+ROW = re.compile(r"^\| `(?P<scenario>[^`]+)` \| `(?P<method>[^`]+)`(?: \[(?P<variant>\w+)\])? \|(?P<cells>.*)\|$", re.M)
+ROWS = [match.groupdict() for match in ROW.finditer(README)]
+
+
+def published(scenario: str, method: str, variant: str | None) -> pd.Series:
+    suite = "paper" if scenario.startswith("paper") else "hourly"
+    table = pd.read_csv(ROOT / "results" / suite / "leaderboard.csv", keep_default_na=False, na_values=[""])
+    chosen = (table["scenario"] == scenario) & (table["method"] == method)
+    chosen &= table["variant"].fillna("") == (variant or "")
+    assert chosen.sum() == 1, (scenario, method, variant)
+    return table[chosen].iloc[0]
+
+
+def test_the_readme_shows_a_table() -> None:
+    assert len(ROWS) >= 12
+    assert {row["method"] for row in ROWS} >= {"consensus-gossip", "consensus-independent", "serve_now", "oracle"}
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row['scenario']} {row['method']} {row['variant'] or ''}")
+def test_every_figure_of_the_table_is_the_published_one(row: dict[str, str]) -> None:
+    verdict, gap, violation, delay, peak = (cell.strip(" *") for cell in row["cells"].split("|"))
+    found = published(row["scenario"], row["method"], row["variant"])
+    assert verdict == found["verdict"]
+    for shown, name, factor, digits in (
+        (gap, "optimality_gap", 100, 1),
+        (violation, "violation", 100, 1),
+        (delay, "delay", 1, 1),
+        (peak, "import_peak", 100, 0),
+    ):
+        expected = "" if pd.isna(found[name]) else f"{factor * found[name]:.{digits}f}"
+        assert shown == expected, name
+
+
+def test_every_file_that_the_readme_shows_exists() -> None:
+    for path in re.findall(r"!\[[^\]]*\]\(([^)]+)\)", README):
+        assert (ROOT / path).exists(), path
+
+
+def test_every_make_target_that_the_readme_names_exists() -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.M))
+    assert set(re.findall(r"\bmake ([a-z]+)\b", README)) <= targets
