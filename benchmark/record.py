@@ -148,6 +148,7 @@ def write_file(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}-", delete=False) as scratch:
         scratch.write(content)
+    Path(scratch.name).chmod(0o644)
     Path(scratch.name).replace(path)
 
 
