@@ -6,6 +6,7 @@ import pytest
 from benchmark.leaderboard import (
     NUMBERS,
     TABLE_COLUMNS,
+    improvements,
     leaderboard,
     read_runs,
     runs_table,
@@ -140,3 +141,18 @@ def test_records_come_back_from_parquet(tmp_path: Path) -> None:
     assert leaderboard(back).equals(leaderboard(records))
     write_runs(back, tmp_path / "again.parquet")
     assert (tmp_path / "again.parquet").read_bytes() == (tmp_path / "runs.parquet").read_bytes()
+
+
+def test_improvement_counts_any_feasible_run_above_any_infeasible_one() -> None:
+    def runs(method: str, objectives: list[float], feasible: bool) -> list[Record]:
+        return [record(method, seed, objective=value, feasible=feasible) for seed, value in enumerate(objectives)]
+
+    subject = runs("consensus-gossip", [3.0, 3.1, 3.2, 3.3], True)
+    others = runs("consensus-independent", [1.0, 1.0, 1.0, 1.0], False)
+    others += runs("consensus-broadcast", [2.0, 2.0, 4.0, 4.0], True)
+    table = improvements([*subject, *others]).set_index("over")
+    assert table.loc["consensus-independent", "probability"] == 1.0
+    assert table.loc["consensus-broadcast", "probability"] == 0.5
+    assert (
+        table.loc["consensus-broadcast", "probability_low"] < 0.5 < table.loc["consensus-broadcast", "probability_high"]
+    )

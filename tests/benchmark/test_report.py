@@ -77,7 +77,8 @@ def target(write: Writer, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_every_kind_of_file_is_written(target: Path) -> None:
     names = {path.name for path in target.iterdir()}
-    assert names == {"runs.parquet", "leaderboard.csv", "leaderboard.md", "leaderboard.tex", "figures"}
+    texts = {"leaderboard.csv", "leaderboard.md", "leaderboard.tex", "improvement.csv"}
+    assert names == texts | {"runs.parquet", "figures"}
     drawn = {path.stem for path in (target / "figures").glob("*.png")}
     assert drawn == {path.stem for path in (target / "figures").glob("*.pdf")}
     assert drawn == {
