@@ -99,7 +99,8 @@ class Consensus(Method):
             )
             log_part = partial(_log_after, log, done, spent)
             steps, seconds = train_ppo(env, model, config.ppo, part, generator, log_part, _PartOf(checkpoint, index))
-            done, spent = done + steps, spent + seconds
+            # Whole rollouts overshoot; a finished part counts as its share.
+            done, spent = done + min(steps, part.steps), spent + seconds
         return controller
 
     def _types(self, task: Task) -> list[int | None]:

@@ -352,10 +352,14 @@ def _report_rerun(published: Record, again: Record, everything: list[Record]) ->
         verdict: sum(row.verdict == verdict for row in rows) for verdict in dict.fromkeys(row.verdict for row in rows)
     }
     words = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
-    out.print(f"{'ok' if held else 'NO'}  {spec.label}: {words}", markup=False, highlight=False)
+    out.print(f"{'ok' if held else 'NO'}  {spec.label}: {words}", markup=False, highlight=False, soft_wrap=True)
     for row in rows:
         if row.verdict != IDENTICAL and (row.verdict == DIFFERENT or not held):
-            out.print(f"      {row.metric}: {row.published} published, {row.again} now: {row.verdict}", markup=False)
+            out.print(
+                f"      {row.metric}: {row.published} published, {row.again} now: {row.verdict}",
+                markup=False,
+                soft_wrap=True,
+            )
     return held
 
 
