@@ -29,7 +29,7 @@ class PPOConfig(BaseModel):
     clip_eps: float = Field(0.2, gt=0, description="Range of the probability ratio.")
     epochs: int = Field(4, ge=1, description="Passes over each rollout.")
     minibatch: int = Field(4096, ge=1, description="Samples per gradient step.")
-    rollout_steps: int = Field(24, ge=1, description="Steps per rollout; an episode is a whole number of rollouts.")
+    rollout_steps: int = Field(24, ge=1, description="Steps per rollout; an episode is rounded up to whole rollouts.")
     log_std: float = Field(-0.5, description="First log standard deviation of the actions, in half boxes.")
     log_std_end: float = Field(-1.2, description="Last one; it moves linearly, so that means end up meaning something.")
     max_grad_norm: float = Field(1.0, gt=0, description="Gradients are scaled down to this norm.")

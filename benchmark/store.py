@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -132,11 +131,6 @@ def training_digest(spec: RunSpec) -> str:
             **world,
         }
     )
-
-
-def in_order(specs: Iterable[RunSpec]) -> list[RunSpec]:
-    """Specs in the order of tables."""
-    return sorted(specs, key=_order)
 
 
 def _order(spec: RunSpec) -> tuple[str, ...]:
