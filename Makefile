@@ -1,17 +1,24 @@
-# Every target installs what it needs into .venv on first use.
+# Every target installs what it needs into .venv (bench-peers: .venv-peers too) on first use.
 PYTHON ?= python3
 BIN := .venv/bin
+PEERS := .venv-peers/bin
 SUITE ?= quick
 
 .DEFAULT_GOAL := help
-.PHONY: help bench test lint leaderboard reproduce data clean
+.PHONY: help bench bench-throughput bench-peers test lint leaderboard reproduce data clean
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/\1|\2/' | \
-	while IFS='|' read -r target text; do printf '  make %-12s %s\n' "$$target" "$$text"; done
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' | \
+	while IFS='|' read -r target text; do printf '  make %-17s %s\n' "$$target" "$$text"; done
 
 bench: .venv/installed ## run a suite and print its leaderboard (SUITE=quick, paper, hourly; ARGS=...)
 	@$(BIN)/accord run $(SUITE) $(ARGS)
+
+bench-throughput: .venv/installed ## how fast the learning methods train (ARGS="--width 64 --seconds 10")
+	@$(BIN)/python -m benchmark.throughput $(ARGS)
+
+bench-peers: .venv/installed .venv-peers/installed ## the same, beside BenchMARL on the same task
+	@$(BIN)/python -m benchmark.throughput --peers $(PEERS)/python $(ARGS)
 
 test: .venv/dev ## run the tests
 	@$(BIN)/python -m pytest $(ARGS)
@@ -31,8 +38,8 @@ reproduce: .venv/installed ## rerun a part of the published results and compare 
 data: .venv/installed ## rebuild the data store from CityLearn's wheel and check its digest
 	@$(BIN)/python -m envs.citylearn_data
 
-clean: ## remove the environment, scratch runs and caches
-	rm -rf .venv runs build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+clean: ## remove the environments, scratch runs and caches
+	rm -rf .venv .venv-peers runs build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # torch comes first and alone, so that nothing else decides its build.
@@ -47,4 +54,13 @@ clean: ## remove the environment, scratch runs and caches
 
 .venv/dev: .venv/installed
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+# BenchMARL needs packages that Accord does not, so it gets an environment of its own.
+.venv-peers/installed: pyproject.toml constraints.txt
+	@test -x $(PEERS)/python || $(PYTHON) -m venv .venv-peers
+	@echo "installing BenchMARL into .venv-peers (a few minutes the first time)"
+	@$(PEERS)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
+	@$(PEERS)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt benchmarl==1.5.2 'torchrl==0.11.*'
+	@$(PEERS)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
 	@touch $@

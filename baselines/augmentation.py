@@ -7,10 +7,13 @@ out, so that one policy serves every budget level.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
+from baselines.environment import MeanReward, View, Widths, to_box
 from envs.task import Step, Task, TaskSpec
 
 
@@ -130,16 +133,60 @@ def compress(x: Tensor) -> Tensor:
     return torch.asinh(x)
 
 
-class AugmentedEnvironment:
-    """Single agents drawn from a separable task's population, each with multipliers of its own.
-
-    Its cost per sample does not depend on how many agents the task has.
+class Priced:
+    """An episode at held multipliers: what agents see and what they are rewarded with.
 
     With shaping, reward is counted from the best that the grid alone could do: r + γ·Φ' − Φ − (U + ν)·d,
     Φ = U·q + V·b the worth of the waiting load (`waiting_value`) and of the energy that the battery can
     serve (the dearest coming `load_prices`). Potential-based shaping (Ng, Harada and Russell, 1999) and a
     term that no action changes: the optimal policy stays, most of the variance goes. It needs a task that
     measures `waiting_load`, `servable` and `demand`.
+    """
+
+    def __init__(
+        self, spec: TaskSpec, multipliers: Tensor, nu: Tensor, shaping_gamma: float | None = None, by_size: bool = False
+    ) -> None:
+        """Set up.
+
+        Args:
+            spec: The task's.
+            multipliers: λ [B, N or 1, m] in mean prices.
+            nu: ν [B, N] in mean prices.
+            shaping_gamma: The learner's discount; None for no shaping.
+            by_size: Divide rewards by the size of the multipliers: held multipliers only rescale an episode,
+                and over a wide range no price drowns the others.
+        """
+        self._spec, self._gamma = spec, shaping_gamma
+        self._multipliers, self._nu = multipliers.expand(*nu.shape, -1), nu
+        self._scale = spec.usage_scale * spec.agent_scale.to(nu.device).expand(nu.shape)
+        if by_size:
+            self._scale = self._scale * (1.0 + self._multipliers.mean(-1) + nu.abs())
+
+    def see(self, step: Step) -> Tensor:
+        """Augmented observations, [B, N, augmented_dim]."""
+        prices = effective_prices(self._spec, step, self._multipliers)
+        if self._gamma is not None:
+            waiting = waiting_value(self._spec, prices, self._nu, self._gamma)
+            stored = load_prices(self._spec, prices).amax(-1) * step.measures["servable"]
+            self._potential = (waiting * step.measures["waiting_load"] + stored) / self._scale
+            self._arrival_price = waiting + self._nu
+        return augment(self._spec, step, prices, self._nu)
+
+    def advance(self, step: Step) -> tuple[Tensor, Tensor]:
+        """The next observations, and each agent's own Lagrangian in mean prices per own size, [B, N]."""
+        reward = lagrangian(self._spec, step, self._multipliers, self._nu) / self._spec.price_scale / self._scale
+        if self._gamma is None:
+            return self.see(step), reward
+        arrived = self._arrival_price * step.measures["demand"] / self._scale
+        reward = reward - self._potential - arrived
+        obs = self.see(step)
+        return obs, reward + self._gamma * self._potential
+
+
+class AugmentedEnvironment:
+    """Single agents drawn from a separable task's population, each with multipliers of its own.
+
+    Its cost per sample does not depend on how many agents the task has.
     """
 
     def __init__(
@@ -160,75 +207,61 @@ class AugmentedEnvironment:
             copies: Copies of the task, each with a start of its own.
             agents: Agents drawn anew every episode, the same in every copy.
             generator: Source of every draw.
-            shaping_gamma: The learner's discount; None for no shaping.
-            by_size: Divide rewards by the size of the episode's multipliers: held multipliers only rescale
-                an episode, and over a wide range no price drowns the others.
+            shaping_gamma: See `Priced`.
+            by_size: See `Priced`.
         """
         self._population, self._draw = task, draw
         self._gamma, self._by_size = shaping_gamma, by_size
-        self._copies, self._agents, self._generator = copies, agents, generator
+        self._shape, self._generator = (copies, agents), generator
         self.spec = task.spec
-        self.obs_dim = self.critic_dim = augmented_dim(task.spec)
-        self.action_dim = task.spec.action.size
-        self.lanes = copies * agents
+        self.widths = Widths(augmented_dim(task.spec), 0, task.spec.action)
+        self.groups, self.agents = copies * agents, 1
         self.horizon = task.spec.horizon
-        self._reward_sum, self._count = torch.zeros(()), 0
+        self.weights = torch.ones(1)
+        self._reward = MeanReward()
 
-    def reset(self) -> tuple[Tensor, Tensor]:
+    def reset(self) -> View:
         """Draw agents, starts, plant states and multipliers."""
-        self._task = self._population.sample_agents(self._agents, self._generator)
-        shape = (self._copies, self._agents)
-        multipliers, nu = self._draw.draw(self.spec, shape, self._generator)
-        self._multipliers, self._nu = multipliers.to(self._task.device), nu.to(self._task.device)
-        self._scale = self.spec.usage_scale * self._task.spec.agent_scale.to(self._task.device).expand(shape)
-        if self._by_size:
-            self._scale = self._scale * (1.0 + self._multipliers.mean(-1) + self._nu.abs())
-        return self._see(self._task.reset(self._copies, self._generator, initial="random"))
+        self._task = self._population.sample_agents(self._shape[1], self._generator)
+        multipliers, nu = self._draw.draw(self.spec, self._shape, self._generator)
+        device = self._task.device
+        self._priced = Priced(self._task.spec, multipliers.to(device), nu.to(device), self._gamma, self._by_size)
+        return self._view(self._priced.see(self._task.reset(self._shape[0], self._generator, initial="random")))
 
-    def step(self, draw: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Reward is the agent's own Lagrangian in mean prices per own size."""
-        step = self._task.step(to_box(draw).unflatten(0, (self._copies, self._agents)))
-        reward = lagrangian(self._task.spec, step, self._multipliers, self._nu) / self.spec.price_scale / self._scale
-        if self._gamma is None:
-            obs, critic = self._see(step)
-        else:
-            arrived = self._arrival_price * step.measures["demand"] / self._scale
-            reward = reward - self._potential - arrived
-            obs, critic = self._see(step)
-            reward = reward + self._gamma * self._potential
-        self._reward_sum = self._reward_sum + reward.mean()
-        self._count += 1
-        terminated = step.terminated[:, None].expand(reward.shape)
-        return obs, critic, reward.flatten(), terminated.flatten()
+    def step(self, actions: Tensor) -> tuple[View, Tensor, Tensor]:
+        """Reward is the agent's own Lagrangian."""
+        step = self._task.step(to_box(actions.unflatten(0, self._shape).squeeze(2)))
+        obs, reward = self._priced.advance(step)
+        self._reward.add(reward)
+        ended = step.terminated[:, None].expand(reward.shape)
+        return self._view(obs), reward.reshape(-1, 1, 1), ended.reshape(-1, 1)
 
     def measures(self) -> dict[str, float]:
         """Mean reward per agent-step since the last call."""
-        mean = float(self._reward_sum) / max(1, self._count)
-        self._reward_sum, self._count = torch.zeros(()), 0
-        return {"reward": mean}
+        return {"reward": self._reward.read()}
 
-    def _see(self, step: Step) -> tuple[Tensor, Tensor]:
-        prices = effective_prices(self._task.spec, step, self._multipliers)
-        if self._gamma is not None:
-            waiting = waiting_value(self.spec, prices, self._nu, self._gamma)
-            stored = load_prices(self.spec, prices).amax(-1) * step.measures["servable"]
-            self._potential = (waiting * step.measures["waiting_load"] + stored) / self._scale
-            self._arrival_price = waiting + self._nu
-        obs = augment(self.spec, step, prices, self._nu).flatten(0, 1)
-        return obs, obs
+    def state_dict(self) -> dict[str, Any]:
+        """Every episode starts anew: nothing."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Nothing to take."""
+
+    def _view(self, obs: Tensor) -> View:
+        return View(obs.reshape(self.groups, 1, -1), obs.new_zeros(self.groups, 0))
 
 
 def lagrangian(spec: TaskSpec, step: Step, multipliers: Tensor, nu: Tensor) -> Tensor:
     """Each agent's r0 − λ·u + ν·s in the task's own currency, [B, N]."""
-    usage = step.usage[..., spec.resource_of] if len(spec.resources) > 1 else step.usage
-    price = (multipliers * spec.members * step.counted[:, None] * usage).sum(-1)
+    price = (multipliers * budget_usage(spec, step)).sum(-1)
     local = 0.0 if step.shortfall is None else nu * step.shortfall
     return step.reward + spec.price_scale * (local - price)
 
 
-def to_box(draw: Tensor) -> Tensor:
-    """From a Gaussian's numbers to the unit box: -1 is its low end, 1 its high end; the task clamps."""
-    return 0.5 * (draw + 1.0)
+def budget_usage(spec: TaskSpec, step: Step) -> Tensor:
+    """Each agent's use in every budget that counts it and counted now, in units of its resource, [B, N, m]."""
+    usage = step.usage[..., spec.resource_of] if len(spec.resources) > 1 else step.usage
+    return spec.members * step.counted[:, None] * usage
 
 
 def _centre(hours: Tensor) -> Tensor:

@@ -48,6 +48,16 @@ class Checkpoint(Protocol):
     def save(self, state: dict[str, Any]) -> None:
         """Keep a state, atomically."""
 
+    def snapshot(self, fraction: float, steps: int, seconds: float, state: Callable[[], dict[str, Any]]) -> None:
+        """Offer what was learned so far, for learning curves; `state` is called where it is wanted.
+
+        Args:
+            fraction: Share of the effort that is spent.
+            steps: Agent-steps done.
+            seconds: Training time so far.
+            state: Makes what `Controller.state_dict` would give now.
+        """
+
 
 class NoCheckpoint:
     """A training that starts from nothing and leaves nothing."""
@@ -56,6 +66,9 @@ class NoCheckpoint:
         """Nothing was saved."""
 
     def save(self, state: dict[str, Any]) -> None:
+        """Keep nothing."""
+
+    def snapshot(self, fraction: float, steps: int, seconds: float, state: Callable[[], dict[str, Any]]) -> None:
         """Keep nothing."""
 
 
@@ -94,6 +107,10 @@ class Controller(ABC):
     ) -> None:
         """Begin a rollout of `batch` copies."""
         self.spec, self.network, self.generator = spec, network, generator
+
+    def change(self, spec: TaskSpec, model: ModelView | None = None) -> None:
+        """The budgets or the tariff change in the middle of a rollout; multipliers and memory stay."""
+        self.spec = spec
 
     @abstractmethod
     def act(self, step: Step) -> Tensor:
@@ -151,8 +168,8 @@ class Method(ABC):
     learns: ClassVar[bool] = False
     random: ClassVar[bool] = False
     privileged: ClassVar[bool] = False
-    training_scope: ClassVar[Literal["scenario", "population"]] = "scenario"
-    centralised_training: ClassVar[bool] = False
+    training_scope: Literal["scenario", "population"] = "scenario"
+    centralised_training: bool = False
 
     def __init__(self, config: MethodConfig) -> None:
         self.config = config

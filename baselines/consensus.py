@@ -6,7 +6,6 @@ Training is of single agents (`baselines.augmentation`), execution moves and exc
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
 from typing import Any, Literal
 
@@ -20,11 +19,12 @@ from baselines.augmentation import (
     augment,
     augmented_dim,
     effective_prices,
-    to_box,
 )
 from baselines.base import Checkpoint, Controller, Effort, Log, Method, MethodConfig, ModelView
 from baselines.dual import DualConfig, Multipliers, Rule
-from baselines.networks import GaussianActor
+from baselines.environment import Widths, to_box
+from baselines.networks import Actor
+from baselines.parts import PartOf, log_after
 from baselines.ppo import ActorCritic, PPOConfig, train_ppo
 from baselines.registry import register
 from envs.errors import UsageError
@@ -75,6 +75,8 @@ class Consensus(Method):
             )
         if not isinstance(task.spec.action, Box):
             raise UsageError(f"method consensus: task '{task.spec.name}' has discrete actions; it needs a box")
+        if self.config.ppo.recurrent:
+            raise UsageError("method consensus: key 'ppo.recurrent' must be false: its policies have no memory")
         return ConsensusController(self.config, [self._model(task, generator) for _ in self._types(task)])
 
     def train(
@@ -97,8 +99,11 @@ class Consensus(Method):
             env = AugmentedEnvironment(
                 population, config.draw, config.copies, config.agents, generator, gamma, config.by_size
             )
-            log_part = partial(_log_after, log, done, spent)
-            steps, seconds = train_ppo(env, model, config.ppo, part, generator, log_part, _PartOf(checkpoint, index))
+            log_part = partial(log_after, log, done, spent)
+            own = PartOf(checkpoint, index, len(types))
+            steps, seconds = train_ppo(
+                env, model, config.ppo, part, generator, log_part, own, learned=controller.state_dict
+            )
             # Whole rollouts overshoot; a finished part counts as its share.
             done, spent = done + min(steps, part.steps), spent + seconds
         return controller
@@ -109,8 +114,8 @@ class Consensus(Method):
         return task.spec.agent_types.unique().tolist()
 
     def _model(self, task: Task, generator: torch.Generator) -> ActorCritic:
-        width = augmented_dim(task.spec)
-        return ActorCritic(width, width, task.spec.action.size, self.config.ppo, generator)
+        widths = Widths(augmented_dim(task.spec), 0, task.spec.action)
+        return ActorCritic(widths, self.config.ppo, generator)
 
 
 class ConsensusController(Controller):
@@ -134,6 +139,11 @@ class ConsensusController(Controller):
         super().reset(spec, network, batch, generator, model)
         self.multipliers = Multipliers(self.config.rule, self.config.dual, spec, network, batch)
         self._rows = [_agents_of(spec, kind) for kind in spec.agent_types.unique().tolist()]
+
+    def change(self, spec: TaskSpec, model: ModelView | None = None) -> None:
+        """Aim at the new budgets."""
+        super().change(spec, model)
+        self.multipliers.aim(spec)
 
     def act(self, step: Step) -> Tensor:
         """Actions [B, N, A]."""
@@ -178,29 +188,11 @@ class ConsensusController(Controller):
         """The actors: critics are not needed to act."""
         return {f"actor_{i}": model.actor for i, model in enumerate(self.models)}
 
-    def _draw(self, actor: GaussianActor, seen: Tensor) -> Tensor:
+    def _draw(self, actor: Actor, seen: Tensor) -> Tensor:
         if self.config.actions == "mean":
-            return actor(seen)
-        return actor.sample(seen, self.generator)[0]
-
-
-class _PartOf:
-    """One type's part of a training's checkpoint: finished parts stay in it."""
-
-    def __init__(self, checkpoint: Checkpoint, index: int) -> None:
-        self._checkpoint, self._key = checkpoint, f"type_{index}"
-
-    def load(self) -> dict[str, Any] | None:
-        return (self._checkpoint.load() or {}).get(self._key)
-
-    def save(self, state: dict[str, Any]) -> None:
-        self._checkpoint.save((self._checkpoint.load() or {}) | {self._key: state})
+            return actor.mode(seen, None)[0]
+        return actor.sample(seen, None, self.generator)[0]
 
 
 def _agents_of(spec: TaskSpec, kind: int) -> Tensor:
     return (spec.agent_types == kind).nonzero().flatten()
-
-
-def _log_after(log: Log, steps: int, seconds: float, row: Mapping[str, float]) -> None:
-    """Log a training that follows others: steps and seconds go on counting."""
-    log({**row, "steps": steps + row["steps"], "seconds": seconds + row["seconds"]})

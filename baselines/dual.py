@@ -15,7 +15,7 @@ from torch import Tensor
 from envs.network import Network
 from envs.task import Step, TaskSpec
 
-Rule = Literal["gossip", "primal_dual", "primal_dual_symmetric", "independent", "broadcast"]
+Rule = Literal["gossip", "primal_dual", "primal_dual_symmetric", "independent", "broadcast", "central"]
 
 
 class DualConfig(BaseModel):
@@ -47,16 +47,21 @@ class Multipliers:
 
     def __init__(self, rule: Rule, config: DualConfig, spec: TaskSpec, network: Network, batch: int) -> None:
         """Args: rule and steps, the task's spec, who can talk to whom, number of copies."""
-        self._rule, self._config, self._spec, self._network = rule, config, spec, network
+        self._rule, self._config, self._network = rule, config, network
         device = spec.agent_scale.device
         shape = (batch, spec.n_agents, len(spec.budgets))
         self.lam = torch.full(shape, config.lambda_start, device=device)
         self.nu = torch.full(shape[:2], config.nu_start, device=device)
         self._mu = torch.zeros(shape, device=device)
         self._last_excess = torch.zeros(shape, device=device)
-        self._share = (1 - config.tighten) * _shares(spec, config.share) / spec.usage_scale  # [N or 1, m], base loads
-        self._members = spec.members
         self._steps = 0
+        self.aim(spec)
+
+    def aim(self, spec: TaskSpec) -> None:
+        """Take the budgets of `spec` for those to meet from now on."""
+        config = self._config
+        self._spec, self._members = spec, spec.members
+        self._share = (1 - config.tighten) * shares(spec, config.share) / spec.usage_scale  # [N or 1, m], base loads
 
     def update(self, step: Step) -> None:
         """Take the outcome of one step: move λ by its gradient, talk, move ν."""
@@ -69,6 +74,10 @@ class Multipliers:
         if self._rule in ("primal_dual", "primal_dual_symmetric"):
             self.lam = (moved - config.alpha * self._mu).clamp(0.0, config.lambda_max)
             self._mu = self._mu + config.beta * self._disagreement(before)
+        elif self._rule == "central":
+            # One multiplier per budget, moved by what the whole district uses: projected after the average.
+            mean = self._network.mean(moved).clamp(0.0, config.lambda_max)
+            self.lam = mean.expand_as(moved).contiguous()
         else:
             self.lam = self._talk(moved.clamp(0.0, config.lambda_max), counted)
         if step.shortfall is not None:
@@ -107,7 +116,7 @@ class Multipliers:
         return self.lam - self._network.mix(self.lam)
 
 
-def _shares(spec: TaskSpec, share: str) -> Tensor:
+def shares(spec: TaskSpec, share: str) -> Tensor:
     """Each member's part of each budget in units of the resource, [1 or N, m]."""
     if share == "equal":
         return (spec.limits / spec.member_counts)[None]

@@ -73,13 +73,20 @@ class _Planner(Controller):
     ) -> None:
         """Begin with balanced accounts."""
         super().reset(spec, network, batch, generator, model)
-        if model is None or batch != 1:
-            raise ValueError("the lookahead planner needs a model view and a single copy")
+        if batch != 1:
+            raise ValueError("the lookahead planner plans for a single copy")
+        self.change(spec, model)
+        self._account = np.zeros(len(self._limit))
+        self._price = np.zeros(len(self._limit))
+
+    def change(self, spec: TaskSpec, model: ModelView | None = None) -> None:
+        """Plan with the new budgets and tariff; accounts and prices stay."""
+        super().change(spec, model)
+        if model is None:
+            raise ValueError("the lookahead planner needs a model view")
         self._task = cast(DemandResponse, model.task)
         self._limit = spec.limits.double().numpy()
         self._members = spec.members.double().expand(spec.n_agents, -1).numpy()
-        self._account = np.zeros(len(self._limit))
-        self._price = np.zeros(len(self._limit))
 
     def act(self, step: Step) -> Tensor:
         """The first hour of the plan, as shares of the load."""

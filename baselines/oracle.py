@@ -6,7 +6,8 @@ from typing import ClassVar
 
 from baselines.base import Bound, Infeasible, Reference
 from baselines.registry import register_reference
-from envs.catalogue import Scenario
+from envs.catalogue import DistrictScenario, Scenario
+from envs.errors import UsageError
 from envs.linear_program import Certificate, solve
 
 
@@ -20,8 +21,10 @@ class Oracle(Reference):
         """The scenario's optimum, or the proof that it has none.
 
         Raises:
-            UsageError: the linear program is too large to solve.
+            UsageError: the scenario is not a district's, or its linear program is too large to solve.
         """
+        if not isinstance(scenario, DistrictScenario):
+            raise UsageError(f"method oracle: '{scenario.address}' is not demand response")
         start, end = scenario.district.measured
         found = solve(scenario.district, scenario.budgets(), start, end - start)
         if isinstance(found, Certificate):

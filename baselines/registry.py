@@ -19,29 +19,38 @@ R = TypeVar("R", bound=type[Reference])
 
 @dataclass(frozen=True)
 class Entry:
-    """A registered method: its class, the settings that its name implies, and what it sees, for tables."""
+    """A registered method: its class, what it sees, for tables, and the settings that its name brings.
+
+    Attributes:
+        method: Its class.
+        implied: Settings that the name fixes.
+        sees: The information that it acts on.
+        tuned: Settings that a search found for this name, in place of the class's defaults.
+    """
 
     method: type[Method]
     implied: dict[str, Any]
     sees: str
+    tuned: dict[str, Any]
 
 
 METHODS: dict[str, Entry] = {}
 REFERENCES: dict[str, type[Reference]] = {}
 
 
-def register(name: str, sees: str, **implied: Any) -> Callable[[M], M]:
+def register(name: str, sees: str, *, tuned: dict[str, Any] | None = None, **implied: Any) -> Callable[[M], M]:
     """Class decorator: make a method known by `name`.
 
     Args:
         name: As it is typed and shown.
         sees: The information that it acts on, in a few words for tables.
+        tuned: Settings in place of the class's defaults, by dotted name; `results/tuning/` says how they were found.
         implied: Settings that the name fixes.
     """
 
     def add(method: M) -> M:
         _check_free(name)
-        METHODS[name] = Entry(method, implied, sees)
+        METHODS[name] = Entry(method, implied, sees, tuned or {})
         return method
 
     return add
@@ -71,10 +80,31 @@ def make_method(name: str, settings: dict[str, Any] | None = None) -> Method:
     if clash:
         raise UsageError(f"method '{name}': '{sorted(clash)[0]}' is fixed by the name; choose another method instead")
     try:
-        config = entry.method.config_type(**entry.implied, **(settings or {}))
+        config = entry.method.config_type(**entry.implied, **merge(nest(entry.tuned), settings or {}))
     except ValidationError as error:
         raise UsageError(f"method '{name}': {explain(error)}") from None
     return entry.method(config)
+
+
+def nest(settings: dict[str, Any]) -> dict[str, Any]:
+    """Dotted names as nested mappings: {"ppo.lr": 1} is {"ppo": {"lr": 1}}."""
+    out: dict[str, Any] = {}
+    for name, value in settings.items():
+        *path, last = name.split(".")
+        place = out
+        for part in path:
+            place = place.setdefault(part, {})
+        place[last] = value
+    return out
+
+
+def merge(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """Nested mappings, those of `above` on top."""
+    out = dict(below)
+    for name, value in above.items():
+        both = isinstance(value, dict) and isinstance(out.get(name), dict)
+        out[name] = merge(out[name], value) if both else value
+    return out
 
 
 def known_names() -> list[str]:

@@ -16,7 +16,7 @@ import torch
 from baselines.base import Controller, Effort, ModelView, NoCheckpoint
 from baselines.registry import make_method
 from benchmark.runner import seeded
-from envs.catalogue import Scenario, resolve
+from envs.catalogue import DistrictScenario, resolve_district
 from envs.network import Network
 from envs.task import Step, Task
 
@@ -68,7 +68,7 @@ def audit_method(name: str, settings: dict[str, object] | None = None, address: 
     Raises:
         UsageError: an unknown method, scenario or setting.
     """
-    scenario = resolve(address)
+    scenario = resolve_district(address)
     method = make_method(name, settings)
 
     def make() -> Controller:
@@ -81,7 +81,7 @@ def audit_method(name: str, settings: dict[str, object] | None = None, address: 
     return audit_controllers(make(), make(), scenario)
 
 
-def audit_controllers(plain: Controller, changed: Controller, scenario: Scenario) -> Audit:
+def audit_controllers(plain: Controller, changed: Controller, scenario: DistrictScenario) -> Audit:
     """Audit two equal controllers, changing each agent in turn."""
     network = scenario.network()
     stream = _random_steps(scenario.task(), scenario.district.measured[0])
@@ -108,7 +108,7 @@ def audit_controllers(plain: Controller, changed: Controller, scenario: Scenario
 
 
 def _actions(
-    controller: Controller, scenario: Scenario, network: Network, stream: Sequence[Step]
+    controller: Controller, scenario: DistrictScenario, network: Network, stream: Sequence[Step]
 ) -> list[torch.Tensor]:
     """Actions for a fixed stream of steps, each [N, A]."""
     task = scenario.task()

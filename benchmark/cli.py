@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import shutil
 import sys
 from collections.abc import Callable
@@ -27,10 +28,14 @@ from benchmark.reproduce import DIFFERENT, IDENTICAL, compare, reproduces
 from benchmark.specs import Overrides, RunSpec, Suite, in_scenario, load_suite, suite_names
 from benchmark.store import SCRATCH, Store
 from benchmark.tracking import Tracker, tracking_mode
+from benchmark.tuning import load_search
+from benchmark.tuning import tune as run_search
 from envs.budgets import KINDS
-from envs.catalogue import resolve
+from envs.catalogue import DistrictScenario, resolve
 from envs.districts import NAMED
 from envs.errors import UsageError
+from envs.games import ALLOWED as GAMES
+from envs.third_party import LBF, MPE2
 from envs.topologies import TOPOLOGIES
 
 RESULTS = Path("results")
@@ -107,14 +112,17 @@ def list_all() -> None:
     table = Table(show_header=False, box=None)
     for name in suite_names():
         table.add_row("suite", name, load_suite(name).description)
-    for name, entry in sorted(METHODS.items()):
-        table.add_row("method", name, (entry.method.__doc__ or "").splitlines()[0])
+    for method in dict.fromkeys(entry.method for entry in METHODS.values()):
+        names = ", ".join(sorted(name for name, entry in METHODS.items() if entry.method is method))
+        table.add_row("method", names, (method.__doc__ or "").splitlines()[0])
     for name, reference in sorted(REFERENCES.items()):
         table.add_row("reference", name, (reference.__doc__ or "").splitlines()[0])
     for name, build in NAMED.items():
         table.add_row("district", name, (build.__doc__ or "").splitlines()[0])
     table.add_row("district", "synthetic_N", "N buildings drawn from the homes and the mixed set")
     table.add_row("district", "folder:PATH", "your own data, in CityLearn's schema")
+    table.add_row("episodic", f"games/NAME with {GAMES}", "in place of district, network and budget")
+    table.add_row("", ", ".join([*(f"mpe2/{name}" for name in MPE2), *(f"lbf/{name}" for name in LBF)]), "")
     table.add_row("network", ", ".join(TOPOLOGIES), "")
     table.add_row("budget", ", ".join(f"{kind}-C" for kind in KINDS), "C a share of the uncontrolled peak, or x1.05")
     out.print(table)
@@ -168,16 +176,25 @@ def report(
 
 
 @app.command()
-def publish(suite: SuiteName, root: Root = SCRATCH, results: Results = RESULTS) -> None:
-    """Copy a suite's records and report from scratch to results/: all of its runs, and none that it does not name."""
+def publish(suite: SuiteName, scenarios: Scenarios = "", root: Root = SCRATCH, results: Results = RESULTS) -> None:
+    """Copy a suite's records and report from scratch to results/: all of its runs, and none that it does not name.
+
+    With --scenarios all runs of these alone; what is published of the others stays.
+    """
     chosen, store = load_suite(suite), Store(root)
-    specs = chosen.runs()
+    specs = chosen.runs(Overrides(scenarios=_words(scenarios)))
     records = [record for spec in specs if (record := store.load(spec)) is not None]
     if len(records) < len(specs):
         missing = f"{len(specs) - len(records)} of its {len(specs)} runs are missing under {root}/"
-        raise UsageError(f"suite '{chosen.name}': {missing}; first: accord run {suite}")
-    files = _write(chosen, records, store, results / chosen.name, _locality(records))
-    out.print(f"{len(records)} runs published: {len(files)} files under {results / chosen.name}/", soft_wrap=True)
+        words = f"{suite} --scenarios {scenarios}" if scenarios else suite
+        raise UsageError(f"suite '{chosen.name}': {missing}; first: accord run {words}")
+    target, replaced = results / chosen.name, {spec.scenario for spec in specs}
+    part = bool(scenarios) and (target / "runs.parquet").exists()
+    kept = [record for record in _published(chosen, results) if record.spec.scenario not in replaced] if part else []
+    everything = [*kept, *records]
+    files = _write(chosen, everything, store, target, _locality(everything), part=part)
+    beside = f" beside {len(kept)}" if kept else ""
+    out.print(f"{len(records)} runs published{beside}: {len(files)} files under {target}/", soft_wrap=True)
 
 
 @app.command()
@@ -204,6 +221,25 @@ def reproduce(
     out.print(f"{sum(held)} of {len(held)} published runs reproduce")
     if not all(held):
         raise typer.Exit(1)
+
+
+@app.command()
+def tune(
+    methods: Annotated[str, typer.Argument(help="Methods of the search, separated by commas; all by default.")] = "",
+    jobs: Jobs = None,
+    root: Root = SCRATCH,
+    results: Results = RESULTS,
+) -> None:
+    """Search for settings on validation hours, going on where an earlier call stopped; see benchmark/tuning.yaml."""
+    search = load_search()
+    run_search(
+        search,
+        _words(methods) or list(search.methods),
+        results / "tuning",
+        Store(root),
+        jobs or os.cpu_count() or 1,
+        lambda line: err.print(line, highlight=False),
+    )
 
 
 @app.command()
@@ -299,18 +335,34 @@ def _locality(records: list[Record]) -> dict[tuple[str, str], str]:
     found = {}
     for (method, variant), config in ran.items():
         own = {key: value for key, value in config.items() if key not in METHODS[method].implied}
-        found[method, variant] = audit_method(method, own).verdict
+        try:
+            found[method, variant] = audit_method(method, own).verdict
+        except Exception as fault:  # a method need not be able to act in the audit's district
+            found[method, variant] = f"not audited: {' '.join(str(fault).split()) or type(fault).__name__}"
     return found
 
 
 def _contexts(store: Store) -> Callable[[str], Context | None]:
-    return lambda address: store.load_context(resolve(address))
+    def load(address: str) -> Context | None:
+        scenario = resolve(address)
+        return store.load_context(scenario) if isinstance(scenario, DistrictScenario) else None
+
+    return load
 
 
 def _write(
-    suite: Suite, records: list[Record], store: Store, target: Path, locality: dict[tuple[str, str], str]
+    suite: Suite,
+    records: list[Record],
+    store: Store,
+    target: Path,
+    locality: dict[tuple[str, str], str],
+    *,
+    part: bool = False,
 ) -> list[Path]:
-    return write_report(records, target, suite=suite, traces=store.traces, contexts=_contexts(store), locality=locality)
+    contexts = _contexts(store)
+    return write_report(
+        records, target, suite=suite, traces=store.traces, contexts=contexts, locality=locality, part=part
+    )
 
 
 def _recorded(suite: Suite, store: Store, typed: str) -> list[Record]:

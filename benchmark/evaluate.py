@@ -11,7 +11,7 @@ import torch
 from baselines.base import Controller, ModelView
 from benchmark.metrics import Context, Value, compute, timing_metrics
 from benchmark.trajectory import Timings, Trajectory
-from envs.catalogue import Scenario
+from envs.catalogue import DistrictScenario, EpisodicScenario, Scenario
 from envs.network import Network
 from envs.task import Task
 
@@ -23,7 +23,8 @@ class Evaluation:
     Attributes:
         metrics: By name, see `benchmark.metrics`.
         traces: import_kwh and waiting_load [T, N] hourly, multipliers [days, N, m] at the end of each day,
-            up to 1,000 agents; district_import [T] and price [T] always.
+            up to 1,000 agents; district_import [T] and price [T] always. Of an episodic scenario the
+            episode_returns [E], summed over agents.
         trajectory: The sums that the metrics were computed from.
     """
 
@@ -32,22 +33,54 @@ class Evaluation:
     trajectory: Trajectory
 
 
-def evaluate(scenario: Scenario, controller: Controller, context: Context, generator: torch.Generator) -> Evaluation:
-    """Warm the controller up, reset the plant, roll out the measured hours, compute every metric.
+def evaluate(
+    scenario: Scenario,
+    controller: Controller,
+    context: Context,
+    generator: torch.Generator,
+    *,
+    hours: tuple[int, int, int] | None = None,
+    episodes: int | None = None,
+) -> Evaluation:
+    """Roll a controller out and compute every metric; gradients are off.
 
-    Gradients are off; one copy of the task; float32 dynamics, float64 sums.
+    In a district: warm the controller up, on what held before where the address names a change, reset the plant,
+    roll out the measured hours; one copy of the task, float32 dynamics, float64 sums. An episodic scenario: all
+    episodes as one batch, each up to its own end.
+
+    Args:
+        scenario: What to roll out on.
+        controller: What acts.
+        context: What is compared with, on the same hours.
+        generator: Source of every draw.
+        hours: Instead of a district's own: first hour of the warm-up, first measured, end.
+        episodes: At most so many of an episodic scenario.
 
     Raises:
         ArithmeticError: the rollout left numbers that are not finite.
     """
-    task, network = scenario.task(), scenario.network()
-    district = scenario.district
-    first, last = district.measured
-    hours = last - first
+    if isinstance(scenario, DistrictScenario):
+        return _evaluate_hours(scenario if hours is None else scenario.over(hours), controller, context, generator)
+    if isinstance(scenario, EpisodicScenario):
+        count = scenario.episodes if episodes is None else min(episodes, scenario.episodes)
+        return _evaluate_episodes(scenario, controller, context, generator, count)
+    raise TypeError(f"scenario '{scenario.address}': neither a district's nor episodic")
+
+
+def _evaluate_hours(
+    scenario: DistrictScenario, controller: Controller, context: Context, generator: torch.Generator
+) -> Evaluation:
+    before = scenario.trained_on
+    task, network = before.task(), scenario.network()
+    first, last = scenario.district.measured
+    warmup, hours = before.district.warmup, last - first
     with torch.inference_mode():
         controller.reset(task.spec, network, 1, generator, ModelView(task) if controller.privileged else None)
-        if district.warmup < first:
-            roll(task, controller, district.warmup, first - district.warmup, generator, network)
+        if warmup < first:
+            roll(task, controller, warmup, first - warmup, generator, network)
+        if before is not scenario:
+            task = scenario.task()
+            controller.change(task.spec, ModelView(task) if controller.privileged else None)
         trajectory = Trajectory(task.spec, hours, controller.multiplier_limit())
         timings = roll(task, controller, first, hours, generator, network, trajectory)
     if not trajectory.finite:
@@ -57,6 +90,40 @@ def evaluate(scenario: Scenario, controller: Controller, context: Context, gener
     traces = {name: np.stack(values) for name, values in trajectory.traces.items()}
     traces |= {f"district_{name}": np.array(values) for name, values in trajectory.series.items()}
     return Evaluation(metrics, traces, trajectory)
+
+
+def _evaluate_episodes(
+    scenario: EpisodicScenario, controller: Controller, context: Context, generator: torch.Generator, episodes: int
+) -> Evaluation:
+    task, network, clock = scenario.task(), scenario.network(), time.perf_counter
+    n_agents = task.spec.n_agents
+    timings, steps = Timings(), 0
+    returns = torch.zeros(episodes, n_agents, dtype=torch.float64)
+    with torch.inference_mode():
+        controller.reset(task.spec, network, episodes, generator, ModelView(task) if controller.privileged else None)
+        network.reset_counters()
+        step = task.reset(episodes, generator)
+        running = step.alive
+        while running.any():
+            began = clock()
+            actions = controller.act(step)
+            acted = clock()
+            step = task.step(actions)
+            stepped = clock()
+            controller.feedback(step)
+            timings.act += acted - began + clock() - stepped
+            timings.dynamics += stepped - acted
+            steps += 1
+            returns += torch.where(running, step.reward, 0.0).double().cpu()
+            running = running & step.alive & ~(step.terminated | step.truncated)[:, None]
+    # The network counts what one copy sends; time is spent on all of them.
+    timings.messages, timings.bytes = episodes * network.messages, episodes * network.bytes
+    trajectory = Trajectory(task.spec, steps)
+    trajectory.sums["reward"] = returns.mean(0)
+    if not trajectory.finite:
+        raise ArithmeticError("the rollout left numbers that are not finite")
+    metrics = compute(trajectory, context) | timing_metrics(timings, steps * n_agents * episodes, steps)
+    return Evaluation(metrics, {"episode_returns": returns.sum(1).numpy()}, trajectory)
 
 
 def roll(

@@ -14,7 +14,7 @@ from benchmark.record import Record
 from benchmark.specs import RunSpec
 from benchmark.trajectory import DAY
 from envs.budgets import parse_budget
-from envs.catalogue import Scenario, resolve
+from envs.catalogue import DistrictScenario, resolve_district
 from envs.errors import UsageError
 
 NETWORK = "two_groups"  # preferred where a suite has several
@@ -31,7 +31,7 @@ class Run:
     """One run with what is drawn of it."""
 
     spec: RunSpec
-    scenario: Scenario
+    scenario: DistrictScenario
     context: Context | None
     arrays: dict[str, np.ndarray]
 
@@ -88,7 +88,7 @@ class Family:
 
 def find_families(records: Sequence[Record], traces: Traces, contexts: Contexts) -> list[Family]:
     """The families that can be drawn, by name: one network per district, one variant, the lowest seed."""
-    found: dict[tuple[str, str], list[tuple[RunSpec, Scenario]]] = {}
+    found: dict[tuple[str, str], list[tuple[RunSpec, DistrictScenario]]] = {}
     for record in records:
         scenario = _scenario(record)
         if scenario is not None and record.status in ("done", "out of time"):
@@ -114,10 +114,10 @@ def percent(level: float) -> str:
 
 
 def _one_of_each(
-    pairs: Sequence[tuple[RunSpec, Scenario]], variant: str, traces: Traces, contexts: Contexts
+    pairs: Sequence[tuple[RunSpec, DistrictScenario]], variant: str, traces: Traces, contexts: Contexts
 ) -> tuple[Run, ...]:
     """The lowest seed of every scenario and method in a variant; a method without that variant in its default."""
-    chosen: dict[tuple[str, str], tuple[RunSpec, Scenario]] = {}
+    chosen: dict[tuple[str, str], tuple[RunSpec, DistrictScenario]] = {}
     for spec, scenario in sorted(pairs, key=lambda pair: (pair[0].variant != variant, pair[0].seed)):
         if spec.variant in (variant, ""):
             chosen.setdefault((spec.scenario, spec.method), (spec, scenario))
@@ -127,9 +127,9 @@ def _one_of_each(
     return tuple(run for run in runs if "district_import_kwh" in run.arrays)
 
 
-def _scenario(record: Record) -> Scenario | None:
+def _scenario(record: Record) -> DistrictScenario | None:
     try:
-        return resolve(record.spec.scenario)
+        return resolve_district(record.spec.scenario)
     except UsageError:  # not a district's address, or its files are elsewhere
         return None
 

@@ -1,17 +1,21 @@
-"""Figures of a suite: how queues, multipliers and imports go over time, at the width of a paper's column.
+"""Figures of a suite: learning curves, and how queues, multipliers and imports go over time.
 
-Every figure shows one district on one network, one seed (the lowest), and says so.
+All have the width of a paper's column. Those over time show one district on one network, one seed (the lowest),
+and say so.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 import seaborn as sns
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
@@ -21,20 +25,46 @@ from numpy.typing import NDArray
 from benchmark.families import Array, Contexts, Family, Traces, find_families, percent
 from benchmark.record import Record
 from benchmark.trajectory import DAY
-from envs.catalogue import Scenario
+from envs.catalogue import DistrictScenario
 
 MOST_FIGURES = 6
 COLUMN_WIDTH = 3.5  # inches
+HALF_COLUMN = 24  # characters of a legend's entry
 DOTS_PER_INCH = 300
 WEEK = 7
 DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
 FEW_AGENTS = 10  # up to this many are told apart by colour
 
 
-def draw_figures(records: Sequence[Record], folder: Path, traces: Traces, contexts: Contexts) -> list[Path]:
+@dataclass(frozen=True)
+class Curve:
+    """How a number of the learning curves is shown: label, factor, and whether it goes over orders of magnitude."""
+
+    label: str
+    factor: float
+    wide: bool
+
+
+CURVES = {
+    "gap": Curve("Gap (%)", 100, True),
+    "violation": Curve("Violation (%)", 100, True),
+    "return": Curve("Return", 1, False),
+}
+ACROSS = {"seconds": "Training (s)", "million": "Agent-steps (million)"}
+
+
+def draw_figures(
+    records: Sequence[Record],
+    folder: Path,
+    traces: Traces,
+    contexts: Contexts,
+    *,
+    curves: pd.DataFrame | None = None,
+    keep: bool = False,
+) -> list[Path]:
     """Draw a suite's figures as PNG and PDF.
 
-    Figures that an earlier call left in the folder go, unless there is nothing to draw.
+    Figures that an earlier call left in the folder go, unless there is nothing to draw or they are to be kept.
 
     Args:
         records: The suite's runs.
@@ -42,9 +72,11 @@ def draw_figures(records: Sequence[Record], folder: Path, traces: Traces, contex
         traces: A run's arrays: import_kwh and waiting_load [T, N], multipliers [days, N, m], and district_ with
             import_kwh, price, waiting_load, demand [T]; empty without any.
         contexts: What a scenario's runs are compared with, by its address.
+        curves: Learning curves, see `benchmark.curves`.
+        keep: Earlier figures that are not drawn anew stay.
 
     Returns:
-        The files, in the order of drawing.
+        The files, in the order of drawing; those that were kept come last.
     """
     families = find_families(records, traces, contexts)
     drawings: list[tuple[str, Callable[[Family], Figure | None]]] = [
@@ -59,8 +91,14 @@ def draw_figures(records: Sequence[Record], folder: Path, traces: Traces, contex
                 figure = draw(family) if len(paths) < 2 * MOST_FIGURES else None
                 if figure is not None:
                     paths += _save(figure, folder / f"{name}-{family.name}")
+        for scenario, points in () if curves is None else curves.groupby("scenario"):
+            name = re.sub(r"[^\w.-]+", "-", str(scenario))
+            paths += _save(draw_curves(str(scenario), points), folder / f"curves-{name}")
+    others = sorted({*folder.glob("*.png"), *folder.glob("*.pdf")} - set(paths))
+    if keep:
+        return paths + others
     if paths:
-        for old in {*folder.glob("*.png"), *folder.glob("*.pdf")} - set(paths):
+        for old in others:
             old.unlink()
     return paths
 
@@ -106,6 +144,57 @@ def draw_multipliers(family: Family) -> Figure | None:
     what = "Multiplier, mean of budgets\n(mean prices)" if several else "Multiplier (mean prices)"
     panels[0].set_ylabel(what)
     _legend(figure, panels, "Agent")
+    return figure
+
+
+def draw_curves(scenario: str, points: pd.DataFrame) -> Figure:
+    """Gap and violation, or return, against training time and steps: a line per method, the median of its seeds.
+
+    The band is the range of the seeds. A point's time is the median of its seeds' times.
+    """
+    points = points.assign(
+        line=(points["method"] + " " + points["variant"]).str.strip(),
+        point=points.groupby(["method", "variant", "seed"]).cumcount(),
+        million=points["steps"] / 1e6,
+    )
+    for across in ("seconds", "million"):
+        points[across] = points.groupby(["line", "point"])[across].transform("median")
+    shown = [name for name in CURVES if points[name].notna().any()]
+    lines = sorted(points["line"].unique())
+    columns = 2 if max(map(len, lines)) <= HALF_COLUMN else 1
+    height = 0.8 + 1.3 * len(shown) + 0.13 * -(-len(lines) // columns)
+    figure = Figure(figsize=(COLUMN_WIDTH, height), layout="constrained")
+    figure.suptitle(scenario, fontsize=7)
+    panels = figure.subplots(len(shown), 2, sharex="col", sharey="row", squeeze=False)
+    colours = sns.color_palette("colorblind" if len(lines) <= FEW_AGENTS else "husl", len(lines))
+    for row, name in zip(panels, shown, strict=True):
+        for axes, (across, label) in zip(row, ACROSS.items(), strict=True):
+            sns.lineplot(
+                points.assign(**{name: CURVES[name].factor * points[name]}),
+                x=across,
+                y=name,
+                hue="line",
+                style="line",
+                hue_order=lines,
+                style_order=lines,
+                palette=colours,
+                estimator="median",
+                errorbar=("pi", 100),
+                markers=True,
+                markersize=3,
+                legend=name == shown[0],
+                ax=axes,
+            )
+            axes.set(xlabel=label, ylabel=CURVES[name].label)
+            if CURVES[name].wide:
+                axes.set_yscale("symlog", linthresh=1)
+            sns.despine(ax=axes)
+    first: list[Axes] = panels[0].tolist()
+    _legend(figure, first, "", columns)
+    for axes in first:
+        legend = axes.get_legend()
+        if legend is not None:
+            legend.remove()
     return figure
 
 
@@ -166,7 +255,7 @@ def _plot_agents(axes: Axes, values: Array) -> None:
     axes.plot(days, values.mean(1), color=sns.color_palette("colorblind")[0], label="mean")
 
 
-def _hour_of_day(scenario: Scenario, hours: int) -> NDArray[np.int64]:
+def _hour_of_day(scenario: DistrictScenario, hours: int) -> NDArray[np.int64]:
     first = int(scenario.district.hour[scenario.district.measured[0]])
     return (first + np.arange(hours)) % DAY
 

@@ -25,12 +25,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from benchmark.record import Record, Status
-from benchmark.runner import ended_badly, execute, how_it_ended, prepare_context, prepare_policy
+from benchmark.runner import compared_on, ended_badly, execute, how_it_ended, prepare_context, prepare_policy
 from benchmark.specs import RunSpec
 from benchmark.store import Store, training_digest
-from envs.catalogue import resolve
 
-Kind = Literal["context", "policy", "run"]
+Kind = Literal["measured", "validation", "policy", "run"]
 Fault = tuple[Status, str]
 PRELOAD = ["__main__", "benchmark.launch"]
 GLANCE = 0.5  # seconds between looks at the clock and at Ctrl-C
@@ -111,12 +110,12 @@ def _plan(specs: Sequence[RunSpec], store: Store) -> list[Job]:
     first: dict[str, Job] = {}
     runs = []
     for spec in specs:
-        scenario = resolve(spec.scenario)
         needs = []
-        if store.load_context(scenario) is None:
-            name = f"context {scenario.district.digest} {scenario.budget_name}"
-            first.setdefault(name, Job(name, "context", spec))
-            needs.append(name)
+        for hours, scenario in compared_on(spec).items():
+            if store.load_context(scenario) is None:
+                name = f"{hours} {scenario.digest} {scenario.budget_name}"
+                first.setdefault(name, Job(name, hours, spec))
+                needs.append(name)
         policy = training_digest(spec)
         if policy and store.policy(policy).finished() is None:
             name = f"policy {policy}"
@@ -283,8 +282,8 @@ def _work(kind: Kind, spec_fields: dict[str, Any], root: str, broken: Fault | No
         try:
             if broken:
                 channel.send(("fault", broken))
-            elif kind == "context":
-                prepare_context(spec, store)
+            elif kind in ("measured", "validation"):
+                prepare_context(compared_on(spec)[kind], store)
             elif kind == "policy":
                 prepare_policy(spec, store, lambda row: channel.send(("steps", row["steps"])))
             else:
@@ -298,8 +297,8 @@ def _work(kind: Kind, spec_fields: dict[str, Any], root: str, broken: Fault | No
 
 
 def _describe(job: Job) -> str:
-    if job.kind == "context":
-        return f"linear programme {job.spec.scenario}"
+    if job.kind in ("measured", "validation"):
+        return f"linear programme {job.spec.scenario}, {job.kind} hours"
     if job.kind == "policy":
         return f"train {job.spec.method} seed {job.spec.seed}"
     return job.spec.label

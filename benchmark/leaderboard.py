@@ -11,11 +11,12 @@ from typing import Any
 
 import pandas as pd
 
-from baselines.registry import METHODS, REFERENCES
+from baselines.registry import METHODS, REFERENCES, make_method
 from benchmark.metrics import METRICS, Value
 from benchmark.record import Provenance, Record
 from benchmark.specs import RunSpec
 from benchmark.statistics import Estimate, estimate, probability_of_improvement, wilson_interval
+from envs.catalogue import is_episodic
 
 # Measured around the rollout, not computed from it.
 MEASURED_AROUND = (
@@ -116,7 +117,8 @@ def groups(records: Iterable[Record]) -> dict[tuple[str, str, str, str], list[Re
 def improvements(records: Sequence[Record], subject: str = SUBJECT) -> pd.DataFrame:
     """Probability that a seed of `subject` does better than a seed of another method, one row per scenario and pair.
 
-    The lower objective is better and any feasible run beats any infeasible one; ties count half. Variants are
+    The lower objective is better and any feasible run beats any infeasible one, or, in an episodic scenario,
+    the higher return is better; ties count half. Variants are
     compared with their own kind. Three seeds or fewer claim no interval.
     """
     found = groups(records)
@@ -134,9 +136,16 @@ def improvements(records: Sequence[Record], subject: str = SUBJECT) -> pd.DataFr
 
 
 def _scores(records: Sequence[Record]) -> list[float]:
-    """One number per run, more is better: the objective with its sign turned, minus infinity if not feasible."""
-    values = [(record.metrics.get("feasible") is True, number(record.metrics.get("objective"))) for record in records]
-    return [-value if feasible and value is not None else -math.inf for feasible, value in values]
+    """One number per run, more is better: the return, or the objective with its sign turned; else minus infinity."""
+    return [_score(record) for record in records]
+
+
+def _score(record: Record) -> float:
+    if is_episodic(record.spec.scenario):
+        value = number(record.metrics.get("episode_return"))
+        return -math.inf if value is None else value
+    value = number(record.metrics.get("objective"))
+    return -value if record.metrics.get("feasible") is True and value is not None else -math.inf
 
 
 def verdict_over_seeds(records: Sequence[Record]) -> str:
@@ -161,7 +170,7 @@ def what_it_sees(method: str) -> str:
     entry = METHODS[method]
     if not entry.method.learns:
         return entry.sees
-    return f"{entry.sees}; {'trained together' if entry.method.centralised_training else 'trained alone'}"
+    return f"{entry.sees}; {'trained together' if make_method(method).centralised_training else 'trained alone'}"
 
 
 def number(value: Value) -> float | None:
@@ -197,13 +206,14 @@ def _first(group: Sequence[Record], name: str) -> Value:
 
 
 def _best_first(table: pd.DataFrame) -> pd.DataFrame:
-    """References first, then by feasible rate, then by objective; the order of names decides what is left."""
+    """References first, then by feasible rate, then by objective or return; the order of names decides what is left."""
+    episodic = table["scenario"].map(is_episodic).astype(bool)
     keys = {
         "suite": table["suite"],
         "scenario": table["scenario"],
         "reference": ~table["method"].isin(list(REFERENCES)),
         "rate": -table["feasible_rate"],
-        "objective": table["objective"],
+        "objective": table["objective"].where(~episodic, -table["episode_return"]),
     }
     order = pd.DataFrame(keys).sort_values(list(keys), kind="stable").index
     return table.loc[order].reset_index(drop=True)

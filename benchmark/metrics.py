@@ -227,7 +227,7 @@ def feasible(run: Trajectory, context: Context) -> Value:
 
 @metric("task's own", "high")
 def episode_return(run: Trajectory, context: Context) -> Value:
-    """Sum over agents of the local rewards."""
+    """Sum over agents of the local rewards; of an episodic scenario the mean over its episodes, undiscounted."""
     return float(run.sums["reward"].sum())
 
 

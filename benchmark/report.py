@@ -6,11 +6,12 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmark.curves import curves_table
 from benchmark.families import Contexts, Traces
 from benchmark.leaderboard import Locality, improvements, leaderboard, write_runs
 from benchmark.record import Record, write_file
 from benchmark.specs import Suite
-from benchmark.tables import BLANK, HEADINGS, HOW_TO_READ, SMOKE, UNITS, Book, Cell, Row, Table, make_book
+from benchmark.tables import BLANK, HOW_TO_READ, LABELS, SMOKE, Book, Cell, Row, Table, make_book
 from envs.errors import UsageError
 
 FORMATS = ("md", "latex", "csv")
@@ -25,9 +26,11 @@ def write_report(
     traces: Traces,
     contexts: Contexts,
     locality: Locality | None = None,
+    part: bool = False,
 ) -> list[Path]:
     """Write runs.parquet, leaderboard.csv, .md, .tex, improvement.csv and figures/ in a folder; deterministic.
 
+    Where there are learning curves, curves.csv too; runs without traces keep their curves of an earlier report.
     Figures that an earlier report left and this one does not draw are removed, unless this one draws none.
 
     Args:
@@ -37,15 +40,17 @@ def write_report(
         traces: A run's arrays for figures, empty without any.
         contexts: What a scenario's runs are compared with, by its address.
         locality: What the audit says of a (method, variant).
+        part: The traces of some runs are elsewhere, so that figures of an earlier report stay.
 
     Returns:
-        Every file that was written.
+        Every file that was written, or kept.
     """
     # seaborn takes a second to load, and only reports need it.
     from benchmark.figures import draw_figures
 
     target.mkdir(parents=True, exist_ok=True)
-    figures = draw_figures(records, target / "figures", traces, contexts)
+    curves = curves_table(records, traces, target / "curves.csv")
+    figures = draw_figures(records, target / "figures", traces, contexts, curves=curves, keep=part)
     book = make_book(records, smoke=suite.smoke, contexts=contexts, locality=locality)
     shown = [f"![{path.stem}](figures/{path.name})" for path in figures if path.suffix == ".png"] or [NO_FIGURES]
     texts = {
@@ -55,6 +60,8 @@ def write_report(
         "leaderboard.tex": _latex(book),
         "improvement.csv": improvements(records).to_csv(index=False),
     }
+    if len(curves):
+        texts["curves.csv"] = curves.to_csv(index=False)
     write_runs(records, target / "runs.parquet")
     for name, text in texts.items():
         write_file(target / name, text.encode())
@@ -105,7 +112,7 @@ def _markdown(book: Book) -> str:
 
 def _markdown_table(table: Table) -> str:
     marks = {"best": "**", "plain": "", "infeasible": "*"}
-    rows = [[f"{name} ({unit})" if unit else name for name, unit in zip(HEADINGS, UNITS, strict=True)]]
+    rows = [[f"{name} ({unit})" if unit else name for name, unit in zip(table.headings, table.units, strict=True)]]
     for row in table.rows:
         texts = [" ".join([", ".join(cell.values), *cell.notes]).replace("|", "\\|") for cell in row.cells]
         mark = marks[row.style]
@@ -136,10 +143,10 @@ def _latex_table(table: Table, book: Book) -> str:
             "\\begin{table*}",
             "\\centering\\scriptsize\\setlength{\\tabcolsep}{4pt}",
             f"\\caption{{{_escaped(caption)}}}",
-            f"\\begin{{tabular}}{{@{{}}llll{'r' * (len(HEADINGS) - 4)}@{{}}}}",
+            f"\\begin{{tabular}}{{@{{}}{'l' * len(LABELS)}{'r' * len(table.columns)}@{{}}}}",
             "\\toprule",
-            " & ".join(HEADINGS) + " \\\\",
-            " & ".join(_escaped(unit) for unit in UNITS) + " \\\\",
+            " & ".join(table.headings) + " \\\\",
+            " & ".join(_escaped(unit) for unit in table.units) + " \\\\",
             "\\midrule",
             *body,
             "\\bottomrule",

@@ -4,30 +4,36 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
 import time
 import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from baselines.base import Bound, Effort, Infeasible, Method, NoCheckpoint
+from baselines.base import Bound, Controller, Effort, Infeasible, Method, NoCheckpoint
 from baselines.registry import METHODS, REFERENCES, make_method
 from benchmark.evaluate import evaluate
 from benchmark.metrics import Context, Value
 from benchmark.record import Record, Status, provenance_here
 from benchmark.specs import EffortSpec, RunSpec, make_run
 from benchmark.store import SCRATCH, PolicyFolder, Store, training_digest
-from envs.catalogue import Scenario, resolve
+from envs.catalogue import DistrictScenario, Scenario, resolve
 from envs.errors import UsageError
 
 log = logging.getLogger("accord")
 DEFAULT_EFFORT = EffortSpec(steps=4_000_000, seconds=180.0)
+ORACLE = "oracle"  # the reference whose optimum is every run's yardstick
+ROUNDING = 1e-9
+CURVE_EPISODES = 32  # of an episodic scenario, for a point of the learning curve
 Progress = Callable[[Mapping[str, float]], None]
+Hours = Literal["measured", "validation"]
 
 
 def run(
@@ -38,24 +44,26 @@ def run(
     variant: str = "",
     settings: dict[str, object] | None = None,
     steps: int | None = None,
+    trained_on: str = "",
     root: str | Path = SCRATCH,
 ) -> Record:
     """Run one method on one scenario here and now, reusing what `root` already holds.
 
     Args:
-        scenario: Address: district / network / budget.
+        scenario: Its address.
         method: Name of a method or reference.
         seed: Seed of training and evaluation.
         variant: A label for these settings.
         settings: Changes to the method's defaults.
         steps: Agent-steps of training.
+        trained_on: Address of another scenario whose policy is used.
         root: Where runs are kept.
 
     Raises:
         UsageError: an unknown scenario, method or setting.
     """
     effort = DEFAULT_EFFORT if steps is None else DEFAULT_EFFORT.model_copy(update={"steps": steps})
-    spec = make_run(scenario, method, seed, variant=variant, settings=settings, effort=effort)
+    spec = make_run(scenario, method, seed, variant=variant, settings=settings, effort=effort, trained_on=trained_on)
     store = Store(Path(root))
     kept = store.load(spec)
     return kept if kept is not None and kept.status != "failed" else execute(spec, store)
@@ -68,9 +76,10 @@ def execute(spec: RunSpec, store: Store, progress: Progress | None = None) -> Re
     status: Status = "done"
     error = ""
     try:
-        context = prepare_context(spec, store)
+        measured = compared_on(spec).get("measured")
+        context = Context() if measured is None else prepare_context(measured, store)
         if spec.method in REFERENCES:
-            metrics = _reference_metrics(context)
+            metrics = _reference_metrics(spec, context)
         else:
             status, error, metrics, traces = _measure(spec, store, context, progress)
     except Exception as fault:
@@ -98,9 +107,25 @@ def ended_badly(spec: RunSpec, status: Status, error: str) -> Record:
     return _record(spec, status, error, {})
 
 
-def prepare_context(spec: RunSpec, store: Store) -> Context:
-    """The linear programme's answer and `serve_now`'s figures for a scenario, computed once."""
+def compared_on(spec: RunSpec) -> dict[Hours, DistrictScenario]:
+    """What a run is compared with a linear programme on: its measured hours, and those of its learning curve."""
     scenario = resolve(spec.scenario)
+    if not isinstance(scenario, DistrictScenario):
+        return {}
+    found: dict[Hours, DistrictScenario] = {"measured": scenario}
+    if _has_curve(spec):
+        found["validation"] = scenario.validation
+    return found
+
+
+def _has_curve(spec: RunSpec) -> bool:
+    """A learning curve is drawn where a policy was trained, not of what becomes of it after a change or elsewhere."""
+    trained_here = spec.training_scenario.address == resolve(spec.scenario).address
+    return spec.effort is not None and spec.effort.snapshots > 0 and trained_here
+
+
+def prepare_context(scenario: DistrictScenario, store: Store) -> Context:
+    """The linear programme's answer and `serve_now`'s figures for a scenario, computed once."""
     context = store.load_context(scenario)
     if context is None:
         context = _make_context(scenario)
@@ -116,7 +141,7 @@ def prepare_policy(spec: RunSpec, store: Store, progress: Progress | None = None
     folder = store.policy(training_digest(spec))
     if spec.effort is None or folder.finished() is not None:
         return
-    scenario = resolve(spec.scenario)
+    scenario = spec.training_scenario
     method, task = _method(spec), scenario.task()
     generator = seeded(spec.seed, "train")
     curve: list[dict[str, float]] = []
@@ -128,15 +153,15 @@ def prepare_policy(spec: RunSpec, store: Store, progress: Progress | None = None
 
     _reset_memory_peak()
     before = _memory_peak()
-    controller = method.train(
-        task, scenario.network(), spec.effort.effort(), generator, log, _CurveKeeper(folder, curve)
-    )
+    keeper = _CurveKeeper(folder, curve, spec.effort.snapshots)
+    controller = method.train(task, scenario.network(), spec.effort.effort(), generator, log, keeper)
     peak = _memory_peak()
     steps = curve[-1]["steps"] if curve else 0.0
     folder.finish(
         {
             "state": controller.state_dict(),
             "curve": curve,
+            "snapshots": keeper.snapshots,
             "finished": steps >= spec.effort.steps,
             "seconds": curve[-1]["seconds"] if curve else 0.0,
             "steps": steps,
@@ -153,10 +178,11 @@ def seeded(seed: int, purpose: str) -> torch.Generator:
 
 
 class _CurveKeeper:
-    """A checkpoint that also keeps the training curve, so that an interrupted one has no hole."""
+    """A checkpoint that also keeps the training curve and snapshots, so that an interrupted one has no hole."""
 
-    def __init__(self, folder: PolicyFolder, curve: list[dict[str, float]]) -> None:
-        self._folder, self._curve = folder, curve
+    def __init__(self, folder: PolicyFolder, curve: list[dict[str, float]], points: int) -> None:
+        self._folder, self._curve, self._points = folder, curve, points
+        self.snapshots = folder.load_snapshots()
         saved = folder.load()
         if saved is not None:
             curve.extend(saved["curve"])
@@ -167,6 +193,19 @@ class _CurveKeeper:
 
     def save(self, state: dict[str, Any]) -> None:
         self._folder.save({"training": state, "curve": self._curve})
+
+    def snapshot(self, fraction: float, steps: int, seconds: float, state: Callable[[], dict[str, Any]]) -> None:
+        """Keep the state at the first offer past each of the equally spaced points."""
+        point = self._point_of(fraction)
+        # What an interrupted training does again is here already.
+        if point <= max((self._point_of(row["fraction"]) for row in self.snapshots), default=0):
+            return
+        row = {"fraction": fraction, "steps": steps, "seconds": seconds, "state": _detached(state())}
+        self.snapshots.append(row)
+        self._folder.save_snapshots(self.snapshots)
+
+    def _point_of(self, fraction: float) -> int:
+        return math.floor(min(fraction, 1.0) * self._points + ROUNDING)
 
 
 def _measure(
@@ -183,7 +222,8 @@ def _measure(
     if trained is None:
         # A method that does not learn may still tune itself; that is its training time.
         none = Effort(0, 0.0)
-        controller = method.train(scenario.task(), scenario.network(), none, generator, _ignore, NoCheckpoint())
+        known = spec.training_scenario
+        controller = method.train(known.task(), known.network(), none, generator, _ignore, NoCheckpoint())
         training: dict[str, Value] = {"train_seconds": time.perf_counter() - began, "train_steps": 0.0}
     else:
         controller = method.build(scenario.task(), seeded(spec.seed, "train"))
@@ -205,72 +245,119 @@ def _measure(
     metrics |= {"oracle": context.oracle, "oracle_objective": context.oracle_objective}
     if metrics["feasible"] and context.proves_impossible:
         raise ArithmeticError("the run is feasible where the linear programme proves that nothing can be")
+    traces = evaluation.traces
+    if trained is not None and trained.get("snapshots") and _has_curve(spec):
+        traces = traces | _learning_curve(spec, store, trained["snapshots"])
     if trained is not None and spec.effort is not None and not trained["finished"]:
         limit = f"{trained['steps']:.0f} of {spec.effort.steps} agent-steps in {trained['seconds']:.0f} s"
-        return "out of time", limit, metrics, evaluation.traces
-    return "done", "", metrics, evaluation.traces
+        return "out of time", limit, metrics, traces
+    return "done", "", metrics, traces
+
+
+def _learning_curve(spec: RunSpec, store: Store, snapshots: list[dict[str, Any]]) -> dict[str, np.ndarray]:
+    """What each snapshot of a training reaches on the validation hours, or in episodes: arrays `curve_*` [points]."""
+    scenario, context = resolve(spec.scenario), Context()
+    shown: tuple[tuple[str, str], ...] = (("return", "episode_return"),)
+    if isinstance(scenario, DistrictScenario):
+        scenario = scenario.validation
+        context = prepare_context(scenario, store)
+        shown = (("gap", "optimality_gap"), ("violation", "violation"))
+    controller = _method(spec).build(scenario.task(), seeded(spec.seed, "train"))
+    curve: dict[str, list[float]] = {name: [] for name in ("steps", "seconds", *dict(shown))}
+    for row in snapshots:
+        controller.load_state_dict(row["state"])
+        metrics = _metrics_if_finite(scenario, controller, context, seeded(spec.seed, "validate"))
+        for name in ("steps", "seconds"):
+            curve[name].append(row[name])
+        for name, metric in shown:
+            value = metrics.get(metric)
+            curve[name].append(float(value) if isinstance(value, (int, float)) else math.nan)
+    return {f"curve_{name}": np.array(values, dtype=np.float64) for name, values in curve.items()}
+
+
+def _metrics_if_finite(
+    scenario: Scenario, controller: Controller, context: Context, generator: torch.Generator
+) -> dict[str, Value]:
+    """A point of a curve may be a controller that diverges: a hole, not the run's end."""
+    try:
+        return evaluate(scenario, controller, context, generator, episodes=CURVE_EPISODES).metrics
+    except ArithmeticError:
+        return {}
+
+
+def _detached(state: Any) -> Any:
+    """A copy of a state that later training does not change."""
+    if isinstance(state, Tensor):
+        return state.detach().cpu().clone()
+    if isinstance(state, Mapping):
+        return {key: _detached(value) for key, value in state.items()}
+    return [_detached(value) for value in state] if isinstance(state, (list, tuple)) else state
 
 
 def _record(spec: RunSpec, status: Status, error: str, metrics: dict[str, Value]) -> Record:
-    district = resolve(spec.scenario).district
+    scenario = resolve(spec.scenario)
     return Record(
         spec=spec,
         status=status,
         error=error,
-        metrics=metrics | {"n_agents": district.n_agents},
-        provenance=provenance_here().model_copy(update={"data_digest": district.digest}),
+        metrics=metrics | {"n_agents": scenario.n_agents},
+        provenance=provenance_here().model_copy(update={"data_digest": scenario.digest}),
         policy=training_digest(spec),
     )
 
 
-def _reference_metrics(context: Context) -> dict[str, Value]:
-    """The linear programme's row: nothing was rolled out, so most metrics are blank."""
+def _reference_metrics(spec: RunSpec, context: Context) -> dict[str, Value]:
+    """A bound's row: nothing was rolled out, so most metrics are blank."""
+    scenario, solved = resolve(spec.scenario), context
+    if not isinstance(scenario, DistrictScenario):
+        raise UsageError(f"method {spec.method}: '{scenario.address}' has no budgets to bound anything under")
+    if spec.method != ORACLE:
+        solved = _with_bound(context, scenario, REFERENCES[spec.method]().solve(scenario))
     metrics: dict[str, Value] = {"oracle": context.oracle, "oracle_objective": context.oracle_objective}
-    if context.oracle == "feasible" and context.oracle_objective is not None:
-        served = context.serve_now_objective
-        savings = 1 - context.oracle_objective / served if served else None
+    if solved.oracle == "feasible" and solved.oracle_objective is not None:
+        served, optimum = context.serve_now_objective, context.oracle_objective
         metrics |= {
-            "objective": context.oracle_objective,
-            "cost": context.oracle_cost,
-            "import_peak": context.oracle_import_peak,
-            "optimality_gap": 0.0,
+            "objective": solved.oracle_objective,
+            "cost": solved.oracle_cost,
+            "import_peak": solved.oracle_import_peak,
+            "optimality_gap": solved.oracle_objective / optimum - 1 if optimum else None,
             "violation": 0.0,
             "feasible": True,
             "verdict": "feasible",
-            "savings": savings,
+            "savings": 1 - solved.oracle_objective / served if served else None,
         }
-    else:
-        metrics |= {"feasible": False, "verdict": "infeasible", "smallest_level": context.smallest_level}
+    elif solved.oracle == "infeasible":
+        metrics |= {"feasible": False, "verdict": "infeasible", "smallest_level": solved.smallest_level}
     return metrics
 
 
-def _make_context(scenario: Scenario) -> Context:
-    try:
-        bound: Bound | Infeasible | None = REFERENCES["oracle"]().solve(scenario)
-    except UsageError as too_large:
-        log.warning("%s: no optimum: %s", scenario.address, too_large)
-        bound = None
-    district = scenario.district
-    plain = Context(demand_peak=district.demand_peak, top_price=float(district.price.max()), level=scenario.level)
+def _with_bound(context: Context, scenario: DistrictScenario, bound: Bound | Infeasible) -> Context:
+    """The context with a reference's answer in the place of the oracle's."""
     if isinstance(bound, Bound):
-        solved = replace(
-            plain,
+        return replace(
+            context,
             oracle="feasible",
             oracle_objective=bound.objective,
             oracle_cost=bound.cost,
-            oracle_import_peak=float(bound.imports.max()) / district.demand_peak,
+            oracle_import_peak=float(bound.imports.max()) / scenario.district.demand_peak,
             oracle_imports=bound.imports.tolist(),
             oracle_multipliers=bound.multipliers.tolist(),
         )
-    elif bound is None:
-        solved = plain
-    else:
-        solved = replace(
-            plain,
-            oracle="infeasible",
-            smallest_level=bound.smallest_level,
-            oracle_multipliers=bound.weights.tolist(),
-        )
+    return replace(
+        context,
+        oracle="infeasible",
+        smallest_level=bound.smallest_level,
+        oracle_multipliers=bound.weights.tolist(),
+    )
+
+
+def _make_context(scenario: DistrictScenario) -> Context:
+    district = scenario.district
+    solved = Context(demand_peak=district.demand_peak, top_price=float(district.price.max()), level=scenario.level)
+    try:
+        solved = _with_bound(solved, scenario, REFERENCES[ORACLE]().solve(scenario))
+    except UsageError as too_large:
+        log.warning("%s: no optimum: %s", scenario.address, too_large)
     plain_controller = make_method("serve_now").build(scenario.task(), seeded(0, "serve_now"))
     base = evaluate(scenario, plain_controller, solved, seeded(0, "serve_now"))
     sums = base.trajectory.sums

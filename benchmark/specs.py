@@ -14,11 +14,19 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+)
 
 from baselines.base import Effort
 from baselines.registry import METHODS, REFERENCES, explain, known_names, make_method, unknown_name
-from envs.catalogue import VERSION, resolve
+from envs.catalogue import VERSION, Scenario, resolve
 from envs.errors import UsageError
 
 
@@ -29,6 +37,12 @@ class EffortSpec(BaseModel):
 
     steps: int = Field(gt=0, description="Agent-steps.")
     seconds: float = Field(180.0, gt=0, description="Wall-clock limit; reaching it first is `out of time`.")
+    snapshots: int = Field(0, ge=0, description="Points of the learning curve; 0 keeps none.")
+
+    @model_serializer(mode="wrap")
+    def _without_defaults(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without snapshots as before there were any: digests of runs, published ones too, stay what they are."""
+        return {name: value for name, value in write(self).items() if name != "snapshots" or value}
 
     def effort(self) -> Effort:
         """For a method."""
@@ -36,18 +50,34 @@ class EffortSpec(BaseModel):
 
 
 class Entry(BaseModel):
-    """A cross product of scenarios and methods."""
+    """A cross product of scenarios and methods: of a district, networks and budgets, or of whole addresses."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    district: str
-    networks: tuple[str, ...] = Field(min_length=1)
-    budgets: tuple[str, ...] = Field(min_length=1)
+    district: str = ""
+    networks: tuple[str, ...] = ()
+    budgets: tuple[str, ...] = ()
+    scenarios: tuple[str, ...] = Field((), description="Whole addresses, in place of district, networks and budgets.")
     methods: tuple[str, ...] = Field(min_length=1)
     variants: dict[str, dict[str, Any]] = Field(
         {"": {}}, description="Settings of each variant; the empty name is the default."
     )
+    trained_on: str = Field("", description="Address whose policies are used; each scenario's own by default.")
     seeds: int | None = Field(None, ge=1, description="Instead of the suite's.")
+
+    def addresses(self, budgets: Sequence[str] = ()) -> list[str]:
+        """Address of every scenario, with `budgets` in place of the district's own if there are any.
+
+        Raises:
+            UsageError: neither whole addresses nor all parts of them, or both.
+        """
+        parts = (self.district, self.networks, self.budgets)
+        if self.scenarios and not any(parts):
+            return list(self.scenarios)
+        if self.scenarios or not all(parts):
+            raise UsageError("an entry needs either scenarios, or district, networks and budgets")
+        levels = budgets or self.budgets
+        return [f"{self.district}/{network}/{level}" for network in self.networks for level in levels]
 
 
 class Suite(BaseModel):
@@ -86,6 +116,9 @@ class Suite(BaseModel):
     def _check_names(self) -> None:
         """Name file and key of what the catalogue and the registry do not know."""
         for i, entry in enumerate(self.entries):
+            with self._naming(f"entries.{i}.trained_on"):
+                if entry.trained_on:
+                    resolve(entry.trained_on)
             with self._naming(f"entries.{i}.methods"):
                 for method in entry.methods:
                     if method not in known_names():
@@ -107,24 +140,27 @@ class Suite(BaseModel):
         steps = {} if chosen.steps is None else {"steps": chosen.steps}
         effort = self.effort.model_copy(update=steps)
         methods = chosen.methods_for(entry, self.methods())
-        for network in entry.networks:
-            for budget in chosen.budgets or entry.budgets:
-                with self._naming(f"--budgets or entries.{index}" if chosen.budgets else f"entries.{index}"):
-                    scenario = resolve(f"{entry.district}/{network}/{budget}").address
-                if not in_scenario(scenario, chosen.scenarios):
-                    continue
-                for method in methods:
-                    for variant, settings in chosen.variants_for(method, entry).items():
-                        for seed in chosen.seeds_for(method, entry.seeds or self.seeds):
-                            yield make_run(
-                                scenario,
-                                method,
-                                seed,
-                                suite=self.name,
-                                variant=variant,
-                                settings=settings,
-                                effort=effort,
-                            )
+        where = f"--budgets or entries.{index}" if chosen.budgets else f"entries.{index}"
+        with self._naming(where):
+            addresses = entry.addresses(chosen.budgets)
+        for address in addresses:
+            with self._naming(where):
+                scenario = resolve(address).address
+            if not in_scenario(scenario, chosen.scenarios):
+                continue
+            for method in methods:
+                for variant, settings in chosen.variants_for(method, entry).items():
+                    for seed in chosen.seeds_for(method, entry.seeds or self.seeds):
+                        yield make_run(
+                            scenario,
+                            method,
+                            seed,
+                            suite=self.name,
+                            variant=variant,
+                            settings=settings,
+                            effort=effort,
+                            trained_on=entry.trained_on,
+                        )
 
 
 @dataclass(frozen=True)
@@ -192,12 +228,23 @@ class RunSpec(BaseModel):
     seed: int = Field(ge=0)
     config: dict[str, Any] = Field(default_factory=dict, description="Every setting of the method, defaults included.")
     effort: EffortSpec | None = Field(None, description="None for a method that does not learn.")
+    trained_on: str = Field("", description="Address of another scenario whose policy is used; empty for its own.")
     catalogue: int = Field(VERSION, description="Version of the catalogue that gave the address its meaning.")
+
+    @model_serializer(mode="wrap")
+    def _without_defaults(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without a transfer as before there were any: digests of published runs stay what they are."""
+        return {name: value for name, value in write(self).items() if name != "trained_on" or value}
 
     @cached_property
     def digest(self) -> str:
         """Names the run's folder; hex, 16 characters."""
         return digest_of(self.model_dump(mode="json"))
+
+    @property
+    def training_scenario(self) -> Scenario:
+        """What the policy is trained on: another scenario where `trained_on` says so, and what held before a change."""
+        return resolve(self.trained_on or self.scenario).trained_on
 
     @property
     def label(self) -> str:
@@ -215,13 +262,14 @@ def make_run(
     variant: str = "",
     settings: dict[str, Any] | None = None,
     effort: EffortSpec | None = None,
+    trained_on: str = "",
 ) -> RunSpec:
     """Resolve one run.
 
     Raises:
-        UsageError: an unknown scenario, method or setting.
+        UsageError: an unknown scenario, method or setting, or a scenario whose package is not installed.
     """
-    resolve(scenario)
+    resolve(scenario).check()
     if method in REFERENCES:
         return RunSpec(suite=suite, scenario=scenario, method=method, seed=seed)
     learns = _learns(method)
@@ -234,6 +282,7 @@ def make_run(
         seed=seed,
         config=config.model_dump(mode="json"),
         effort=effort if learns else None,
+        trained_on=trained_on if learns else "",
     )
 
 

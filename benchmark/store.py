@@ -14,7 +14,7 @@ from baselines.registry import METHODS
 from benchmark.metrics import Context
 from benchmark.record import Record, load_record, read_traces, write_file, write_folder
 from benchmark.specs import RunSpec, digest_of
-from envs.catalogue import VERSION, Scenario, resolve
+from envs.catalogue import VERSION, DistrictScenario
 from envs.task import Budget
 
 SCRATCH = Path("runs")
@@ -67,16 +67,16 @@ class Store:
         """The folder of a trained policy."""
         return PolicyFolder(self.root / "policies" / digest)
 
-    def load_context(self, scenario: Scenario) -> Context | None:
+    def load_context(self, scenario: DistrictScenario) -> Context | None:
         """What a scenario's runs are compared with, if it was computed."""
         path = self._context_path(scenario)
         return Context(**json.loads(path.read_text())) if path.exists() else None
 
-    def save_context(self, scenario: Scenario, context: Context) -> None:
+    def save_context(self, scenario: DistrictScenario, context: Context) -> None:
         """Keep what a scenario's runs are compared with."""
         write_file(self._context_path(scenario), json.dumps(vars(context)).encode())
 
-    def _context_path(self, scenario: Scenario) -> Path:
+    def _context_path(self, scenario: DistrictScenario) -> Path:
         # The network does not matter to a linear programme.
         key = {"district": scenario.district.digest, "budget": scenario.budget_name, "catalogue": VERSION}
         return self.root / "contexts" / f"{digest_of(key)}.json"
@@ -98,15 +98,29 @@ class PolicyFolder:
         """Keep the training's state."""
         write_file(self.path / "checkpoint.pt", _pt(state))
 
+    def load_snapshots(self) -> list[dict[str, Any]]:
+        """What an unfinished training has shown of itself so far, see `finished`."""
+        file = self.path / "snapshots.pt"
+        return torch.load(file, weights_only=True)["snapshots"] if file.exists() else []
+
+    def save_snapshots(self, snapshots: list[dict[str, Any]]) -> None:
+        """Keep what an unfinished training has shown of itself."""
+        write_file(self.path / "snapshots.pt", _pt({"snapshots": snapshots}))
+
     def finished(self) -> dict[str, Any] | None:
-        """The finished policy: `state`, `curve` (rows), `finished`, `seconds`, `steps`, `peak_memory`, `revision`."""
+        """The finished policy.
+
+        Its keys: `state`, `curve` (rows), `snapshots` (rows of `fraction`, `steps`, `seconds` and `state`),
+        `finished`, `seconds`, `steps`, `peak_memory`, `revision`.
+        """
         file = self.path / "policy.pt"
         return torch.load(file, weights_only=True) if file.exists() else None
 
     def finish(self, policy: dict[str, Any]) -> None:
-        """Keep the finished policy; the checkpoint goes."""
+        """Keep the finished policy; what an unfinished one needed goes."""
         write_file(self.path / "policy.pt", _pt(policy))
-        (self.path / "checkpoint.pt").unlink(missing_ok=True)
+        for name in ("checkpoint.pt", "snapshots.pt"):
+            (self.path / name).unlink(missing_ok=True)
 
 
 def training_digest(spec: RunSpec) -> str:
@@ -114,13 +128,13 @@ def training_digest(spec: RunSpec) -> str:
     if spec.effort is None:
         return ""
     entry = METHODS[spec.method]
-    method, scenario = entry.method, resolve(spec.scenario)
+    method, scenario = entry.method, spec.training_scenario
     config = method.config_type(**spec.config)
-    world: dict[str, Any] = {"district": scenario.district.digest, "catalogue": VERSION}
-    if method.training_scope == "population":
+    world: dict[str, Any] = {"district": scenario.digest, "catalogue": VERSION}
+    if method(config).training_scope == "population":
         world["budget_hours"] = [_population_of(b) for b in scenario.budgets()]
     else:
-        world["scenario"] = spec.scenario
+        world["scenario"] = scenario.address
     name = f"{method.__module__}.{method.__qualname__}"
     return digest_of(
         {

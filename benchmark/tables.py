@@ -15,7 +15,7 @@ from benchmark.leaderboard import Locality, groups, leaderboard, number
 from benchmark.metrics import IMPRACTICAL_DELAY, Context
 from benchmark.record import Record
 from benchmark.statistics import FEWEST_FOR_INTERVAL
-from envs.catalogue import resolve
+from envs.catalogue import DistrictScenario, EpisodicScenario, is_episodic, resolve
 from envs.errors import UsageError
 
 SMOKE = "A smoke suite: few seeds and short training. It is for a first look, not for a paper."
@@ -55,8 +55,8 @@ COLUMNS = (
     Column("act_microseconds", "execution", "µs", 1, 1),
     Column("messages", "messages", "", 1, 1),
 )
-HEADINGS = ("method", "variant", "sees", "verdict", *(column.heading for column in COLUMNS))
-UNITS = ("", "", "", "", *(column.unit for column in COLUMNS))
+EPISODIC_COLUMNS = (Column("episode_return", "return", "", 1, 2), *COLUMNS[-3:])
+LABELS = ("method", "variant", "sees", "verdict")
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """One method: its cells in the order of `HEADINGS`."""
+    """One method: its cells in the order of the table's headings."""
 
     cells: tuple[Cell, ...]
     style: Style
@@ -81,15 +81,27 @@ class Table:
 
     Attributes:
         scenario: Its address.
-        opening: What holds for every row: the linear program's answer first.
+        opening: What holds for every row: the linear program's answer or known returns first.
+        columns: The metrics, after the `LABELS`.
         rows: Best first.
         faults: One line for each run that did not end well.
     """
 
     scenario: str
     opening: str
+    columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     faults: tuple[str, ...]
+
+    @property
+    def headings(self) -> list[str]:
+        """Of the labels, then of the metrics."""
+        return [*LABELS, *(column.heading for column in self.columns)]
+
+    @property
+    def units(self) -> list[str]:
+        """In the order of the headings; empty without one."""
+        return [*("" for _ in LABELS), *(column.unit for column in self.columns)]
 
 
 @dataclass(frozen=True)
@@ -125,33 +137,44 @@ def make_book(
     tables = []
     for scenario in sorted(by_scenario):
         own = by_scenario[scenario]
-        context = contexts(scenario) if contexts is not None else None
-        rows = _rows(board[board["scenario"] == scenario], own, letters)
-        tables.append(Table(scenario, _opening(scenario, own, context), rows, _faults(own)))
+        episodic = is_episodic(scenario)
+        context = contexts(scenario) if contexts is not None and not episodic else None
+        opening = _known_returns(scenario) if episodic else _opening(scenario, own, context)
+        columns = EPISODIC_COLUMNS if episodic else COLUMNS
+        rows = _rows(board[board["scenario"] == scenario], own, letters, columns)
+        tables.append(Table(scenario, opening, columns, rows, _faults(own)))
     return Book(tuple(tables), {letter: meaning for meaning, letter in letters.items()}, smoke)
 
 
-def _rows(board: pd.DataFrame, records: Sequence[Record], letters: dict[str, str]) -> tuple[Row, ...]:
+def _rows(
+    board: pd.DataFrame, records: Sequence[Record], letters: dict[str, str], columns: Sequence[Column]
+) -> tuple[Row, ...]:
     seeds = groups(records)
     best = _best(board)
     rows = []
     for index, row in board.iterrows():
         group = seeds[row["suite"], row["scenario"], row["method"], row["variant"]]
         names = (row["method"], row["variant"], letters.get(_meaning(row), ""))
-        cells = (*(Cell((name,)) for name in names), _verdict(row), *(_cell(column, row, group) for column in COLUMNS))
+        cells = (*(Cell((name,)) for name in names), _verdict(row), *(_cell(column, row, group) for column in columns))
         style: Style = "best" if index == best else "infeasible" if row["feasible_rate"] < 0.5 else "plain"
         rows.append(Row(cells, style))
     return tuple(rows)
 
 
 def _best(board: pd.DataFrame) -> Any:
-    """Index of the lowest objective among rows whose every run is feasible and practical; no yardsticks."""
+    """Index of the lowest objective among rows whose every run is feasible and practical, or of the highest return.
+
+    No yardsticks.
+    """
     yardsticks = [*REFERENCES, *(name for name, entry in METHODS.items() if entry.method.privileged)]
-    candidates = board[
-        (board["feasible_rate"] == 1)
-        & ~board["method"].isin(yardsticks)
-        & ~(board["delay"] > IMPRACTICAL_DELAY)
-        & board["objective"].notna()
+    contenders = board[~board["method"].isin(yardsticks)]
+    if contenders["scenario"].map(is_episodic).all():
+        measured = contenders["episode_return"].dropna()
+        return measured.idxmax() if len(measured) else None
+    candidates = contenders[
+        (contenders["feasible_rate"] == 1)
+        & ~(contenders["delay"] > IMPRACTICAL_DELAY)
+        & contenders["objective"].notna()
     ]
     return candidates["objective"].idxmin() if len(candidates) else None
 
@@ -192,11 +215,23 @@ def _opening(scenario: str, records: Sequence[Record], context: Context | None) 
     return f"{text} In sample: measured on hours that training may use." if _in_sample(scenario) else text
 
 
-def _in_sample(scenario: str) -> bool:
+def _known_returns(address: str) -> str:
     try:
-        return resolve(scenario).district.in_sample
-    except UsageError:  # not a district's address, or its files are elsewhere
+        scenario = resolve(address)
+    except UsageError:  # of a version that knows other scenarios
+        return "Return: mean over episodes, summed over agents; the highest in bold."
+    assert isinstance(scenario, EpisodicScenario)
+    known = ", ".join(f"{name} {value:.4g}" for name, value in scenario.references.items())
+    text = f"Return: mean over {scenario.episodes} episodes, summed over agents; the highest in bold."
+    return f"{text} Known: {known}." if known else text
+
+
+def _in_sample(address: str) -> bool:
+    try:
+        scenario = resolve(address)
+    except UsageError:  # its files are elsewhere
         return False
+    return isinstance(scenario, DistrictScenario) and scenario.district.in_sample
 
 
 def _faults(records: Sequence[Record]) -> tuple[str, ...]:

@@ -7,21 +7,21 @@ from typing import TYPE_CHECKING
 from envs.errors import UsageError
 
 if TYPE_CHECKING:
-    from envs.demand_response import DemandResponse
     from envs.parallel import ParallelTask
+    from envs.task import Task
 
 __all__ = ["UsageError", "make", "parallel_env"]
 
 
-def make(address: str, device: str = "cpu") -> DemandResponse:
+def make(address: str, device: str = "cpu") -> Task:
     """The task of a scenario: `make("campus_seven/two_groups/hourly-0.35")`.
 
     Args:
-        address: district / network / budget; see `envs.catalogue`.
+        address: district / network / budget, or an episodic task like games/two_step; see `envs.catalogue`.
         device: Where every tensor lives.
 
     Raises:
-        UsageError: the address has no meaning.
+        UsageError: the address has no meaning, or its task needs a package that is not installed.
     """
     # Imported here so that `import envs` alone loads neither data nor torch.
     from envs.catalogue import resolve
@@ -35,13 +35,13 @@ def parallel_env(
     """The task of a scenario as a PettingZoo `ParallelEnv`: `parallel_env("homes_17/ring/average-0.2")`.
 
     Args:
-        address: district / network / budget; see `envs.catalogue`.
+        address: district / network / budget, or an episodic task like games/two_step; see `envs.catalogue`.
         start: First hour of every episode; None draws one of the training hours at each reset.
-        horizon: Hours of an episode; None takes the district's own.
+        horizon: Hours of an episode; None takes the task's own.
         device: Where the task's tensors live; observations are numpy arrays.
 
     Raises:
-        UsageError: the address has no meaning.
+        UsageError: the address has no meaning, or its task needs a package that is not installed.
     """
     from envs.parallel import ParallelTask
 

@@ -7,7 +7,10 @@
     cap-0.6               a bound in every single hour
 
 The number is a fraction of the district's uncontrolled peak; written `x1.05` it is a multiple of the
-smallest feasible level.
+smallest feasible level. What follows a `~` changes in the middle of the measured hours:
+
+    hourly-0.35~0.3       the level
+    hourly-0.35~tariff    the tariff, which then runs twelve hours late
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ from envs.task import Budget
 
 KINDS = ("average", "hourly", "window", "feeder", "cap")
 ALLOWED = "allowed: average-C, hourly-C, window-FROM_TO-C, feeder-C, cap-C with C a number like 0.27 or x1.05"
+TARIFF = "tariff"
 HOURS = 24
 # One spelling for one level: no exponents, signs or blanks.
 NUMBER = re.compile(r"\d+(\.\d+)?|\.\d+")
@@ -38,12 +42,14 @@ class BudgetName:
         level: The number as typed, without the `x`.
         relative: The level is a multiple of the smallest feasible one.
         intervals: Hours of the day [from, to) of each window.
+        change: What changes in the middle of the measured hours: `TARIFF`, or a level; empty for nothing.
     """
 
     kind: str
     level: float
     relative: bool = False
     intervals: tuple[tuple[int, int], ...] = ()
+    change: str = ""
 
 
 def parse_budget(name: str) -> BudgetName:
@@ -52,7 +58,8 @@ def parse_budget(name: str) -> BudgetName:
     Raises:
         UsageError: the name has no meaning.
     """
-    kind, *middle, last = name.split("-") if "-" in name else (name, "")
+    before, shifts, change = name.partition("~")
+    kind, *middle, last = before.split("-") if "-" in before else (before, "")
     if kind not in KINDS:
         raise UsageError(f"budget '{name}': unknown kind '{kind}'; {ALLOWED}")
     relative = last.startswith("x")
@@ -63,7 +70,9 @@ def parse_budget(name: str) -> BudgetName:
         raise UsageError(f"budget '{name}': the same window twice; {ALLOWED}")
     if (kind == "window") != bool(middle):
         raise UsageError(f"budget '{name}': only window takes intervals, and it needs one; {ALLOWED}")
-    return BudgetName(kind, float(digits), relative, tuple(_interval(name, word) for word in middle))
+    if shifts and change != TARIFF and not (NUMBER.fullmatch(change) and float(change) > 0):
+        raise UsageError(f"budget '{name}': '{change}' after ~ must be a level above 0 or the word {TARIFF}")
+    return BudgetName(kind, float(digits), relative, tuple(_interval(name, word) for word in middle), change)
 
 
 def make_budgets(

@@ -1,47 +1,81 @@
-"""The catalogue: a scenario's name is its address, district / network / budget, and has one meaning.
+"""The catalogue: a scenario's name is its address and has one meaning.
 
-    campus_seven/two_groups/hourly-0.35
+    campus_seven/two_groups/hourly-0.35     district / network / budget
+    games/two_step                          an episodic task, by its own first word
 
 The district's entry fixes everything else: data, hours, warm-up, price of delay, training hours, horizon.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 
-from envs.budgets import BudgetName, make_budgets, parse_budget
+from envs import games, third_party
+from envs.budgets import TARIFF, BudgetName, make_budgets, parse_budget
 from envs.demand_response import DemandResponse
-from envs.district import District
+from envs.district import HOURS, District
 from envs.districts import make_district
 from envs.errors import UsageError
 from envs.linear_program import smallest_scale
 from envs.network import Network
+from envs.scenario import EpisodicScenario, Scenario
 from envs.task import Budget
+
+__all__ = [
+    "EPISODIC",
+    "VERSION",
+    "DistrictScenario",
+    "EpisodicScenario",
+    "Scenario",
+    "is_episodic",
+    "resolve",
+    "resolve_district",
+]
 
 # Raised when an entry that has published results changes its meaning.
 VERSION = 1
+TARIFF_HOURS = 12  # by which a changed tariff runs late
+
+# Whatever begins with another word is a district.
+EPISODIC: Mapping[str, Callable[[str], EpisodicScenario]] = {
+    "games": games.scenario,
+    "mpe2": third_party.mpe2,
+    "lbf": third_party.lbf,
+}
 
 
 @dataclass(frozen=True)
-class Scenario:
-    """One address, resolved.
+class DistrictScenario(Scenario):
+    """Demand response in a district.
 
     Attributes:
-        address: district / network / budget, as typed.
         district_name: First word.
         network_name: Second word.
         budget_name: Third word.
         district: The data behind the first word.
         level: The budget's level as a fraction of the uncontrolled peak.
+        before: What held until the measured hours began, where the address names a change; policies are
+            trained on it, and the warm-up runs on it.
     """
 
-    address: str
     district_name: str
     network_name: str
     budget_name: str
     district: District
     level: float
+    before: DistrictScenario | None = None
+
+    @property
+    def n_agents(self) -> int:
+        """N."""
+        return self.district.n_agents
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the district's numbers, hex."""
+        return self.district.digest
 
     def task(self, device: str = "cpu") -> DemandResponse:
         """A fresh task."""
@@ -55,14 +89,43 @@ class Scenario:
         """The shared budgets."""
         return budgets_of(self.district, parse_budget(self.budget_name), self.level)
 
+    @property
+    def trained_on(self) -> DistrictScenario:
+        """What held before a change; itself without one."""
+        return self.before or self
+
+    def over(self, hours: tuple[int, int, int]) -> DistrictScenario:
+        """The scenario, as before any change, on other hours: first hour of the warm-up, first measured, end."""
+        warmup, first, end = hours
+        plain = self.trained_on
+        return replace(plain, district=replace(plain.district, warmup=warmup, measured=(first, end)))
+
+    @cached_property
+    def validation(self) -> DistrictScenario:
+        """The same scenario measured on the last of the training hours, for learning curves and tuning."""
+        return self.over(self.district.validation)
+
 
 @lru_cache(maxsize=64)
 def resolve(address: str) -> Scenario:
     """The scenario of an address.
 
     Raises:
+        UsageError: the address has no meaning.
+    """
+    episodic = EPISODIC.get(address.partition("/")[0])
+    return resolve_district(address) if episodic is None else episodic(address)
+
+
+@lru_cache(maxsize=64)
+def resolve_district(address: str) -> DistrictScenario:
+    """The scenario of a district's address.
+
+    Raises:
         UsageError: the address is not three words, or one of them has no meaning.
     """
+    if is_episodic(address):
+        raise UsageError(f"address '{address}': this needs a district, like campus_seven/two_groups/hourly-0.35")
     district_name, network_name, budget_name = _split(address)
     name = parse_budget(budget_name)
     district = make_district(district_name)
@@ -76,7 +139,27 @@ def resolve(address: str) -> Scenario:
                 "allowed: a fraction of the peak like 0.3"
             )
         level *= least
-    return Scenario(address, district_name, network_name, budget_name, district, level)
+    scenario = DistrictScenario(address, district_name, network_name, budget_name, district, level)
+    return _changed(scenario, name.change) if name.change else scenario
+
+
+def _changed(scenario: DistrictScenario, change: str) -> DistrictScenario:
+    """The second half of a scenario's measured hours, in whole days, after a change of tariff or level."""
+    district = scenario.district
+    first, last = district.measured
+    middle = first + (last - first) // (2 * HOURS) * HOURS
+    district = replace(district, warmup=middle, measured=(middle, last))
+    address, budget = (word.rpartition("~")[0] for word in (scenario.address, scenario.budget_name))
+    before = replace(scenario, address=address, budget_name=budget)
+    if change == TARIFF:
+        district = replace(district, price=district.price.roll(TARIFF_HOURS))
+        return replace(scenario, district=district, before=before)
+    return replace(scenario, district=district, level=float(change), before=before)
+
+
+def is_episodic(address: str) -> bool:
+    """The address is that of an episodic scenario, known or not."""
+    return address.partition("/")[0] in EPISODIC
 
 
 @lru_cache(maxsize=64)

@@ -44,6 +44,9 @@ LOCAL_FIELDS = {
     "battery": ("kWh", "own peak"),
     "connection": ("1/kWh", "own peak; 0 without a limit"),
 }
+CHANGING = ("waiting_load", "demand", "soc", "solar", "demand_past_day", "solar_past_day")
+COMMON = ("price", "hour_sin", "hour_cos")
+PLANT = ("waiting_load", "soc")
 UNITS = {
     "import_kwh": "kWh",
     "battery_kwh": "kWh",
@@ -166,11 +169,15 @@ class DemandResponse(Task):
         return self._show(reward, imported, shortfall, counted, measures)
 
     def state(self) -> Tensor:
-        """Waiting load, demand, state of charge and solar of all agents, then price and hour, [B, 4N + 3]."""
+        """All that changes in what agents see: `CHANGING` of each, then `COMMON`, weekday and tariff, [B, S].
+
+        The buildings' parameters are left out: they are the same in every state of a district.
+        """
         fields = self._fields()
-        own = [fields[name] for name in ("waiting_load", "demand", "soc", "solar")]
-        clock = [fields[name][:, :1] for name in ("price", "hour_sin", "hour_cos")]
-        return torch.cat([*own, *clock], 1)
+        own = [fields[name] for name in CHANGING]
+        clock = [fields[name][:, :1] for name in COMMON]
+        week = self._week[self._weekday[self._t]]
+        return torch.cat([*own, *clock, week, *self._tariff()], 1)
 
     def active(self, ahead: int) -> Tensor:
         """Which budgets count in the coming `ahead` hours, [B, ahead, m]."""
@@ -263,7 +270,7 @@ class DemandResponse(Task):
             n_agents=district.n_agents,
             obs_fields=fields,
             action=Box(2),
-            state_dim=4 * district.n_agents + 3,
+            state_dim=len(CHANGING) * district.n_agents + len(COMMON) + DAYS + self._tariff_ahead * HOURS,
             horizon=district.horizon,
             budgets=budgets,
             resources=("import",),
@@ -273,6 +280,7 @@ class DemandResponse(Task):
             price_scale=district.mean_price,
             agent_scale=(district.own_peak / district.base_load).float(),
             units=UNITS,
+            plant=PLANT,
             price_field="tariff" if self._tariff_ahead else None,
             delay_price=district.delay_price,
             agent_types=district.agent_type,
@@ -289,6 +297,10 @@ class DemandResponse(Task):
 
     def _coming(self, ahead: int) -> Tensor:
         return (self._t[:, None] + torch.arange(ahead, device=self.device)) % self.district.hours
+
+    def _tariff(self) -> list[Tensor]:
+        """The tariff of the coming day in mean prices, [B, 24], where agents may see it."""
+        return [self._price[self._coming(HOURS)] / self.spec.price_scale] if self._tariff_ahead else []
 
     def _own_weekday(self) -> Tensor:
         """One column per day of the week, [B, 1 or N, 7]; a shifted building lives on its own profile's week."""
@@ -319,9 +331,7 @@ class DemandResponse(Task):
     ) -> Step:
         batch, n_agents = self._waiting.shape
         columns = [torch.stack(list(self._fields().values()), -1), self._own_weekday().expand(batch, n_agents, DAYS)]
-        if self._tariff_ahead:
-            tariff = self._price[self._coming(HOURS)] / self.spec.price_scale
-            columns.append(tariff[:, None].expand(batch, n_agents, HOURS))
+        columns += [tariff[:, None].expand(batch, n_agents, HOURS) for tariff in self._tariff()]
         obs = torch.cat(columns, -1)
         ended = torch.full((batch,), self._elapsed >= self._horizon, device=self.device)
         return Step(

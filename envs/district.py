@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 
 HOURS = 24
+VALIDATION_WARMUP = 31 * HOURS
+VALIDATION = 28 * HOURS
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,17 @@ class District:
     def hours(self) -> int:
         """T, the hours of the calendar."""
         return self.demand_profiles.shape[1]
+
+    @property
+    def validation(self) -> tuple[int, int, int]:
+        """Hours to choose settings by: first hour of the warm-up, first measured, end.
+
+        The last four weeks of the training hours after a month of warm-up, or all of fewer hours than that.
+        """
+        first, end = self.training
+        if end - first < VALIDATION_WARMUP + VALIDATION:
+            return first, first, end
+        return end - VALIDATION - VALIDATION_WARMUP, end - VALIDATION, end
 
     @cached_property
     def mean_price(self) -> float:

@@ -95,6 +95,7 @@ class TaskSpec:
         price_scale: One mean price, $ per unit of the resource; multipliers are in this unit.
         agent_scale: Each agent's own size in base loads, [N].
         units: Unit of each quantity in `Step.measures`.
+        plant: Measures that make up the plant's state: what `reset(initial=...)` takes.
         price_field: Name of the observation field that holds the coming price of resource 0.
         delay_price: Price of postponing one unit of use by one step, in mean prices; 0 if delay is free.
         agent_types: Integer type of each agent, [N]; agents of one type are alike.
@@ -114,6 +115,7 @@ class TaskSpec:
     price_scale: float = 1.0
     agent_scale: Tensor = field(default_factory=lambda: torch.ones(1))
     units: Mapping[str, str] = field(default_factory=dict)
+    plant: tuple[str, ...] = ()
     price_field: str | None = None
     delay_price: float = 0.0
     agent_types: Tensor = field(default_factory=lambda: torch.zeros(1, dtype=torch.long))

@@ -97,9 +97,9 @@ def test_shaping_changes_no_difference_between_two_plans() -> None:
         actions = torch.Generator().manual_seed(seed)
         total = torch.zeros(6)
         for t in range(30):
-            *_, reward, _ = env.step(2 * torch.rand(6, 2, generator=actions) - 1)
-            total += gamma**t * reward
-        return total, gamma**30 * env._potential.flatten() if shaped else torch.zeros(6)
+            _, reward, _ = env.step(2 * torch.rand(6, 1, 2, generator=actions) - 1)
+            total += gamma**t * reward.flatten()
+        return total, gamma**30 * env._priced._potential.flatten() if shaped else torch.zeros(6)
 
     plain = discounted(False, 1)[0] - discounted(False, 2)[0]
     (first, owed_first), (second, owed_second) = discounted(True, 1), discounted(True, 2)

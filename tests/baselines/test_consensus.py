@@ -45,7 +45,7 @@ def test_one_policy_per_type_acts_for_its_own_agents_only() -> None:
         controller.reset(task.spec, network, 1, torch.Generator())
         step = task.reset(1, torch.Generator(), start=12)
         before = controller.act(step)
-        controller.models[1].actor.mean[-1].bias += 1.0
+        controller.models[1].actor.body.layers[-1].bias += 1.0
         moved = (controller.act(step) != before).any(-1)[0]
     assert moved.tolist() == [False, False, True, False, False, True, False]
 
@@ -81,6 +81,13 @@ def test_a_task_that_is_not_separable_is_refused() -> None:
         make_method("consensus-gossip").build(other, torch.Generator())
 
 
+def test_a_policy_with_memory_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"'ppo\.recurrent' must be false"):
+        make_method("consensus-gossip", {"ppo": {"recurrent": True}}).build(
+            make("paper_seven/ring/average-0.3"), torch.Generator()
+        )
+
+
 def test_a_policy_serves_a_district_of_another_size() -> None:
     _, controller, _ = train({}, 5_000)
     big = make("synthetic_50/ring/average-0.5")
@@ -103,6 +110,7 @@ def test_a_policy_serves_a_district_of_another_size() -> None:
         ({"dual": {"alpha": -1.0}}, "key 'dual.alpha'"),
         ({"rule": "gossip"}, "'rule' is fixed by the name"),
         ({"ppo": {"gamma": 1.5}}, "key 'ppo.gamma'"),
+        ({"ppo": {"critic": "own"}}, "unknown key 'ppo.critic'"),
     ],
 )
 def test_wrong_settings_name_the_key(settings: dict, message: str) -> None:

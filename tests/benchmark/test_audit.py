@@ -10,7 +10,7 @@ from envs.errors import UsageError
 from envs.task import Step
 
 PATH = "paper_seven/path/average-0.27"
-CENTRAL = {"consensus-broadcast", "lookahead"}
+CENTRAL = {"consensus-broadcast", "lookahead", "mappo-augmented", "qmix-augmented", "vdn-augmented"}
 
 
 @pytest.mark.parametrize("method", sorted(METHODS))

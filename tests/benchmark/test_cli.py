@@ -5,9 +5,16 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 
+from baselines.base import Controller, Method, MethodConfig
+from baselines.registry import METHODS, Entry
 from benchmark import cli
+from benchmark.runner import execute
+from benchmark.specs import make_run
 from benchmark.store import Store
+from envs.errors import UsageError
+from envs.task import Box, Task
 
 SUITE = """
 description: Small enough for a test.
@@ -149,6 +156,69 @@ def test_a_suite_is_published_whole_or_not_at_all(accord: Accord, tmp_path: Path
     assert status == 2
     assert "of its 3 runs are missing" in said
     assert not (tmp_path / "tiny").exists()
+
+
+GAMES = """
+description: Two games.
+seeds: 2
+effort: {steps: 100}
+entries:
+  - scenarios: [games/two_step, games/qtran]
+    methods: [random]
+"""
+
+
+def test_a_part_of_a_suite_replaces_its_own_scenarios_and_keeps_the_others(accord: Accord, tmp_path: Path) -> None:
+    suite, results = tmp_path / "games.yaml", ["--results", str(tmp_path / "results")]
+    suite.write_text(GAMES)
+    first, second = (["--root", str(tmp_path / name)] for name in ("first", "second"))
+    published = tmp_path / "results" / "games" / "runs.parquet"
+
+    def returns() -> dict[str, list[float]]:
+        return pd.read_parquet(published).groupby("scenario")["episode_return"].apply(list).to_dict()
+
+    assert accord("run", str(suite), "--wandb", "disabled", *first)[0] == 0
+    assert accord("publish", str(suite), *first, *results)[0] == 0
+    whole = returns()
+    assert {name: len(values) for name, values in whole.items()} == {"games/two_step": 2, "games/qtran": 2}
+    table = pd.read_parquet(published)
+    table["episode_return"] = 99.0
+    table.to_parquet(published)
+
+    assert accord("run", str(suite), "--scenarios", "qtran", "--wandb", "disabled", *second)[0] == 0
+    status, said, _ = accord("publish", str(suite), "--scenarios", "games/qtran", *second, *results)
+    assert status == 0
+    assert said.startswith("2 runs published beside 2:")
+    assert returns() == {"games/two_step": [99.0, 99.0], "games/qtran": whole["games/qtran"]}
+    text = (published.parent / "leaderboard.md").read_text()
+    assert "## games/two_step" in text
+    assert "99.00" in text
+
+    for words in ([], ["--scenarios", "two_step"]):
+        status, _, told = accord("publish", str(suite), *words, *second, *results)
+        assert status == 2
+        assert "runs are missing" in told
+    assert returns() == {"games/two_step": [99.0, 99.0], "games/qtran": whole["games/qtran"]}
+
+
+def test_a_method_that_cannot_be_audited_does_not_stop_the_report(
+    accord: Accord, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class OnlyGames(Method):
+        """Refuses boxes of actions."""
+
+        def build(self, task: Task, generator: torch.Generator) -> Controller:
+            if isinstance(task.spec.action, Box):
+                raise UsageError("only\ngames")
+            return METHODS["random"].method(MethodConfig()).build(task, generator)
+
+    monkeypatch.setitem(METHODS, "only_games", Entry(OnlyGames, {}, "nothing"))
+    record = execute(make_run("games/qtran", "only_games", 0, suite="games"), Store(tmp_path / "runs"))
+    assert record.status == "done"
+    (tmp_path / "games.yaml").write_text(GAMES.replace("random", "only_games"))
+    status, said, _ = accord("report", str(tmp_path / "games.yaml"), "--root", str(tmp_path / "runs"))
+    assert status == 0
+    assert "not audited: only games" in said
 
 
 def test_what_was_published_reproduces_and_a_changed_figure_does_not(accord: Accord, tmp_path: Path) -> None:

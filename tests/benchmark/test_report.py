@@ -1,5 +1,6 @@
 import csv
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,7 +8,8 @@ import matplotlib as mpl
 import pytest
 from matplotlib import image
 
-from benchmark.leaderboard import TABLE_COLUMNS, read_runs
+from benchmark.curves import POINT, RUN, read_curves
+from benchmark.leaderboard import TABLE_COLUMNS, improvements, read_runs
 from benchmark.record import Record
 from benchmark.report import NO_FIGURES, render, write_report
 from benchmark.runner import execute
@@ -28,7 +30,7 @@ SUITE = Suite.model_validate(
         "description": "For this test.",
         "smoke": True,
         "seeds": 1,
-        "effort": {"steps": 2048},
+        "effort": {"steps": 2048, "snapshots": 2},
         "entries": [{"district": "d", "networks": ["n"], "budgets": ["b"], "methods": ["m"]}],
     }
 )
@@ -77,14 +79,17 @@ def target(write: Writer, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_every_kind_of_file_is_written(target: Path) -> None:
     names = {path.name for path in target.iterdir()}
-    texts = {"leaderboard.csv", "leaderboard.md", "leaderboard.tex", "improvement.csv"}
+    texts = {"leaderboard.csv", "leaderboard.md", "leaderboard.tex", "improvement.csv", "curves.csv"}
     assert names == texts | {"runs.parquet", "figures"}
     drawn = {path.stem for path in (target / "figures").glob("*.png")}
     assert drawn == {path.stem for path in (target / "figures").glob("*.pdf")}
     assert drawn == {
-        f"{what}-{family}"
-        for what in ("waiting", "import", "multipliers")
-        for family in ("paper_seven-two_groups-average", "campus_seven-two_groups-hourly")
+        *(
+            f"{what}-{family}"
+            for what in ("waiting", "import", "multipliers")
+            for family in ("paper_seven-two_groups-average", "campus_seven-two_groups-hourly")
+        ),
+        *(f"curves-{address.replace('/', '-')}" for address in (AVERAGE, HOURLY)),
     }
 
 
@@ -172,6 +177,68 @@ def test_without_traces_there_are_no_figures(records: list[Record], tmp_path: Pa
     assert {path.suffix for path in written} == {".parquet", ".csv", ".md", ".tex"}
     assert NO_FIGURES in (tmp_path / "leaderboard.md").read_text()
     assert not (tmp_path / "figures").exists()
+
+
+def test_learning_curves_are_a_table_of_points(target: Path, records: list[Record], store: Store) -> None:
+    table = read_curves(target / "curves.csv")
+    assert list(table) == [*RUN, *POINT]
+    learned = [record for record in records if record.spec.method in CONSENSUS]
+    for record in learned:
+        own = table[(table["scenario"] == record.spec.scenario) & (table["method"] == record.spec.method)]
+        arrays = store.traces(record.spec)
+        assert own["seed"].tolist() == [0] * len(arrays["curve_steps"])
+        for name in ("steps", "seconds", "gap", "violation"):
+            assert own[name].tolist() == arrays[f"curve_{name}"].tolist()
+        assert own["return"].isna().all()
+        assert set(own["variant"]) == {""}
+    assert len(table) == sum(len(store.traces(record.spec)["curve_steps"]) for record in learned)
+
+
+def test_a_part_keeps_curves_and_figures_of_runs_whose_traces_are_elsewhere(
+    target: Path, records: list[Record], store: Store, tmp_path: Path
+) -> None:
+    shutil.copytree(target, tmp_path / "kept")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "kept").rglob("*") if path.is_file()}
+    written = write_report(
+        records,
+        tmp_path / "kept",
+        suite=SUITE,
+        traces=lambda spec: store.traces(spec) if spec.scenario == HOURLY else {},
+        contexts=lambda address: store.load_context(resolve(address)),
+        locality={("consensus-gossip", ""): "neighbours, 1 hop/step"},
+        part=True,
+    )
+    assert {path.name for path in written} == set(before)
+    changed = {path.name for path in written if path.read_bytes() != before[path.name]}
+    assert changed <= {"leaderboard.md"}  # where figures come in another order
+
+
+def episodic(seed: int, method: str, value: float, like: Record) -> Record:
+    spec = like.spec.model_copy(update={"scenario": "games/two_step", "method": method, "seed": seed})
+    return like.model_copy(update={"spec": spec, "metrics": {"episode_return": value, "n_agents": 2}})
+
+
+def test_an_episodic_scenario_shows_returns_beside_what_is_known(records: list[Record]) -> None:
+    like = next(record for record in records if record.spec.method == "random")
+    runs = [episodic(seed, "random", 4.5, like) for seed in range(2)]
+    runs += [episodic(seed, "serve_now", 8.0, like) for seed in range(2)]
+    text = section(render([*records, *runs], "md"), "games/two_step")
+    assert "Known: random 4.75, optimum 8." in text
+    head, _, *rows = [line for line in text.splitlines() if line.startswith("|")]
+    assert [cell.strip() for cell in head.split("|")[4:-1]] == [
+        *("verdict", "return", "training (s)", "execution (µs)", "messages"),
+    ]
+    assert [row.split("|")[1].strip() for row in rows] == ["**serve_now**", "random"]
+    table = render(runs, "latex").split("\\midrule")[1].split("\\bottomrule")[0]
+    assert {line.count("&") for line in table.strip().splitlines()} == {7}
+    assert "LP" not in text
+
+
+def test_the_higher_return_is_the_improvement(records: list[Record]) -> None:
+    like = next(record for record in records if record.spec.method == "random")
+    runs = [episodic(0, "random", 4.5, like), episodic(0, "serve_now", 8.0, like)]
+    (row,) = improvements(runs, subject="serve_now").to_dict("records")
+    assert (row["over"], row["probability"]) == ("random", 1.0)
 
 
 def test_unknown_format_is_a_clear_error(records: list[Record]) -> None:

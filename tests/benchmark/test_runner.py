@@ -1,4 +1,5 @@
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -7,15 +8,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from baselines.base import Controller, Effort
+from baselines.base import Bound, Checkpoint, Controller, Effort, Infeasible, Method, Reference
 from baselines.dual import DualConfig, Multipliers
-from baselines.registry import METHODS, register
+from baselines.registry import METHODS, REFERENCES, register
 from benchmark.evaluate import evaluate
 from benchmark.metrics import CLOCKED, Context
 from benchmark.runner import execute, prepare_context, prepare_policy, run, seeded
 from benchmark.specs import EffortSpec, RunSpec, make_run
 from benchmark.store import PolicyFolder, Store, training_digest
-from envs.catalogue import resolve
+from envs.catalogue import resolve, resolve_district
 from envs.errors import UsageError
 from envs.task import Step
 
@@ -29,9 +30,11 @@ def spec(
     seed: int = 0,
     steps: int = 6000,
     seconds: float = 60.0,
+    snapshots: int = 0,
     **settings: Any,
 ) -> RunSpec:
-    return make_run(address, method, seed, settings=SMALL | settings, effort=EffortSpec(steps=steps, seconds=seconds))
+    effort = EffortSpec(steps=steps, seconds=seconds, snapshots=snapshots)
+    return make_run(address, method, seed, settings=SMALL | settings, effort=effort)
 
 
 def test_two_runs_of_one_spec_are_identical_bit_for_bit(tmp_path: Path) -> None:
@@ -104,26 +107,26 @@ class StopError(Exception):
 
 
 def test_an_interrupted_training_goes_on_bit_for_bit(tmp_path: Path) -> None:
-    whole, parted = Store(tmp_path / "whole"), Store(tmp_path / "parted")
-    prepare_policy(spec(), whole)
+    whole, parted, wanted = Store(tmp_path / "whole"), Store(tmp_path / "parted"), spec(snapshots=4)
+    prepare_policy(wanted, whole)
 
     def stop(row: Mapping[str, float]) -> None:
         if row["steps"] > 3500:
             raise StopError
 
     with pytest.raises(StopError):
-        prepare_policy(spec(), parted, stop)
-    folder = parted.policy(training_digest(spec()))
+        prepare_policy(wanted, parted, stop)
+    folder = parted.policy(training_digest(wanted))
     kept = folder.load()
     assert kept is not None
     assert 0 < kept["curve"][-1]["steps"] <= 3500
     assert folder.finished() is None
 
     logged: list[float] = []
-    prepare_policy(spec(), parted, lambda row: logged.append(row["steps"]))
+    prepare_policy(wanted, parted, lambda row: logged.append(row["steps"]))
     assert logged[0] > kept["curve"][-1]["steps"]
     assert folder.load() is None
-    policies = [store.policy(training_digest(spec())).finished() for store in (whole, parted)]
+    policies = [store.policy(training_digest(wanted)).finished() for store in (whole, parted)]
     first, second = policies
     assert first is not None
     assert second is not None
@@ -131,8 +134,15 @@ def test_an_interrupted_training_goes_on_bit_for_bit(tmp_path: Path) -> None:
     assert second["finished"]
     for name, tensor in first["state"]["actor_0"].items():
         assert torch.equal(tensor, second["state"]["actor_0"][name]), name
-    untimed = [[{k: v for k, v in row.items() if k != "seconds"} for row in p["curve"]] for p in (first, second)]
+    untimed = [[{k: v for k, v in row.items() if "seconds" not in k} for row in p["curve"]] for p in (first, second)]
     assert untimed[0] == untimed[1]
+    assert [row["steps"] for row in first["snapshots"]] == [row["steps"] for row in second["snapshots"]]
+    assert len(first["snapshots"]) == 4
+    for ours, theirs in zip(first["snapshots"], second["snapshots"], strict=True):
+        for module, tensors in ours["state"].items():
+            for name, tensor in tensors.items():
+                assert torch.equal(tensor, theirs["state"][module][name]), name
+    assert folder.load_snapshots() == []
 
 
 def test_a_training_that_hits_its_limit_is_a_row_with_what_it_reached(tmp_path: Path) -> None:
@@ -237,6 +247,106 @@ def test_a_warm_up_keeps_the_multipliers_and_resets_the_plant() -> None:
     assert watcher.level[warm] > 0
 
 
+def test_a_learning_curve_is_measured_on_the_validation_hours_and_ends_at_the_policy(tmp_path: Path) -> None:
+    store, address = Store(tmp_path), "campus_seven/two_groups/hourly-0.35"
+    record, plain = execute(spec(address, snapshots=3), store), execute(spec(address), store)
+    traces, policy = store.traces(record.spec), store.policy(record.policy).finished()
+    assert policy is not None
+    steps = traces["curve_steps"]
+    assert len(policy["snapshots"]) == len(steps) == 3
+    assert all(steps[i] >= (i + 1) / 3 * 6000 for i in range(3))
+    assert (np.diff(steps) > 0).all()
+    assert (np.diff(traces["curve_seconds"]) > 0).all()
+    scenario = resolve_district(address)
+    context = store.load_context(scenario.validation)
+    assert context is not None
+    assert context.oracle == "feasible"
+    entry = METHODS[record.spec.method].method
+    controller = entry(entry.config_type(**record.spec.config)).build(scenario.task(), seeded(0, "t"))
+    controller.load_state_dict(policy["state"])
+    end = evaluate(scenario, controller, context, seeded(0, "t"), hours=scenario.district.validation).metrics
+    assert traces["curve_gap"][-1] == end["optimality_gap"]
+    assert traces["curve_violation"][-1] == end["violation"]
+    # Looking at a training on its way changes nothing of what comes out.
+    assert {name for name in plain.metrics if plain.metrics[name] != record.metrics[name]} <= set(CLOCKED)
+
+
+class Fixed(Controller):
+    """Both agents take the action that its only parameter names."""
+
+    def __init__(self) -> None:
+        self.linear = torch.nn.Linear(1, 1)
+
+    def modules(self) -> dict[str, torch.nn.Module]:
+        return {"linear": self.linear}
+
+    def act(self, step: Step) -> Tensor:
+        return self.linear.bias.detach().long().expand(len(step.obs), 2)[..., None]
+
+
+class Learner(Method):
+    """Finds the better joint action of the two-step game half way through its training."""
+
+    learns = True
+
+    def build(self, task: Any, generator: torch.Generator) -> Controller:
+        return Fixed()
+
+    def train(
+        self, task: Any, network: Any, effort: Effort, generator: Any, log: Callable[..., None], checkpoint: Checkpoint
+    ) -> Controller:
+        controller = Fixed()
+        for done in range(1, 5):
+            controller.linear.bias.data.fill_(float(done > 2))
+            log({"steps": effort.steps * done / 4, "seconds": float(done)})
+            checkpoint.snapshot(done / 4, effort.steps * done // 4, float(done), controller.state_dict)
+        return controller
+
+
+@pytest.mark.usefixtures("registered")
+def test_an_episodic_run_has_a_return_and_a_curve_of_returns(tmp_path: Path) -> None:
+    register("learner", "nothing")(Learner)
+    effort = EffortSpec(steps=400, seconds=9.0, snapshots=4)
+    record = execute(make_run("games/two_step", "learner", 0, effort=effort), Store(tmp_path))
+    assert (record.status, record.error) == ("done", "")
+    assert record.metrics["episode_return"] == 8
+    assert record.metrics["n_agents"] == 2
+    assert record.metrics["oracle"] is None
+    traces = Store(tmp_path).traces(record.spec)
+    assert traces["curve_return"].tolist() == [7, 7, 8, 8]
+    assert traces["curve_steps"].tolist() == [100, 200, 300, 400]
+    assert "curve_gap" not in traces
+    assert not (tmp_path / "contexts").exists()
+
+
+@pytest.mark.usefixtures("registered")
+def test_a_curve_keeps_the_first_offer_past_each_of_its_points(tmp_path: Path) -> None:
+    register("learner", "nothing")(Learner)
+    effort = EffortSpec(steps=400, seconds=9.0, snapshots=3)
+    record = execute(make_run("games/two_step", "learner", 0, effort=effort), Store(tmp_path))
+    assert Store(tmp_path).traces(record.spec)["curve_steps"].tolist() == [200, 300, 400]
+
+
+def test_a_bound_has_no_place_where_there_are_no_budgets(tmp_path: Path) -> None:
+    record = run("games/two_step", "oracle", root=tmp_path)
+    assert record.status == "failed"
+    assert "'games/two_step' has no budgets" in record.error
+
+
+def test_each_reference_shows_its_own_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Twice(Reference):
+        def solve(self, scenario: Any) -> Bound | Infeasible:
+            found = REFERENCES["oracle"]().solve(scenario)
+            assert isinstance(found, Bound)
+            return replace(found, objective=2 * found.objective)
+
+    monkeypatch.setitem(REFERENCES, "twice", Twice)
+    oracle, twice = (run(ADDRESS, name, root=tmp_path).metrics for name in ("oracle", "twice"))
+    assert twice["objective"] == 2 * float(oracle["objective"] or 0)
+    assert (oracle["optimality_gap"], twice["optimality_gap"]) == (0, 1)
+    assert twice["oracle_objective"] == oracle["oracle_objective"] == oracle["objective"]
+
+
 def test_generators_of_different_purposes_are_independent() -> None:
     draws = {(s, p): torch.rand(1, generator=seeded(s, p)).item() for s in (0, 1) for p in ("train", "evaluate")}
     assert len(set(draws.values())) == 4
@@ -257,7 +367,7 @@ def test_a_half_written_record_is_no_record(tmp_path: Path) -> None:
 
 def test_the_comparison_of_a_scenario_does_not_depend_on_its_network(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    context = prepare_context(spec(), store)
+    context = prepare_context(resolve_district(ADDRESS), store)
     assert context.oracle == "feasible"
     assert store.load_context(resolve("paper_seven/star/average-0.27")) == context
     assert store.load_context(resolve("paper_seven/star/average-0.3")) is None

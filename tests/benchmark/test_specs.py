@@ -40,12 +40,19 @@ def write(tmp_path: Path) -> Any:
     ("old", "new", "key", "said"),
     [
         ("seeds: 3", "seeds: 3\nsedes: 4", "'sedes'", "unknown key"),
-        ("networks: [ring, star]", "netwroks: [ring]", "'entries.0.networks'", "field required"),
+        ("networks: [ring, star]", "netwroks: [ring]", "'entries.0.netwroks'", "unknown key"),
         ("seeds: 3", "seeds: many", "'seeds'", "valid integer, unable to parse string as an integer, got 'many'"),
         ("seeds: 3", "seeds: 0", "'seeds'", "greater than or equal to 1, got 0"),
         ("{steps: 1000}", "{steps: -5}", "'effort.steps'", "greater than 0, got -5"),
         ("{steps: 1000}", "{steps: 1000, seconds: soon}", "'effort.seconds'", "valid number"),
         ("methods: [oracle,", "methods: [orcale,", "'entries.0.methods'", "did you mean 'oracle'?"),
+        ("[ring, star]", "[]", "'entries.0'", "either scenarios, or district, networks and budgets"),
+        (
+            "    networks: [ring]\n",
+            "    networks: [ring]\n    scenarios: [games/qtran]\n",
+            "'entries.1'",
+            "either scenarios",
+        ),
         ("paper_seven", "paper_eight", "'entries.0'", "unknown district 'paper_eight'; allowed: paper_seven"),
         ("[ring, star]", "[ring, stra]", "'entries.0'", "stra"),
         ("hourly-0.35", "hourly-lots", "'entries.1'", "hourly-lots"),
@@ -97,6 +104,26 @@ def test_a_suite_expands_to_its_cross_products(write: Any) -> None:
     assert {run.suite for run in runs} == {"mine"}
     assert len({run.digest for run in runs}) == len(runs)
     assert runs == load_suite(write(VALID)).runs()
+
+
+def test_an_entry_may_name_whole_addresses(write: Any) -> None:
+    entry = "  - scenarios: [games/two_step, homes_17/ring/average-0.2]\n    methods: [random]\n"
+    runs = load_suite(write(VALID + entry)).runs(Overrides(methods=["random"], seeds=1, budgets=["average-0.25"]))
+    assert {run.scenario for run in runs} == {
+        "games/two_step",
+        "homes_17/ring/average-0.2",
+        "paper_seven/ring/average-0.25",
+        "paper_seven/star/average-0.25",
+    }
+    with pytest.raises(UsageError, match=r"key 'entries.2': address 'games/chess': unknown game 'chess'"):
+        load_suite(write(VALID + entry.replace("two_step", "chess"))).runs()
+
+
+def test_a_spec_without_snapshots_is_written_as_before_there_were_any() -> None:
+    plain, curve = spec(), spec(effort=EffortSpec(steps=1000, seconds=10, snapshots=5))
+    assert plain.model_dump()["effort"] == {"steps": 1000, "seconds": 10.0}
+    assert RunSpec.model_validate_json(curve.model_dump_json()) == curve
+    assert curve.digest != plain.digest
 
 
 def test_methods_without_randomness_have_one_run_whatever_the_seeds(write: Any) -> None:

@@ -1,10 +1,12 @@
+import dataclasses
 from pathlib import Path
 
 import pytest
 import torch
 
 import envs
-from envs.catalogue import resolve, smallest_level
+from envs.catalogue import EpisodicScenario, is_episodic, resolve, resolve_district, smallest_level
+from envs.districts import make_district
 from envs.errors import UsageError
 
 
@@ -65,6 +67,32 @@ def test_paths_in_an_address_may_hold_slashes(tmp_path: Path) -> None:
     assert scenario.network_name == f"edges:{edges}"
     with pytest.raises(UsageError, match="no_such_folder"):
         resolve(f"folder:{tmp_path}/no_such_folder/ring/average-0.27")
+
+
+def test_other_kinds_of_scenarios_have_their_own_first_word() -> None:
+    scenario = resolve("games/climbing")
+    assert isinstance(scenario, EpisodicScenario)
+    assert (scenario.n_agents, scenario.budgets(), scenario.network().n_agents) == (2, (), 2)
+    assert scenario.digest == resolve("games/climbing").digest != resolve("games/qtran").digest
+    assert [is_episodic(address) for address in ("games/climbing", "paper_seven/ring/average-0.3")] == [True, False]
+    with pytest.raises(UsageError, match="address 'games/climbing': this needs a district"):
+        resolve_district("games/climbing")
+
+
+def test_validation_hours_are_the_last_four_weeks_of_training_after_a_month_of_warm_up() -> None:
+    scenario = resolve_district("homes_17/ring/average-0.2")
+    district = scenario.district
+    month, weeks, (_, end) = 31 * 24, 28 * 24, district.training
+    assert district.validation == (end - weeks - month, end - weeks, end)
+    assert end <= district.measured[0]  # out of sample
+    assert (scenario.validation.district.warmup, scenario.validation.district.measured) == (
+        end - weeks - month,
+        (end - weeks, end),
+    )
+    assert scenario.validation.level == scenario.level
+    assert scenario.validation.digest != scenario.digest
+    short = dataclasses.replace(make_district("paper_seven"), training=(48, 48 + month + weeks - 1))
+    assert short.validation == (48, 48, 48 + month + weeks - 1)
 
 
 @pytest.mark.parametrize(

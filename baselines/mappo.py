@@ -1,0 +1,165 @@
+"""IPPO and MAPPO: PPO on the whole task, with a critic of one's own or a central one (Yu et al., 2022).
+
+The trunk is `baselines.ppo`, the handling of constraints `baselines.constraints`. With decomposed rewards a
+central critic reads the state beside an agent's own observation; with the team's reward, the state alone.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from baselines.base import Checkpoint, Effort, Log, Method
+from baselines.constraints import DualAscent, HeldMultipliers
+from baselines.environment import to_box
+from baselines.joint import JointConfig, JointEnvironment, is_priced, joint_widths
+from baselines.networks import Actor
+from baselines.policy import Policy, PolicyController
+from baselines.ppo import ActorCritic, PPOConfig, train_ppo
+from baselines.registry import register
+from envs.network import Network
+from envs.task import Box, Task, TaskSpec
+
+OWN = "own observation"
+OWN_PRICES = "own observation; multipliers fixed in training"
+CENTRAL_PRICES = "own observation; multipliers set centrally"
+OWN_MULTIPLIERS = "own observation, own multipliers"
+# First λ and its step in the published MAPPO-Lagrangian (SafePO): it hardly moves, so this is an ablation.
+PUBLISHED = {"price": 0.78, "lr": 1e-5, "tighten": 0.0}
+IPPO: dict[str, Any] = {"critic": "own", "multipliers": "own"}
+MAPPO: dict[str, Any] = {"critic": "central", "multipliers": "global"}
+
+
+class PolicyGradientConfig(JointConfig):
+    """Settings of IPPO and MAPPO. `actions` concerns execution alone."""
+
+    critic: Literal["own", "central"] = Field("central", description="What the critic reads.")
+    ppo: PPOConfig = PPOConfig()
+    actions: Literal["mean", "sampled"] = Field("mean", description="Actions in execution.")
+
+    def training_key(self) -> dict[str, Any]:
+        """Without what concerns execution alone."""
+        return {key: value for key, value in super().training_key().items() if key != "actions"}
+
+
+@register("ippo", OWN, **IPPO, handling="none")
+@register("ippo-penalty", OWN, **IPPO, handling="penalty")
+@register("ippo-lagrangian", OWN_PRICES, **IPPO, handling="lagrangian")
+@register("ippo-augmented", OWN_MULTIPLIERS, **IPPO, handling="augmented")
+@register("mappo", OWN, **MAPPO, handling="none")
+@register("mappo-penalty", OWN, **MAPPO, handling="penalty")
+@register("mappo-lagrangian", OWN_PRICES, **MAPPO, handling="lagrangian")
+@register("mappo-augmented", CENTRAL_PRICES, **MAPPO, handling="augmented")
+@register("mappo_lagrangian_as_published", OWN_PRICES, **MAPPO, handling="lagrangian", constraints=PUBLISHED)
+class PolicyGradient(Method):
+    """PPO on the whole task: every agent learns from its own critic, or all from one that reads the state."""
+
+    config_type = PolicyGradientConfig
+    learns = True
+    random = True
+    config: PolicyGradientConfig
+
+    def __init__(self, config: PolicyGradientConfig) -> None:
+        """Drawn multipliers serve every level of a budget; held ones belong to one."""
+        super().__init__(config)
+        self.training_scope = "population" if config.handling == "augmented" else "scenario"
+        self.centralised_training = config.critic == "central"
+
+    def build(self, task: Task, generator: torch.Generator) -> PolicyController:
+        """An untrained controller; see `Method.build`."""
+        return self._parts(task, generator)[1]
+
+    def train(
+        self,
+        task: Task,
+        network: Network,
+        effort: Effort,
+        generator: torch.Generator,
+        log: Log,
+        checkpoint: Checkpoint,
+    ) -> PolicyController:
+        """Train on the task itself; see `Method.train`."""
+        config = self.config
+        model, controller = self._parts(task, generator)
+        held = controller.last.held
+        env = JointEnvironment(task, config, controller.priced, held, config.ppo.gamma, generator)
+        keeper = LagrangianKeeper(task, controller, config, generator)
+        train_ppo(
+            env,
+            model,
+            config.ppo,
+            effort,
+            generator,
+            log,
+            checkpoint,
+            companions=keeper.companions(),
+            after_rollout=keeper.after_rollout,
+            learned=controller.state_dict,
+        )
+        return controller
+
+    def _parts(
+        self, task: Task, generator: torch.Generator, objectives: int = 1
+    ) -> tuple[ActorCritic, PolicyController]:
+        config, spec = self.config, task.spec
+        priced = is_priced(spec, config, f"{'mappo' if config.critic == 'central' else 'ippo'}-{config.handling}")
+        types = spec.agent_types if config.policies == "per_type" else None
+        critic: Any = "team" if config.critic == "central" and config.reward == "team" else config.critic
+        model = ActorCritic(joint_widths(task, config, priced, objectives), config.ppo, generator, critic, types)
+        decode = partial(_decode, spec=spec)
+        return model, make_controller(model.actor, spec, config, priced, decode, sampled=config.actions == "sampled")
+
+
+class LagrangianKeeper:
+    """What happens beside the learning with `lagrangian`: the dual ascent, and late policies put by."""
+
+    def __init__(
+        self, task: Task, controller: PolicyController, config: JointConfig, generator: torch.Generator
+    ) -> None:
+        """Args: task, the controller of what is trained, settings, source of every draw."""
+        self._controller, self._ascent = controller, None
+        if config.handling == "lagrangian" and controller.last.held is not None:
+            probe = controller.greedy()
+            self._ascent = DualAscent(task, probe, controller.last.held, config.constraints, generator)
+
+    def after_rollout(self, fraction: float) -> dict[str, float]:
+        """One dual step; the share of the effort that is spent decides what is kept."""
+        if self._ascent is None:
+            return {}
+        numbers = self._ascent.update()
+        self._controller.keep(fraction)
+        return numbers
+
+    def companions(self) -> dict[str, Any]:
+        """For the checkpoint."""
+        return {"controller": self._controller} | ({} if self._ascent is None else {"ascent": self._ascent})
+
+
+def make_controller(
+    actor: Actor, spec: TaskSpec, config: JointConfig, priced: bool, decode: Any, sampled: bool = False
+) -> PolicyController:
+    """The controller of a learner on the whole task."""
+    held = None
+    if priced and config.handling != "augmented":
+        held = HeldMultipliers(spec, config.handling, config.constraints, config.multipliers == "own")
+    rule: Any = None
+    if priced and held is None:
+        rule = "central" if config.multipliers == "global" else "independent"
+    return PolicyController(
+        Policy(actor, held),
+        decode,
+        priced=priced,
+        agent_id=config.agent_id,
+        rule=rule,
+        dual=config.constraints.dual,
+        iterate=config.iterate,
+        sampled=sampled,
+    )
+
+
+def _decode(action: Tensor, spec: TaskSpec) -> Tensor:
+    return to_box(action, spec.action) if isinstance(spec.action, Box) else action

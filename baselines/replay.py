@@ -1,0 +1,46 @@
+"""Episode replay: sequences of consecutive steps, in one preallocated tensor per quantity."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+class Replay:
+    """The newest sequences, each of all agents of one copy; sampled uniformly."""
+
+    def __init__(self, capacity: int) -> None:
+        """Args: sequences that are kept."""
+        self._capacity, self._next, self._size = capacity, 0, 0
+        self._kept: dict[str, Tensor] = {}
+
+    def __len__(self) -> int:
+        """Sequences kept now."""
+        return self._size
+
+    def add(self, sequences: dict[str, Tensor]) -> None:
+        """Take in named tensors [sequences, ...]; the oldest make room."""
+        count = len(next(iter(sequences.values())))
+        rows = (self._next + torch.arange(count)) % self._capacity
+        for name, values in sequences.items():
+            if name not in self._kept:
+                self._kept[name] = torch.zeros(self._capacity, *values.shape[1:], dtype=values.dtype)
+            self._kept[name][rows] = values
+        self._next = int(rows[-1] + 1) % self._capacity
+        self._size = min(self._capacity, self._size + count)
+
+    def sample(self, count: int, generator: torch.Generator) -> dict[str, Tensor]:
+        """`count` sequences, with replacement, time first: [T, count, ...]."""
+        rows = torch.randint(self._size, (count,), generator=generator)
+        return {name: values[rows].transpose(0, 1) for name, values in self._kept.items()}
+
+    def state_dict(self) -> dict[str, object]:
+        """Everything, so that an interrupted training goes on bit for bit."""
+        return {"next": self._next, "size": self._size, "kept": {k: v[: self._size] for k, v in self._kept.items()}}
+
+    def load_state_dict(self, state: dict[str, object]) -> None:
+        """Take it back."""
+        self._next, self._size = state["next"], state["size"]  # type: ignore[assignment]
+        for name, values in state["kept"].items():  # type: ignore[attr-defined]
+            self._kept[name] = torch.zeros(self._capacity, *values.shape[1:], dtype=values.dtype)
+            self._kept[name][: self._size] = values

@@ -1,0 +1,97 @@
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from baselines.base import Controller
+from baselines.registry import make_method
+from benchmark.evaluate import evaluate
+from benchmark.metrics import METRICS, Context
+from benchmark.runner import seeded
+from envs.catalogue import EpisodicScenario, resolve, resolve_district
+from envs.games import MatrixGame, qtran
+from envs.task import Step
+
+TWO_STEP = "games/two_step"
+
+
+class Joint(Controller):
+    """Always the same joint action."""
+
+    def __init__(self, *actions: int) -> None:
+        self.actions = torch.tensor(actions).view(1, -1, 1)
+
+    def act(self, step: Step) -> Tensor:
+        return self.actions.expand(len(step.obs), -1, -1)
+
+
+@pytest.mark.parametrize(("actions", "payoff"), [((0, 0), 7.0), ((1, 0), 1.0), ((1, 1), 8.0)])
+def test_the_return_of_known_play_is_known(actions: tuple[int, int], payoff: float) -> None:
+    found = evaluate(resolve(TWO_STEP), Joint(*actions), Context(), seeded(0, "t"))
+    assert found.metrics["episode_return"] == payoff
+    np.testing.assert_array_equal(found.traces["episode_returns"], np.full(100, payoff))
+
+
+def test_metrics_without_measures_are_blank() -> None:
+    metrics = evaluate(resolve(TWO_STEP), Joint(1, 1), Context(), seeded(0, "t")).metrics
+    assert [name for name in METRICS if metrics[name] is not None] == ["episode_return"]
+    assert metrics["messages"] == 0
+
+
+class Endless(MatrixGame):
+    """Copy b ends after b + 1 steps, alternately by itself and by a limit, and pays 1 per agent for ever."""
+
+    def reset(self, batch: int, *others: Any, **more: Any) -> Step:
+        self.taken, self.ends = 0, torch.arange(batch) + 1
+        return self.seen(super().reset(batch, *others, **more))
+
+    def step(self, actions: Tensor) -> Step:
+        self.taken += 1
+        return self.seen(super().step(actions))
+
+    def seen(self, step: Step) -> Step:
+        over, odd = self.taken >= self.ends, self.ends % 2 == 1
+        fields = vars(step) | {"reward": torch.ones(len(over), 2), "alive": torch.ones(len(over), 2, dtype=torch.bool)}
+        return Step(**(fields | {"terminated": over & odd, "truncated": over & ~odd}))
+
+
+def test_a_copy_that_has_ended_counts_no_further() -> None:
+    scenario = EpisodicScenario("games/endless", lambda device: Endless(qtran(), device), episodes=5)
+    found = evaluate(scenario, Joint(0, 0), Context(), seeded(0, "t"))
+    assert found.traces["episode_returns"].tolist() == [2, 4, 6, 8, 10]
+    assert found.metrics["episode_return"] == 6
+    assert len(evaluate(scenario, Joint(0, 0), Context(), seeded(0, "t"), episodes=3).traces["episode_returns"]) == 3
+
+
+def test_an_agent_that_is_gone_earns_nothing_more() -> None:
+    class Lonely(Endless):
+        def seen(self, step: Step) -> Step:
+            seen = super().seen(step)
+            seen.alive[:, 1] = False
+            return seen
+
+    scenario = EpisodicScenario("games/lonely", lambda device: Lonely(qtran(), device), episodes=2)
+    found = evaluate(scenario, Joint(0, 0), Context(), seeded(0, "t"))
+    assert found.traces["episode_returns"].tolist() == [1, 2]
+
+
+@pytest.fixture
+def rule() -> Callable[[], Controller]:
+    scenario = resolve("campus_seven/two_groups/hourly-0.35")
+    return lambda: make_method("serve_now").build(scenario.task(), seeded(0, "t"))
+
+
+def test_a_district_is_measured_on_the_hours_that_are_given(rule: Callable[[], Controller]) -> None:
+    scenario = resolve_district("campus_seven/two_groups/hourly-0.35")
+    context = Context(demand_peak=scenario.district.demand_peak, top_price=1.0)
+    found = evaluate(scenario, rule(), context, seeded(0, "t"), hours=(0, 24, 72))
+    assert found.trajectory.hours == 48
+    demand = scenario.district.demand(24, 48).sum(0)
+    np.testing.assert_allclose(found.traces["district_demand"], demand.numpy(), rtol=1e-5)
+    whole = evaluate(scenario.validation, rule(), context, seeded(0, "t"))
+    given = evaluate(scenario, rule(), context, seeded(0, "t"), hours=scenario.district.validation)
+    assert whole.metrics["objective"] == given.metrics["objective"]
+    assert whole.trajectory.hours == 28 * 24
