@@ -5,7 +5,7 @@ PEERS := .venv-peers/bin
 SUITE ?= quick
 
 .DEFAULT_GOAL := help
-.PHONY: help bench bench-throughput bench-peers test lint leaderboard reproduce data clean
+.PHONY: help bench bench-throughput bench-peers test lint leaderboard reproduce tune data clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' | \
@@ -29,11 +29,14 @@ lint: .venv/dev ## ruff and mypy
 	@$(BIN)/mypy
 
 leaderboard: .venv/installed ## print the published leaderboards
-	@for suite in $(notdir $(wildcard results/*)); do $(BIN)/accord report $$suite --published || exit 1; done
+	@for suite in $(patsubst results/%/runs.parquet,%,$(wildcard results/*/runs.parquet)); do $(BIN)/accord report $$suite --published || exit 1; done
 
 reproduce: .venv/installed ## rerun a part of the published results and compare every metric
 	@$(BIN)/accord reproduce paper --seed-list 0 --scenarios two_groups/average-0.2,two_groups/average-0.27
 	@$(BIN)/accord reproduce hourly --seed-list 0 --scenarios two_groups/hourly-0.35
+
+tune: .venv/dev ## search for every method's settings again, going on where it stopped (hours; ARGS=...)
+	@$(BIN)/accord tune $(ARGS)
 
 data: .venv/installed ## rebuild the data store from CityLearn's wheel and check its digest
 	@$(BIN)/python -m envs.citylearn_data

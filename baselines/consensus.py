@@ -13,6 +13,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from baselines.actors import Actor
 from baselines.augmentation import (
     AugmentedEnvironment,
     MultiplierDraw,
@@ -23,7 +24,6 @@ from baselines.augmentation import (
 from baselines.base import Checkpoint, Controller, Effort, Log, Method, MethodConfig, ModelView
 from baselines.dual import DualConfig, Multipliers, Rule
 from baselines.environment import Widths, to_box
-from baselines.networks import Actor
 from baselines.parts import PartOf, log_after
 from baselines.ppo import ActorCritic, PPOConfig, train_ppo
 from baselines.registry import register

@@ -5,13 +5,12 @@ shows both to the policy as effective prices (`baselines.augmentation`). They di
 
     none         λ = 0: the budgets are ignored
     penalty      λ held at one number
-    lagrangian   λ learned in training by projected ascent on the relative violation, held in execution
+    lagrangian   λ learned in training by projected ascent (`baselines.dual_ascent`), held in execution
     augmented    λ and ν drawn in training, moved in execution by what was used (`baselines.dual`)
 """
 
 from __future__ import annotations
 
-import copy
 from typing import Literal
 
 import torch
@@ -19,12 +18,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from baselines.augmentation import MultiplierDraw
-from baselines.base import Controller
-from baselines.dual import DualConfig, shares
-from envs.district import HOURS
+from baselines.dual import DualConfig
 from envs.errors import UsageError
-from envs.network import Network
-from envs.task import Initial, Step, Task, TaskSpec
+from envs.task import TaskSpec
 
 Handling = Literal["none", "penalty", "lagrangian", "augmented"]
 
@@ -69,66 +65,3 @@ class HeldMultipliers(nn.Module):
         if len(self.lam) not in (1, n_agents):
             raise UsageError(f"multipliers of {len(self.lam)} agents do not fit a task with {n_agents}")
         return self.lam.expand(batch, n_agents, -1), self.nu.expand(batch, n_agents)
-
-
-class DualAscent:
-    """Moves held multipliers by what the current policy uses, a day of some copies at a time.
-
-    Rolled out apart from training, without exploration and from where the last day left the plant: what is
-    priced is what will be deployed.
-    """
-
-    def __init__(
-        self,
-        task: Task,
-        controller: Controller,
-        held: HeldMultipliers,
-        config: ConstraintConfig,
-        generator: torch.Generator,
-    ) -> None:
-        """Args: task, a controller with the policy that is being trained, the multipliers to move, settings."""
-        self._task, self._controller, self._held, self._config = copy.copy(task), controller, held, config
-        self._generator = generator
-        self._plant: dict[str, Tensor] = {}
-        spec = task.spec
-        own = len(held.lam) > 1
-        part = shares(spec, config.share) if own else spec.limits[None]
-        self._aim = (1 - config.tighten) * part  # [1 or N, m]
-        self._scale = torch.where(part > 0, part, torch.ones_like(part))
-        self._own = own
-
-    @torch.no_grad()
-    def update(self) -> dict[str, float]:
-        """One step of λ and ν; returns the largest relative violation and the mean λ."""
-        spec, config = self._task.spec, self._config
-        network = Network.build("ring", spec.n_agents) if spec.n_agents > 2 else Network.build("path", spec.n_agents)
-        self._controller.reset(spec, network, config.probes, self._generator)
-        initial: Initial = self._plant or "zero"
-        step = self._task.reset(config.probes, self._generator, initial=initial)
-        used = torch.zeros(spec.n_agents, len(spec.budgets))
-        counted, owed = torch.zeros(len(spec.budgets)), torch.zeros(())
-        for _ in range(HOURS):
-            step = self._task.step(self._controller.act(step))
-            per_budget = step.usage[..., spec.resource_of] * spec.members  # [B, N, m]
-            used += (step.counted[:, None] * per_budget).sum(0)
-            counted += step.counted.sum(0)
-            owed += _mean_shortfall(step, spec)
-        self._plant = {name: step.measures[name].clone() for name in spec.plant}
-        mean = used / counted.clamp_min(1)
-        violation = ((mean if self._own else mean.sum(0, keepdim=True)) - self._aim) / self._scale
-        moved = self._held.lam + config.lr * violation.clamp(-config.clip, config.clip)
-        self._held.lam.copy_(moved.clamp(0.0, config.lambda_max))
-        self._held.nu.sub_(config.nu_lr * owed / HOURS)
-        return {"largest_excess": float(violation.max()), "lambda_mean": float(self._held.lam.mean())}
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """The plant as the last day left it."""
-        return self._plant
-
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Go on from there."""
-        self._plant = state
-
-
-def _mean_shortfall(step: Step, spec: TaskSpec) -> Tensor:
-    return torch.zeros(()) if step.shortfall is None else step.shortfall.mean() / spec.usage_scale

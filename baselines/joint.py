@@ -12,9 +12,10 @@ from baselines.augmentation import Priced, augmented_dim, compress
 from baselines.base import MethodConfig
 from baselines.constraints import ConstraintConfig, Handling, HeldMultipliers
 from baselines.environment import MeanReward, View, Widths, numbered, to_box
-from baselines.policy import Iterate
 from envs.errors import UsageError
 from envs.task import Box, Step, Task, TaskSpec
+
+Iterate = Literal["mixture", "last"]
 
 
 class JointConfig(MethodConfig):

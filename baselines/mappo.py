@@ -14,20 +14,15 @@ from pydantic import Field
 from torch import Tensor
 
 from baselines.base import Checkpoint, Effort, Log, Method
-from baselines.constraints import DualAscent, HeldMultipliers
+from baselines.dual_ascent import LagrangianKeeper
 from baselines.environment import to_box
 from baselines.joint import JointConfig, JointEnvironment, is_priced, joint_widths
-from baselines.networks import Actor
-from baselines.policy import Policy, PolicyController
+from baselines.policy import CENTRAL_PRICES, OWN, OWN_MULTIPLIERS, OWN_PRICES, PolicyController, make_controller
 from baselines.ppo import ActorCritic, PPOConfig, train_ppo
 from baselines.registry import register
 from envs.network import Network
 from envs.task import Box, Task, TaskSpec
 
-OWN = "own observation"
-OWN_PRICES = "own observation; multipliers fixed in training"
-CENTRAL_PRICES = "own observation; multipliers set centrally"
-OWN_MULTIPLIERS = "own observation, own multipliers"
 # First λ and its step in the published MAPPO-Lagrangian (SafePO): it hardly moves, so this is an ablation.
 PUBLISHED = {"price": 0.78, "lr": 1e-5, "tighten": 0.0}
 IPPO: dict[str, Any] = {"critic": "own", "multipliers": "own"}
@@ -112,53 +107,6 @@ class PolicyGradient(Method):
         model = ActorCritic(joint_widths(task, config, priced, objectives), config.ppo, generator, critic, types)
         decode = partial(_decode, spec=spec)
         return model, make_controller(model.actor, spec, config, priced, decode, sampled=config.actions == "sampled")
-
-
-class LagrangianKeeper:
-    """What happens beside the learning with `lagrangian`: the dual ascent, and late policies put by."""
-
-    def __init__(
-        self, task: Task, controller: PolicyController, config: JointConfig, generator: torch.Generator
-    ) -> None:
-        """Args: task, the controller of what is trained, settings, source of every draw."""
-        self._controller, self._ascent = controller, None
-        if config.handling == "lagrangian" and controller.last.held is not None:
-            probe = controller.greedy()
-            self._ascent = DualAscent(task, probe, controller.last.held, config.constraints, generator)
-
-    def after_rollout(self, fraction: float) -> dict[str, float]:
-        """One dual step; the share of the effort that is spent decides what is kept."""
-        if self._ascent is None:
-            return {}
-        numbers = self._ascent.update()
-        self._controller.keep(fraction)
-        return numbers
-
-    def companions(self) -> dict[str, Any]:
-        """For the checkpoint."""
-        return {"controller": self._controller} | ({} if self._ascent is None else {"ascent": self._ascent})
-
-
-def make_controller(
-    actor: Actor, spec: TaskSpec, config: JointConfig, priced: bool, decode: Any, sampled: bool = False
-) -> PolicyController:
-    """The controller of a learner on the whole task."""
-    held = None
-    if priced and config.handling != "augmented":
-        held = HeldMultipliers(spec, config.handling, config.constraints, config.multipliers == "own")
-    rule: Any = None
-    if priced and held is None:
-        rule = "central" if config.multipliers == "global" else "independent"
-    return PolicyController(
-        Policy(actor, held),
-        decode,
-        priced=priced,
-        agent_id=config.agent_id,
-        rule=rule,
-        dual=config.constraints.dual,
-        iterate=config.iterate,
-        sampled=sampled,
-    )
 
 
 def _decode(action: Tensor, spec: TaskSpec) -> Tensor:

@@ -17,9 +17,9 @@ from baselines.augmentation import budget_usage
 from baselines.base import Checkpoint, Effort, Log
 from baselines.constraints import HeldMultipliers
 from baselines.joint import JointEnvironment, joint_widths
-from baselines.mappo import OWN_PRICES, PolicyGradient, PolicyGradientConfig
+from baselines.mappo import PolicyGradient, PolicyGradientConfig
 from baselines.parts import PartOf, log_after
-from baselines.policy import PolicyController
+from baselines.policy import OWN_PRICES, PolicyController
 from baselines.ppo import ActorCritic, train_ppo
 from baselines.registry import register
 from envs.errors import UsageError

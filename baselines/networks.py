@@ -1,4 +1,4 @@
-"""Networks that the learning methods share."""
+"""Networks that the learning methods share: bodies, and units for what a critic predicts."""
 
 from __future__ import annotations
 
@@ -8,10 +8,6 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-
-from envs.task import Box, Discrete
-
-LOG_TWO_PI = math.log(2 * math.pi)
 
 
 class Body(nn.Module):
@@ -118,102 +114,6 @@ class PerType(nn.Module):
         return out, memory
 
 
-class Actor(nn.Module):
-    """A distribution over actions behind a body; see `GaussianActor` and `CategoricalActor`."""
-
-    def __init__(self, body: Body | PerType) -> None:
-        """Args: what turns observations into means or logits."""
-        super().__init__()
-        self.body = body
-
-    def start(self, *shape: int) -> Tensor | None:
-        """The memory at an episode's start."""
-        return self.body.start(*shape)
-
-    def mode(self, obs: Tensor, memory: Tensor | None, mask: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
-        """The best action [G, A, k] for observations [G, A, O], and the memory."""
-        raise NotImplementedError
-
-    def sample(
-        self, obs: Tensor, memory: Tensor | None, generator: torch.Generator, mask: Tensor | None = None
-    ) -> tuple[Tensor, Tensor, Tensor | None]:
-        """A draw [G, A, k], its log-probability [G, A], and the memory."""
-        raise NotImplementedError
-
-    def log_prob(
-        self, obs: Tensor, action: Tensor, memory: Tensor | None, mask: Tensor | None = None
-    ) -> tuple[Tensor, Tensor | None]:
-        """Log-probability [T, G, A] of actions [T, G, A, k], and the entropy where it depends on weights."""
-        raise NotImplementedError
-
-
-class GaussianActor(Actor):
-    """A diagonal Gaussian over unbounded numbers; -1 and 1 stand for the ends of the action's box.
-
-    The environment clamps, so a mean beyond an end is an end: policies can be bang-bang without
-    infinite weights. The standard deviation is set by a schedule, not learned.
-    """
-
-    log_std: Tensor
-
-    def __init__(self, body: Body | PerType, action_dim: int, log_std: float) -> None:
-        """Args: body; width of the action; the first log standard deviation."""
-        super().__init__(body)
-        self.register_buffer("log_std", torch.full((action_dim,), log_std))
-
-    def mode(self, obs: Tensor, memory: Tensor | None, mask: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
-        """See `Actor.mode`."""
-        mean, memory = self.body(obs[None], None, memory)
-        return mean[0], memory
-
-    def sample(
-        self, obs: Tensor, memory: Tensor | None, generator: torch.Generator, mask: Tensor | None = None
-    ) -> tuple[Tensor, Tensor, Tensor | None]:
-        """See `Actor.sample`."""
-        mean, memory = self.mode(obs, memory)
-        noise = torch.randn(mean.shape, generator=generator, device=generator.device).to(mean)
-        return mean + self.log_std.exp() * noise, self._log_prob(noise), memory
-
-    def log_prob(
-        self, obs: Tensor, action: Tensor, memory: Tensor | None, mask: Tensor | None = None
-    ) -> tuple[Tensor, Tensor | None]:
-        """See `Actor.log_prob`; the entropy is the schedule's, so there is none to return."""
-        mean, _ = self.body(obs, None, memory)
-        return self._log_prob((action - mean) * (-self.log_std).exp()), None
-
-    def _log_prob(self, noise: Tensor) -> Tensor:
-        return -(0.5 * noise.square() + self.log_std + 0.5 * LOG_TWO_PI).sum(-1)
-
-
-class CategoricalActor(Actor):
-    """A softmax over discrete actions; forbidden ones have no probability."""
-
-    def mode(self, obs: Tensor, memory: Tensor | None, mask: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
-        """See `Actor.mode`."""
-        logits, memory = self._logits(obs[None], memory, None if mask is None else mask[None])
-        return logits[0].argmax(-1, keepdim=True), memory
-
-    def sample(
-        self, obs: Tensor, memory: Tensor | None, generator: torch.Generator, mask: Tensor | None = None
-    ) -> tuple[Tensor, Tensor, Tensor | None]:
-        """See `Actor.sample`."""
-        logits, memory = self._logits(obs[None], memory, None if mask is None else mask[None])
-        action = pick(logits[0], generator)
-        return action, logits[0].gather(-1, action).squeeze(-1), memory
-
-    def log_prob(
-        self, obs: Tensor, action: Tensor, memory: Tensor | None, mask: Tensor | None = None
-    ) -> tuple[Tensor, Tensor | None]:
-        """See `Actor.log_prob`."""
-        logits, _ = self._logits(obs, memory, mask)
-        entropy = -(logits.exp() * logits).sum(-1)
-        return logits.gather(-1, action).squeeze(-1), entropy
-
-    def _logits(self, obs: Tensor, memory: Tensor | None, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        raw, memory = self.body(obs, None, memory)
-        return functional.log_softmax(forbid(raw, mask), -1), memory
-
-
 class ValueNormaliser(nn.Module):
     """Running mean and scale of returns, so that a critic predicts numbers near 1 (van Hasselt et al., 2016)."""
 
@@ -253,32 +153,6 @@ class ValueNormaliser(nn.Module):
         return mean, torch.where(self.weight > 0, variance.sqrt(), torch.ones_like(variance))
 
 
-def make_actor(
-    action: Box | Discrete,
-    obs_dim: int,
-    hidden: Sequence[int],
-    generator: torch.Generator,
-    *,
-    log_std: float,
-    memory: bool = False,
-    types: Tensor | None = None,
-) -> Actor:
-    """An actor for an action space, shared by all agents or one per type.
-
-    Args:
-        action: The space.
-        obs_dim: Width of an observation.
-        hidden: Widths of the hidden layers.
-        generator: Source of the initial weights.
-        log_std: First log standard deviation, for a box.
-        memory: With a GRU.
-        types: [A], one network for each; None for one shared network.
-    """
-    outputs = action.n if isinstance(action, Discrete) else action.size
-    body = make_body(types, obs_dim, outputs, hidden, generator, output_gain=0.01, memory=memory)
-    return CategoricalActor(body) if isinstance(action, Discrete) else GaussianActor(body, action.size, log_std)
-
-
 def make_body(
     types: Tensor | None,
     inputs: int,
@@ -296,17 +170,6 @@ def make_body(
         return Body(inputs, outputs, hidden, generator, shared=shared, output_gain=output_gain, memory=memory)
 
     return one() if types is None else PerType([one() for _ in types.unique()], types)
-
-
-def forbid(scores: Tensor, mask: Tensor | None) -> Tensor:
-    """Scores [..., n] with those of forbidden actions too low to be chosen; a dead agent may do anything."""
-    return scores if mask is None else scores.masked_fill(~mask, torch.finfo(scores.dtype).min / 2)
-
-
-def pick(logits: Tensor, generator: torch.Generator) -> Tensor:
-    """A draw from each softmax, [..., 1] (the Gumbel trick)."""
-    uniform = torch.rand(logits.shape, generator=generator, device=generator.device).to(logits)
-    return (logits - (-uniform.clamp_min(1e-20).log()).log()).argmax(-1, keepdim=True)
 
 
 def _linear(inputs: int, outputs: int, gain: float, generator: torch.Generator) -> nn.Linear:

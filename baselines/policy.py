@@ -9,18 +9,23 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from baselines.actors import Actor
 from baselines.augmentation import augment, effective_prices
 from baselines.base import Controller, ModelView
 from baselines.constraints import HeldMultipliers
 from baselines.dual import DualConfig, Multipliers
 from baselines.environment import numbered
-from baselines.networks import Actor
+from baselines.joint import Iterate, JointConfig
 from envs.district import HOURS
 from envs.errors import UsageError
 from envs.network import Network
 from envs.task import Step, TaskSpec
 
-Iterate = Literal["mixture", "last"]
+# What these policies see in execution, in the words of the tables; see `register`.
+OWN = "own observation"
+OWN_PRICES = "own observation; multipliers fixed in training"
+CENTRAL_PRICES = "own observation; multipliers set centrally"
+OWN_MULTIPLIERS = "own observation, own multipliers"
 MIXTURE = 8  # coprime to 7, so that every policy meets every day of the week
 
 
@@ -174,3 +179,25 @@ class PolicyController(Controller):
             assert policy.held is not None
             lam, nu = policy.held.expand(*step.obs.shape[:2])
         return augment(self.spec, step, effective_prices(self.spec, step, lam), nu)
+
+
+def make_controller(
+    actor: Actor, spec: TaskSpec, config: JointConfig, priced: bool, decode: Any, sampled: bool = False
+) -> PolicyController:
+    """The controller of a learner on the whole task."""
+    held = None
+    if priced and config.handling != "augmented":
+        held = HeldMultipliers(spec, config.handling, config.constraints, config.multipliers == "own")
+    rule: Any = None
+    if priced and held is None:
+        rule = "central" if config.multipliers == "global" else "independent"
+    return PolicyController(
+        Policy(actor, held),
+        decode,
+        priced=priced,
+        agent_id=config.agent_id,
+        rule=rule,
+        dual=config.constraints.dual,
+        iterate=config.iterate,
+        sampled=sampled,
+    )

@@ -13,9 +13,10 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
+from baselines.actors import GaussianActor, make_actor
 from baselines.base import Checkpoint, Effort, Log
 from baselines.environment import Environment, View, Widths
-from baselines.networks import GaussianActor, ValueNormaliser, make_actor, make_body
+from baselines.networks import ValueNormaliser, make_body
 from baselines.schedule import Clock, decay_lr
 
 Critic = Literal["own", "central", "team"]

@@ -14,8 +14,9 @@ from itertools import pairwise
 import torch
 
 from baselines.base import Controller, Effort, ModelView, NoCheckpoint
-from baselines.registry import make_method
-from benchmark.runner import seeded
+from baselines.registry import METHODS, make_method
+from benchmark.record import Record
+from benchmark.seeding import seeded
 from envs.catalogue import DistrictScenario, resolve_district
 from envs.network import Network
 from envs.task import Step, Task
@@ -79,6 +80,23 @@ def audit_method(name: str, settings: dict[str, object] | None = None, address: 
         return method.train(task, network, Effort(0, 0.0), generator, lambda row: None, NoCheckpoint())
 
     return audit_controllers(make(), make(), scenario)
+
+
+def audit_records(records: Sequence[Record]) -> dict[tuple[str, str], str]:
+    """What the audit says of each method and variant that ran, untrained but with the settings of its run."""
+    ran = {
+        (record.spec.method, record.spec.variant): record.spec.config
+        for record in records
+        if record.status != "failed" and record.spec.method in METHODS
+    }
+    found = {}
+    for (method, variant), config in ran.items():
+        own = {key: value for key, value in config.items() if key not in METHODS[method].implied}
+        try:
+            found[method, variant] = audit_method(method, own).verdict
+        except Exception as fault:  # a method need not be able to act in the audit's district
+            found[method, variant] = f"not audited: {' '.join(str(fault).split()) or type(fault).__name__}"
+    return found
 
 
 def audit_controllers(plain: Controller, changed: Controller, scenario: DistrictScenario) -> Audit:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -18,13 +17,13 @@ from rich.table import Table
 
 import baselines  # noqa: F401 - registers every method
 from baselines.registry import METHODS, REFERENCES
-from benchmark.audit import SCENARIO, audit_method
+from benchmark.audit import SCENARIO, audit_method, audit_records
 from benchmark.launch import launch
 from benchmark.leaderboard import leaderboard, read_runs
 from benchmark.metrics import METRICS, Context
-from benchmark.record import Record, provenance_here
+from benchmark.record import Record
 from benchmark.report import render, write_report
-from benchmark.reproduce import DIFFERENT, IDENTICAL, compare, reproduces
+from benchmark.reproduce import report_rerun, rerun_folder
 from benchmark.specs import Overrides, RunSpec, Suite, in_scenario, load_suite, suite_names
 from benchmark.store import SCRATCH, Store
 from benchmark.tracking import Tracker, tracking_mode
@@ -92,7 +91,7 @@ def run(
         # Finished by a call that was stopped, or that did not track.
         if not store.tracked(record.spec):
             track(record)
-    told = _locality(outcome.records)
+    told = audit_records(outcome.records)
     files = _write(chosen, outcome.records, store, root / "reports" / chosen.name, told)
     if outcome.fresh:
         table = leaderboard(outcome.records, told)
@@ -165,11 +164,11 @@ def report(
     chosen, store = load_suite(suite), Store(root)
     if published:
         records = _published(chosen, results)
-        text = render(records, format, smoke=chosen.smoke, locality=_locality(records))
+        text = render(records, format, smoke=chosen.smoke, locality=audit_records(records))
         out.print(text, markup=False, highlight=False, soft_wrap=True)
         return
     records = _recorded(chosen, store, suite)
-    told = _locality(records)
+    told = audit_records(records)
     text = render(records, format, smoke=chosen.smoke, contexts=_contexts(store), locality=told)
     out.print(text, markup=False, highlight=False, soft_wrap=True)
     _write(chosen, records, store, root / "reports" / chosen.name, told)
@@ -192,7 +191,7 @@ def publish(suite: SuiteName, scenarios: Scenarios = "", root: Root = SCRATCH, r
     part = bool(scenarios) and (target / "runs.parquet").exists()
     kept = [record for record in _published(chosen, results) if record.spec.scenario not in replaced] if part else []
     everything = [*kept, *records]
-    files = _write(chosen, everything, store, target, _locality(everything), part=part)
+    files = _write(chosen, everything, store, target, audit_records(everything), part=part)
     beside = f" beside {len(kept)}" if kept else ""
     out.print(f"{len(records)} runs published{beside}: {len(files)} files under {target}/", soft_wrap=True)
 
@@ -214,10 +213,10 @@ def reproduce(
     wanted = [record for record in published if _wanted(record.spec, methods, scenarios, variants, seed_list)]
     if not wanted:
         raise UsageError(f"suite '{chosen.name}': no published run is left after the filters")
-    store = Store(root or _rerun_folder())
+    store = Store(root or rerun_folder())
     again = launch([record.spec for record in wanted], store, jobs=jobs, console=err)
     by_digest = {record.spec.digest: record for record in again.records}
-    held = [_report_rerun(record, by_digest[record.spec.digest], published) for record in wanted]
+    held = [report_rerun(record, by_digest[record.spec.digest], published, out) for record in wanted]
     out.print(f"{sum(held)} of {len(held)} published runs reproduce")
     if not all(held):
         raise typer.Exit(1)
@@ -230,7 +229,7 @@ def tune(
     root: Root = SCRATCH,
     results: Results = RESULTS,
 ) -> None:
-    """Search for settings on validation hours, going on where an earlier call stopped; see benchmark/tuning.yaml."""
+    """Search for settings on training hours, going on where an earlier call stopped; see benchmark/tuning.yaml."""
     search = load_search()
     run_search(
         search,
@@ -315,33 +314,6 @@ def _numbers(text: str) -> list[int]:
     return [int(word) for word in words]
 
 
-def _rerun_folder() -> Path:
-    """Reruns of one revision go on where they stopped; changed code never finds the reruns of another."""
-    revision = provenance_here().git_revision
-    folder = SCRATCH / "reproduce" / revision[:12]
-    if not revision.isalnum() or revision == "unknown":
-        folder = folder.with_name("changed")
-        shutil.rmtree(folder, ignore_errors=True)
-    return folder
-
-
-def _locality(records: list[Record]) -> dict[tuple[str, str], str]:
-    """What the audit says of each method and variant that ran."""
-    ran = {
-        (record.spec.method, record.spec.variant): record.spec.config
-        for record in records
-        if record.status != "failed" and record.spec.method in METHODS
-    }
-    found = {}
-    for (method, variant), config in ran.items():
-        own = {key: value for key, value in config.items() if key not in METHODS[method].implied}
-        try:
-            found[method, variant] = audit_method(method, own).verdict
-        except Exception as fault:  # a method need not be able to act in the audit's district
-            found[method, variant] = f"not audited: {' '.join(str(fault).split()) or type(fault).__name__}"
-    return found
-
-
 def _contexts(store: Store) -> Callable[[str], Context | None]:
     def load(address: str) -> Context | None:
         scenario = resolve(address)
@@ -392,27 +364,6 @@ def _wanted(spec: RunSpec, methods: str, scenarios: str, variants: str, seed_lis
         and (not variants or spec.variant in _words(variants))
         and (not seeds or spec.seed in seeds)
     )
-
-
-def _report_rerun(published: Record, again: Record, everything: list[Record]) -> bool:
-    spec = published.spec
-    key = (spec.scenario, spec.method, spec.variant)
-    seeds = [r for r in everything if (r.spec.scenario, r.spec.method, r.spec.variant) == key]
-    rows = compare(published, again, seeds)
-    held = reproduces(published, again, rows)
-    counts = {
-        verdict: sum(row.verdict == verdict for row in rows) for verdict in dict.fromkeys(row.verdict for row in rows)
-    }
-    words = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
-    out.print(f"{'ok' if held else 'NO'}  {spec.label}: {words}", markup=False, highlight=False, soft_wrap=True)
-    for row in rows:
-        if row.verdict != IDENTICAL and (row.verdict == DIFFERENT or not held):
-            out.print(
-                f"      {row.metric}: {row.published} published, {row.again} now: {row.verdict}",
-                markup=False,
-                soft_wrap=True,
-            )
-    return held
 
 
 def _unit(name: str) -> str:

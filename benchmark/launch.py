@@ -24,8 +24,9 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from benchmark.contexts import compared_on, prepare_context
 from benchmark.record import Record, Status
-from benchmark.runner import compared_on, ended_badly, execute, how_it_ended, prepare_context, prepare_policy
+from benchmark.runner import ended_badly, execute, how_it_ended, prepare_policy
 from benchmark.specs import RunSpec
 from benchmark.store import Store, training_digest
 

@@ -36,7 +36,8 @@ from torch import Tensor
 
 import envs
 from baselines.base import Controller
-from benchmark.throughput import SCENARIO, WORTH, Busy, Goal, WorkCount, gemm_rate
+from benchmark.quality import WORTH, Goal
+from benchmark.throughput import SCENARIO, Busy, WorkCount, gemm_rate
 from envs.task import Box, Step
 
 INSTALL = "pip install -c constraints.txt torch, then pip install -c constraints.txt benchmarl==1.5.2 -e ."

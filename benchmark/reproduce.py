@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
 
 from benchmark.metrics import CLOCKED, Value
-from benchmark.record import Record
+from benchmark.record import Record, provenance_here
+from benchmark.store import SCRATCH
 
 # On other hardware a metric may leave the range of the published seeds by this share of its size.
 TOLERANCE = 0.05
@@ -55,6 +60,45 @@ def reproduces(published: Record, again: Record, rows: Sequence[Comparison]) -> 
     if published.provenance.same_class(again.provenance):
         return worst == {IDENTICAL}
     return DIFFERENT not in worst
+
+
+def report_rerun(published: Record, again: Record, everything: Sequence[Record], console: Console) -> bool:
+    """Print how a rerun compares and what differs; whether it reproduces.
+
+    Args:
+        published: The published record.
+        again: Its rerun.
+        everything: The published records of the suite, for the range of the seeds.
+        console: Where to print.
+    """
+    spec = published.spec
+    key = (spec.scenario, spec.method, spec.variant)
+    seeds = [r for r in everything if (r.spec.scenario, r.spec.method, r.spec.variant) == key]
+    rows = compare(published, again, seeds)
+    held = reproduces(published, again, rows)
+    counts = {
+        verdict: sum(row.verdict == verdict for row in rows) for verdict in dict.fromkeys(row.verdict for row in rows)
+    }
+    words = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
+    console.print(f"{'ok' if held else 'NO'}  {spec.label}: {words}", markup=False, highlight=False, soft_wrap=True)
+    for row in rows:
+        if row.verdict != IDENTICAL and (row.verdict == DIFFERENT or not held):
+            console.print(
+                f"      {row.metric}: {row.published} published, {row.again} now: {row.verdict}",
+                markup=False,
+                soft_wrap=True,
+            )
+    return held
+
+
+def rerun_folder() -> Path:
+    """Reruns of one revision go on where they stopped; changed code never finds the reruns of another."""
+    revision = provenance_here().git_revision
+    folder = SCRATCH / "reproduce" / revision[:12]
+    if not revision.isalnum() or revision == "unknown":
+        folder = folder.with_name("changed")
+        shutil.rmtree(folder, ignore_errors=True)
+    return folder
 
 
 def _same(before: Value, after: Value) -> str:

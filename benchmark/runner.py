@@ -2,38 +2,34 @@
 
 from __future__ import annotations
 
-import hashlib
-import logging
 import math
 import time
 import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from baselines.base import Bound, Controller, Effort, Infeasible, Method, NoCheckpoint
-from baselines.registry import METHODS, REFERENCES, make_method
+from baselines.base import Controller, Effort, Method, NoCheckpoint
+from baselines.registry import METHODS, REFERENCES
+from benchmark.contexts import compared_on, has_curve, prepare_context, reference_metrics
 from benchmark.evaluate import evaluate
 from benchmark.metrics import Context, Value
 from benchmark.record import Record, Status, provenance_here
+from benchmark.seeding import seeded
 from benchmark.specs import EffortSpec, RunSpec, make_run
 from benchmark.store import SCRATCH, PolicyFolder, Store, training_digest
 from envs.catalogue import DistrictScenario, Scenario, resolve
 from envs.errors import UsageError
 
-log = logging.getLogger("accord")
 DEFAULT_EFFORT = EffortSpec(steps=4_000_000, seconds=180.0)
-ORACLE = "oracle"  # the reference whose optimum is every run's yardstick
 ROUNDING = 1e-9
 CURVE_EPISODES = 32  # of an episodic scenario, for a point of the learning curve
 Progress = Callable[[Mapping[str, float]], None]
-Hours = Literal["measured", "validation"]
 
 
 def run(
@@ -79,7 +75,7 @@ def execute(spec: RunSpec, store: Store, progress: Progress | None = None) -> Re
         measured = compared_on(spec).get("measured")
         context = Context() if measured is None else prepare_context(measured, store)
         if spec.method in REFERENCES:
-            metrics = _reference_metrics(spec, context)
+            metrics = reference_metrics(spec, context)
         else:
             status, error, metrics, traces = _measure(spec, store, context, progress)
     except Exception as fault:
@@ -105,32 +101,6 @@ def how_it_ended(fault: BaseException) -> tuple[Status, str]:
 def ended_badly(spec: RunSpec, status: Status, error: str) -> Record:
     """The record of a run that measured nothing."""
     return _record(spec, status, error, {})
-
-
-def compared_on(spec: RunSpec) -> dict[Hours, DistrictScenario]:
-    """What a run is compared with a linear programme on: its measured hours, and those of its learning curve."""
-    scenario = resolve(spec.scenario)
-    if not isinstance(scenario, DistrictScenario):
-        return {}
-    found: dict[Hours, DistrictScenario] = {"measured": scenario}
-    if _has_curve(spec):
-        found["validation"] = scenario.validation
-    return found
-
-
-def _has_curve(spec: RunSpec) -> bool:
-    """A learning curve is drawn where a policy was trained, not of what becomes of it after a change or elsewhere."""
-    trained_here = spec.training_scenario.address == resolve(spec.scenario).address
-    return spec.effort is not None and spec.effort.snapshots > 0 and trained_here
-
-
-def prepare_context(scenario: DistrictScenario, store: Store) -> Context:
-    """The linear programme's answer and `serve_now`'s figures for a scenario, computed once."""
-    context = store.load_context(scenario)
-    if context is None:
-        context = _make_context(scenario)
-        store.save_context(scenario, context)
-    return context
 
 
 def prepare_policy(spec: RunSpec, store: Store, progress: Progress | None = None) -> None:
@@ -169,12 +139,6 @@ def prepare_policy(spec: RunSpec, store: Store, progress: Progress | None = None
             "revision": provenance_here().git_revision,
         }
     )
-
-
-def seeded(seed: int, purpose: str) -> torch.Generator:
-    """A generator of its own for each purpose, so that adding one never changes another."""
-    digest = hashlib.sha256(f"{seed}/{purpose}".encode()).digest()
-    return torch.Generator().manual_seed(int.from_bytes(digest[:7], "big"))
 
 
 class _CurveKeeper:
@@ -246,7 +210,7 @@ def _measure(
     if metrics["feasible"] and context.proves_impossible:
         raise ArithmeticError("the run is feasible where the linear programme proves that nothing can be")
     traces = evaluation.traces
-    if trained is not None and trained.get("snapshots") and _has_curve(spec):
+    if trained is not None and trained.get("snapshots") and has_curve(spec):
         traces = traces | _learning_curve(spec, store, trained["snapshots"])
     if trained is not None and spec.effort is not None and not trained["finished"]:
         limit = f"{trained['steps']:.0f} of {spec.effort.steps} agent-steps in {trained['seconds']:.0f} s"
@@ -303,70 +267,6 @@ def _record(spec: RunSpec, status: Status, error: str, metrics: dict[str, Value]
         metrics=metrics | {"n_agents": scenario.n_agents},
         provenance=provenance_here().model_copy(update={"data_digest": scenario.digest}),
         policy=training_digest(spec),
-    )
-
-
-def _reference_metrics(spec: RunSpec, context: Context) -> dict[str, Value]:
-    """A bound's row: nothing was rolled out, so most metrics are blank."""
-    scenario, solved = resolve(spec.scenario), context
-    if not isinstance(scenario, DistrictScenario):
-        raise UsageError(f"method {spec.method}: '{scenario.address}' has no budgets to bound anything under")
-    if spec.method != ORACLE:
-        solved = _with_bound(context, scenario, REFERENCES[spec.method]().solve(scenario))
-    metrics: dict[str, Value] = {"oracle": context.oracle, "oracle_objective": context.oracle_objective}
-    if solved.oracle == "feasible" and solved.oracle_objective is not None:
-        served, optimum = context.serve_now_objective, context.oracle_objective
-        metrics |= {
-            "objective": solved.oracle_objective,
-            "cost": solved.oracle_cost,
-            "import_peak": solved.oracle_import_peak,
-            "optimality_gap": solved.oracle_objective / optimum - 1 if optimum else None,
-            "violation": 0.0,
-            "feasible": True,
-            "verdict": "feasible",
-            "savings": 1 - solved.oracle_objective / served if served else None,
-        }
-    elif solved.oracle == "infeasible":
-        metrics |= {"feasible": False, "verdict": "infeasible", "smallest_level": solved.smallest_level}
-    return metrics
-
-
-def _with_bound(context: Context, scenario: DistrictScenario, bound: Bound | Infeasible) -> Context:
-    """The context with a reference's answer in the place of the oracle's."""
-    if isinstance(bound, Bound):
-        return replace(
-            context,
-            oracle="feasible",
-            oracle_objective=bound.objective,
-            oracle_cost=bound.cost,
-            oracle_import_peak=float(bound.imports.max()) / scenario.district.demand_peak,
-            oracle_imports=bound.imports.tolist(),
-            oracle_multipliers=bound.multipliers.tolist(),
-        )
-    return replace(
-        context,
-        oracle="infeasible",
-        smallest_level=bound.smallest_level,
-        oracle_multipliers=bound.weights.tolist(),
-    )
-
-
-def _make_context(scenario: DistrictScenario) -> Context:
-    district = scenario.district
-    solved = Context(demand_peak=district.demand_peak, top_price=float(district.price.max()), level=scenario.level)
-    try:
-        solved = _with_bound(solved, scenario, REFERENCES[ORACLE]().solve(scenario))
-    except UsageError as too_large:
-        log.warning("%s: no optimum: %s", scenario.address, too_large)
-    plain_controller = make_method("serve_now").build(scenario.task(), seeded(0, "serve_now"))
-    base = evaluate(scenario, plain_controller, solved, seeded(0, "serve_now"))
-    sums = base.trajectory.sums
-    value = base.metrics["objective"]
-    return replace(
-        solved,
-        serve_now_objective=value if isinstance(value, float) else None,
-        serve_now_bill=sums["bill"].tolist(),
-        serve_now_delay=(sums["waiting_load"] / sums["demand"]).tolist(),
     )
 
 

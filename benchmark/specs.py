@@ -64,6 +64,7 @@ class Entry(BaseModel):
     )
     trained_on: str = Field("", description="Address whose policies are used; each scenario's own by default.")
     seeds: int | None = Field(None, ge=1, description="Instead of the suite's.")
+    steps: int | None = Field(None, gt=0, description="Agent-steps of training instead of the suite's.")
 
     def addresses(self, budgets: Sequence[str] = ()) -> list[str]:
         """Address of every scenario, with `budgets` in place of the district's own if there are any.
@@ -137,8 +138,8 @@ class Suite(BaseModel):
             raise UsageError(f"{self._source or self.name}: key '{key}': {error}") from None
 
     def _expand(self, index: int, entry: Entry, chosen: Overrides) -> Iterator[RunSpec]:
-        steps = {} if chosen.steps is None else {"steps": chosen.steps}
-        effort = self.effort.model_copy(update=steps)
+        steps = chosen.steps or entry.steps or self.effort.steps
+        effort = self.effort.model_copy(update={"steps": steps})
         methods = chosen.methods_for(entry, self.methods())
         where = f"--budgets or entries.{index}" if chosen.budgets else f"entries.{index}"
         with self._naming(where):

@@ -17,11 +17,7 @@ everything that is not a linear layer are left out, so the share is a lower boun
 `busy %` is processor time over wall-clock time. Well below 100 something else had the core: a row, and a
 ratio with it, is worth no more than that; measure again on a quiet machine.
 
-With `--quality` the question is how long training takes until a policy is good: meets the budget, with an
-objective within `WITHIN` of the optimum, over the first `HOURS` hours that the scenario measures. Policies are
-rolled out without noise every few seconds (peers: after every iteration), which does not count as training.
-Peers know no multipliers, so they are handed prices that suit the optimum: its multiplier on imports, and
-for the shortfall a little more than what the optimum pays per unit.
+With `--quality` the question is how long training takes until a policy is good; see `benchmark.quality`.
 """
 
 from __future__ import annotations
@@ -34,7 +30,7 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -42,17 +38,16 @@ from unittest import mock
 import torch
 from pydantic import BaseModel
 from rich.console import Console
-from rich.table import Table
 from torch import Tensor
 from torch.nn import functional
 
-from baselines.base import Controller, Effort, Infeasible, Method, NoCheckpoint
-from baselines.oracle import Oracle
+from baselines.base import Effort, NoCheckpoint
 from baselines.registry import METHODS, make_method, unknown_name
-from benchmark.evaluate import evaluate
-from benchmark.metrics import VIOLATION_ALLOWED, Context
-from benchmark.runner import DEFAULT_EFFORT, how_it_ended, seeded
-from envs.catalogue import DistrictScenario, resolve_district
+from benchmark.quality import GoodEnough, Judge
+from benchmark.runner import DEFAULT_EFFORT, how_it_ended
+from benchmark.seeding import seeded
+from benchmark.throughput_tables import Row, compare, show, show_quality
+from envs.catalogue import resolve_district
 from envs.errors import UsageError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -69,11 +64,6 @@ GEMM_SIZE = 512
 ENDLESS = 10**9  # agent-steps; the clock ends a measurement
 QUALITY_SCENARIO = "paper_seven/two_groups/average-0.27"
 QUALITY_METHODS = ("ippo-lagrangian", "mappo-augmented", "consensus-gossip")
-HOURS = 744
-WITHIN = 0.1
-EVERY = 2.0  # seconds of training between two looks at our policies
-WORTH = 1.25  # of a served unit to a peer, in what the optimum pays for one
-Row = dict[str, Any]
 
 
 class WorkCount:
@@ -157,7 +147,7 @@ def measure(name: str, address: str, width: int, seconds: float, quality: bool =
         method = make_method(name, width_settings(name, width))
         judge = Judge(scenario, method) if quality else None
         task, network = scenario.task(), scenario.network()
-        with WorkCount() as work, Busy() as busy, contextlib.suppress(_GoodEnough):
+        with WorkCount() as work, Busy() as busy, contextlib.suppress(GoodEnough):
             method.train(task, network, effort, seeded(seed, "train"), curve.append, judge or NoCheckpoint())
     except Exception as fault:
         return row | {"error": how_it_ended(fault)[1]}
@@ -181,69 +171,6 @@ def measure(name: str, address: str, width: int, seconds: float, quality: bool =
         "gemm_gflops": rate,
         "busy": busy.share,
     }
-
-
-class Goal:
-    """What a policy must reach on a scenario: the budget met, the objective close to the optimum."""
-
-    def __init__(self, address: str) -> None:
-        """Solve the first `HOURS` measured hours of a scenario with perfect foresight."""
-        scenario = resolve_district(address)
-        first = scenario.district.measured[0]
-        self.scenario = scenario.over((first, first, first + HOURS))
-        district = self.scenario.district
-        bound = Oracle().solve(self.scenario)
-        if isinstance(bound, Infeasible):
-            raise UsageError(f"scenario '{address}': nothing meets its budget over the first {HOURS} hours")
-        peak, price = district.demand_peak, district.price
-        self._context = Context(
-            oracle="feasible", oracle_objective=bound.objective, demand_peak=peak, top_price=float(price.max())
-        )
-        # In mean prices: what the optimum's multiplier adds to an import, and what it pays for a unit.
-        self.multiplier = float(bound.multipliers.mean())
-        imports = bound.imports.to(price)
-        self.paid = float((price[first : first + HOURS] * imports).sum() / imports.sum() / district.mean_price)
-
-    def look(self, controller: Controller, seconds: float) -> Row:
-        """Roll a controller out; how good it is after `seconds` of training."""
-        found = evaluate(self.scenario, controller, self._context, seeded(0, "evaluate")).metrics
-        gap, violation = found["optimality_gap"], found["violation"]
-        good = (
-            isinstance(gap, float) and isinstance(violation, float) and gap <= WITHIN and violation <= VIOLATION_ALLOWED
-        )
-        return {"seconds": seconds, "gap": gap, "violation": violation, "good": good}
-
-
-class _GoodEnough(Exception):  # noqa: N818 - not an error
-    """Ends a training whose policy has reached its goal."""
-
-
-class Judge(NoCheckpoint):
-    """Looks at what a training has learned every `EVERY` seconds and stops it once that is good.
-
-    Attributes:
-        looks: What was seen.
-        seconds: Spent on looking.
-    """
-
-    def __init__(self, scenario: DistrictScenario, method: Method) -> None:
-        """Args: where and what is trained."""
-        self.looks: list[Row] = []
-        self.seconds = 0.0
-        self._goal, self._method, self._task = Goal(scenario.address), method, scenario.task()
-
-    def snapshot(self, fraction: float, steps: int, seconds: float, state: Callable[[], dict[str, Any]]) -> None:
-        """See `Checkpoint.snapshot`."""
-        trained = seconds - self.seconds
-        if self.looks and trained - self.looks[-1]["seconds"] < EVERY:
-            return
-        began = time.perf_counter()
-        controller = self._method.build(self._task, seeded(0, "train"))
-        controller.load_state_dict(state())
-        self.looks.append(self._goal.look(controller, trained))
-        self.seconds += time.perf_counter() - began
-        if self.looks[-1]["good"]:
-            raise _GoodEnough
 
 
 def width_settings(name: str, width: int) -> dict[str, Any]:
@@ -276,77 +203,6 @@ def measure_peer(python: str, algorithm: str, address: str, width: int, seconds:
         return row | {"error": (done.stderr.strip().splitlines() or ["no message"])[-1]}
     found: Row = json.loads(done.stdout.strip().splitlines()[-1])
     return found
-
-
-def time_to_quality(row: Mapping[str, Any]) -> float | None:
-    """Seconds of training until a row's policy was good; None if it never was."""
-    return next((look["seconds"] for look in row.get("looks", []) if look["good"]), None)
-
-
-def stages(row: Mapping[str, Any]) -> dict[str, float | None]:
-    """The figures of a row that are compared; None where the row lacks what they need."""
-    collect, update, samples = row.get("collect_seconds"), row.get("update_seconds"), row.get("agent_samples")
-    return {
-        "agent_steps_per_second": row.get("agent_steps_per_second"),
-        "collect_microseconds": None if collect is None else 1e6 * collect / row["agent_steps"],
-        "update_microseconds": None if update is None or not samples else 1e6 * update / samples,
-        "core_share": row["update_gflop"] / update / row["gemm_gflops"] if update and row["update_gflop"] else None,
-    }
-
-
-def compare(ours: Mapping[str, Any], peer: Mapping[str, Any]) -> dict[str, float | None]:
-    """How many times faster ours is: end to end, per stage, and until it is good; None where that is not known."""
-    a, b = stages(ours), stages(peer)
-    pairs = {
-        "end_to_end": (a["agent_steps_per_second"], b["agent_steps_per_second"]),
-        "collection": (b["collect_microseconds"], a["collect_microseconds"]),
-        "updates": (b["update_microseconds"], a["update_microseconds"]),
-        "quality": (time_to_quality(peer), time_to_quality(ours)),
-    }
-    return {name: x / y if x and y else None for name, (x, y) in pairs.items()}
-
-
-def show(rows: list[Row], ratios: list[Row], console: Console) -> None:
-    """Print a table of rows, one of ratios where there are any, and what went wrong."""
-    table = _table("training on one thread", "library", "method", "width")
-    for heading in ("agent-steps/s", "µs/step collection", "µs/sample updates", "core %", "busy %", "GEMM GFLOP/s"):
-        table.add_column(heading, justify="right")
-    for row in rows:
-        found = stages(row)
-        share = found["core_share"]
-        table.add_row(
-            *_name(row),
-            _number(found["agent_steps_per_second"], 0),
-            _number(found["collect_microseconds"], 2),
-            _number(found["update_microseconds"], 2),
-            _number(None if share is None else 100 * share, 1),
-            _number(100 * row["busy"] if "busy" in row else None, 0),
-            _number(row.get("gemm_gflops"), 0),
-        )
-    console.print(table)
-    if ratios:
-        table = _table("times faster than the peer", "method", "peer", "width")
-        for heading in ("end to end", "collection", "updates"):
-            table.add_column(heading, justify="right")
-        for row in ratios:
-            figures = (_number(row[stage], 1) for stage in ("end_to_end", "collection", "updates"))
-            table.add_row(row["method"], row["peer"], str(row["width"]), *figures)
-        console.print(table)
-    _show_errors(rows, console)
-
-
-def show_quality(rows: list[Row], console: Console) -> None:
-    """Print how long each row took to be good, and the least gap of a look that met the budget."""
-    table = _table(f"training until the budget is met within {WITHIN:.0%} of the optimum", "library", "method", "width")
-    for heading in ("seconds until good", "seconds trained", "least gap %", "looks"):
-        table.add_column(heading, justify="right")
-    for row in rows:
-        looks = row.get("looks", [])
-        gaps = [100 * look["gap"] for look in looks if look["violation"] <= VIOLATION_ALLOWED]
-        figures = _number(time_to_quality(row), 1), _number(row.get("seconds"), 1), _number(min(gaps, default=None), 1)
-        table.add_row(*_name(row), *figures, str(len(looks)))
-    console.print(table)
-    _show_errors(rows, console)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -404,27 +260,6 @@ def _widths(parser: argparse.ArgumentParser, text: str) -> list[int]:
     if not all(part.isdigit() and int(part) > 0 for part in text.split(",")):
         parser.error(f"--width: '{text}'; allowed: whole numbers above 0, separated by commas, like 64,256")
     return [int(part) for part in text.split(",")]
-
-
-def _table(title: str, *names: str) -> Table:
-    table = Table(title=title, title_justify="left")
-    for name in names:
-        table.add_column(name, no_wrap=True)
-    return table
-
-
-def _name(row: Mapping[str, Any]) -> tuple[str, str, str]:
-    return row["library"], row["method"], str(row["width"])
-
-
-def _number(value: float | None, digits: int) -> str:
-    return "" if value is None else f"{value:,.{digits}f}"
-
-
-def _show_errors(rows: list[Row], console: Console) -> None:
-    for row in rows:
-        if "error" in row:
-            console.print(f"{row['method']}, width {row['width']}: {row['error']}", style="red", highlight=False)
 
 
 if __name__ == "__main__":

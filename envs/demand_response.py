@@ -25,27 +25,10 @@ from torch import Tensor
 
 from envs.district import HOURS, District
 from envs.errors import UsageError
-from envs.task import Box, Budget, Field, Initial, Step, Task, TaskSpec
+from envs.observations import Observations, past_day
+from envs.task import Box, Budget, Initial, Step, Task, TaskSpec
 
 BATTERY, GRID = 0, 1  # columns of an action
-DAYS = 7
-LOCAL_FIELDS = {
-    "waiting_load": ("kWh", "log(1 + own peaks)"),
-    "demand": ("kWh", "own peak"),
-    "soc": ("kWh", "battery capacity"),
-    "solar": ("kWh", "own peak"),
-    "price": ("$/kWh", "mean price"),
-    "hour_sin": ("-", "1"),
-    "hour_cos": ("-", "1"),
-    "demand_past_day": ("kWh", "own peak; mean of the last 24 hours"),
-    "solar_past_day": ("kWh", "own peak; mean of the last 24 hours"),
-    "demand_scale": ("kWh", "log2 of base loads"),
-    "pv": ("kW", "own peak"),
-    "battery": ("kWh", "own peak"),
-    "connection": ("1/kWh", "own peak; 0 without a limit"),
-}
-CHANGING = ("waiting_load", "demand", "soc", "solar", "demand_past_day", "solar_past_day")
-COMMON = ("price", "hour_sin", "hour_cos")
 PLANT = ("waiting_load", "soc")
 UNITS = {
     "import_kwh": "kWh",
@@ -88,6 +71,7 @@ class DemandResponse(Task):
         self.district = district
         self.device = torch.device(device)
         self._tariff_ahead = tariff_ahead
+        self._observations = Observations(district, tariff_ahead, self.device)
         self._load_tensors()
         self.spec = self._make_spec(budgets)
         masks = [b.hours for b in budgets]
@@ -169,15 +153,8 @@ class DemandResponse(Task):
         return self._show(reward, imported, shortfall, counted, measures)
 
     def state(self) -> Tensor:
-        """All that changes in what agents see: `CHANGING` of each, then `COMMON`, weekday and tariff, [B, S].
-
-        The buildings' parameters are left out: they are the same in every state of a district.
-        """
-        fields = self._fields()
-        own = [fields[name] for name in CHANGING]
-        clock = [fields[name][:, :1] for name in COMMON]
-        week = self._week[self._weekday[self._t]]
-        return torch.cat([*own, *clock, week, *self._tariff()], 1)
+        """All that changes in what agents see, [B, S]; see `Observations.state`."""
+        return self._observations.state(self._coming(HOURS), self._now())
 
     def active(self, ahead: int) -> Tensor:
         """Which budgets count in the coming `ahead` hours, [B, ahead, m]."""
@@ -229,8 +206,8 @@ class DemandResponse(Task):
         self._solar_flat = load(district.solar_profiles.flatten())
         self._demand_row = (district.demand_profile * district.hours).to(self.device)
         self._solar_row = (district.solar_profile * district.hours).to(self.device)
-        self._demand_past = load(_past_day(district.demand_profiles))
-        self._solar_past = load(_past_day(district.solar_profiles))
+        self._demand_past = load(past_day(district.demand_profiles))
+        self._solar_past = load(past_day(district.solar_profiles))
         self._shift = district.shift.to(self.device)
         self._shifted = bool(district.shift.any())
         self._demand_scale = load(district.demand_scale)
@@ -242,35 +219,17 @@ class DemandResponse(Task):
         self._own_peak = load(district.own_peak)
         self._price = load(district.price)
         self._hour = district.hour.to(self.device)
-        self._weekday = district.weekday.to(self.device)
-        self._week = torch.eye(DAYS, device=self.device)
         self._carbon = None if district.carbon is None else load(district.carbon)
         self._delay_price = district.delay_price * district.mean_price
-        angle = torch.arange(HOURS, device=self.device) * (2 * math.pi / HOURS)
-        self._clock = torch.stack([angle.sin(), angle.cos()])
-        self._parameters = {
-            "demand_scale": (self._own_peak / district.base_load).log2(),
-            "pv": self._pv / self._own_peak,
-            "battery": self._capacity / self._own_peak,
-            "connection": self._own_peak / self._connection,
-        }
-        self._soc_scale = self._capacity.clamp_min(1e-9)
 
     def _make_spec(self, budgets: tuple[Budget, ...]) -> TaskSpec:
-        fields = {
-            name: Field(slice(i, i + 1), unit, scale) for i, (name, (unit, scale)) in enumerate(LOCAL_FIELDS.items())
-        }
-        fields["weekday"] = Field(slice(len(fields), len(fields) + DAYS), "-", "1; one column per day")
-        if self._tariff_ahead:
-            columns = slice(fields["weekday"].where.stop, fields["weekday"].where.stop + HOURS)
-            fields["tariff"] = Field(columns, "$/kWh", "mean price", ahead=HOURS)
         district = self.district
         return TaskSpec(
             name=district.name,
             n_agents=district.n_agents,
-            obs_fields=fields,
+            obs_fields=self._observations.fields,
             action=Box(2),
-            state_dim=len(CHANGING) * district.n_agents + len(COMMON) + DAYS + self._tariff_ahead * HOURS,
+            state_dim=self._observations.state_dim,
             horizon=district.horizon,
             budgets=budgets,
             resources=("import",),
@@ -291,6 +250,7 @@ class DemandResponse(Task):
         if self._shifted:
             column = (column + self._shift) % self.district.hours
         demand_at, solar_at = self._demand_row + column, self._solar_row + column
+        self._own_hour = column  # [B, 1 or N]
         self._demand = self._demand_flat[demand_at] * self._demand_scale
         self._solar = self._solar_flat[solar_at] * self._pv
         self._past = self._demand_past[demand_at] * self._demand_scale, self._solar_past[solar_at] * self._pv
@@ -298,44 +258,24 @@ class DemandResponse(Task):
     def _coming(self, ahead: int) -> Tensor:
         return (self._t[:, None] + torch.arange(ahead, device=self.device)) % self.district.hours
 
-    def _tariff(self) -> list[Tensor]:
-        """The tariff of the coming day in mean prices, [B, 24], where agents may see it."""
-        return [self._price[self._coming(HOURS)] / self.spec.price_scale] if self._tariff_ahead else []
-
-    def _own_weekday(self) -> Tensor:
-        """One column per day of the week, [B, 1 or N, 7]; a shifted building lives on its own profile's week."""
-        column = self._t[:, None]
-        if self._shifted:
-            column = (column + self._shift) % self.district.hours
-        return self._week[self._weekday[column]]
-
-    def _fields(self) -> dict[str, Tensor]:
-        """Observation fields, each [B, N], scaled as `LOCAL_FIELDS` says."""
-        shape = self._waiting.shape
-        clock = self._clock[:, self._hour[self._t]]
-        now = {
-            "waiting_load": (self._waiting / self._own_peak).log1p(),
-            "demand": self._demand / self._own_peak,
-            "soc": self._stored / self._soc_scale,
-            "solar": self._solar / self._own_peak,
-            "price": (self._price[self._t] / self.spec.price_scale)[:, None].expand(shape),
-            "hour_sin": clock[0][:, None].expand(shape),
-            "hour_cos": clock[1][:, None].expand(shape),
-            "demand_past_day": self._past[0] / self._own_peak,
-            "solar_past_day": self._past[1] / self._own_peak,
+    def _now(self) -> dict[str, Tensor]:
+        """What changes of every building, each [B, N], in kWh."""
+        return {
+            "waiting_load": self._waiting,
+            "demand": self._demand,
+            "soc": self._stored,
+            "solar": self._solar,
+            "demand_past_day": self._past[0],
+            "solar_past_day": self._past[1],
         }
-        return now | {name: value.expand(shape) for name, value in self._parameters.items()}
 
     def _show(
         self, reward: Tensor, usage: Tensor, shortfall: Tensor, counted: Tensor, measures: dict[str, Tensor]
     ) -> Step:
         batch, n_agents = self._waiting.shape
-        columns = [torch.stack(list(self._fields().values()), -1), self._own_weekday().expand(batch, n_agents, DAYS)]
-        columns += [tariff[:, None].expand(batch, n_agents, HOURS) for tariff in self._tariff()]
-        obs = torch.cat(columns, -1)
         ended = torch.full((batch,), self._elapsed >= self._horizon, device=self.device)
         return Step(
-            obs=obs,
+            obs=self._observations.observe(self._coming(HOURS), self._now(), self._own_hour),
             reward=reward,
             usage=usage[..., None],
             shortfall=shortfall,
@@ -346,13 +286,6 @@ class DemandResponse(Task):
             truncated=ended,
             alive=torch.ones(batch, n_agents, dtype=torch.bool, device=self.device),
         )
-
-
-def _past_day(profiles: Tensor) -> Tensor:
-    """Mean of the 24 hours before each hour, the calendar taken as a cycle, flat [P·T]."""
-    before = torch.cat([profiles[:, -HOURS:], profiles], 1).cumsum(1)
-    total = before[:, HOURS - 1 : -1] - torch.cat([torch.zeros_like(before[:, :1]), before[:, : -HOURS - 1]], 1)
-    return (total / HOURS).flatten()
 
 
 def _budget_of(budget: Budget, agents: Tensor, n_agents: int) -> Budget:

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from baselines.actors import make_actor
 from baselines.base import Controller
 from baselines.constraints import ConstraintConfig, HeldMultipliers
-from baselines.networks import make_actor
 from baselines.policy import HOURS, MIXTURE, Policy, PolicyController
 from baselines.registry import make_method
 from envs import make

@@ -10,7 +10,7 @@ from baselines.base import Controller
 from baselines.registry import make_method
 from benchmark.evaluate import evaluate
 from benchmark.metrics import METRICS, Context
-from benchmark.runner import seeded
+from benchmark.seeding import seeded
 from envs.catalogue import EpisodicScenario, resolve, resolve_district
 from envs.games import MatrixGame, qtran
 from envs.task import Step

@@ -13,7 +13,8 @@ from benchmark.evaluate import evaluate, roll
 from benchmark.leaderboard import read_runs
 from benchmark.metrics import METRICS, Context, Value, compute, timing_metrics
 from benchmark.record import Record
-from benchmark.runner import run, seeded
+from benchmark.runner import run
+from benchmark.seeding import seeded
 from benchmark.trajectory import Timings, Trajectory
 from envs.budgets import parse_budget
 from envs.catalogue import resolve, smallest_level

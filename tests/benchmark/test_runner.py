@@ -1,5 +1,4 @@
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +7,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from baselines.base import Bound, Checkpoint, Controller, Effort, Infeasible, Method, Reference
+from baselines.base import Checkpoint, Controller, Effort, Method
 from baselines.dual import DualConfig, Multipliers
-from baselines.registry import METHODS, REFERENCES, register
+from baselines.registry import METHODS, register
 from benchmark.evaluate import evaluate
 from benchmark.metrics import CLOCKED, Context
-from benchmark.runner import execute, prepare_context, prepare_policy, run, seeded
+from benchmark.runner import execute, prepare_policy, run
+from benchmark.seeding import seeded
 from benchmark.specs import EffortSpec, RunSpec, make_run
 from benchmark.store import PolicyFolder, Store, training_digest
 from envs.catalogue import resolve, resolve_district
@@ -327,32 +327,6 @@ def test_a_curve_keeps_the_first_offer_past_each_of_its_points(tmp_path: Path) -
     assert Store(tmp_path).traces(record.spec)["curve_steps"].tolist() == [200, 300, 400]
 
 
-def test_a_bound_has_no_place_where_there_are_no_budgets(tmp_path: Path) -> None:
-    record = run("games/two_step", "oracle", root=tmp_path)
-    assert record.status == "failed"
-    assert "'games/two_step' has no budgets" in record.error
-
-
-def test_each_reference_shows_its_own_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Twice(Reference):
-        def solve(self, scenario: Any) -> Bound | Infeasible:
-            found = REFERENCES["oracle"]().solve(scenario)
-            assert isinstance(found, Bound)
-            return replace(found, objective=2 * found.objective)
-
-    monkeypatch.setitem(REFERENCES, "twice", Twice)
-    oracle, twice = (run(ADDRESS, name, root=tmp_path).metrics for name in ("oracle", "twice"))
-    assert twice["objective"] == 2 * float(oracle["objective"] or 0)
-    assert (oracle["optimality_gap"], twice["optimality_gap"]) == (0, 1)
-    assert twice["oracle_objective"] == oracle["oracle_objective"] == oracle["objective"]
-
-
-def test_generators_of_different_purposes_are_independent() -> None:
-    draws = {(s, p): torch.rand(1, generator=seeded(s, p)).item() for s in (0, 1) for p in ("train", "evaluate")}
-    assert len(set(draws.values())) == 4
-    assert draws[0, "train"] == torch.rand(1, generator=seeded(0, "train")).item()
-
-
 def test_a_half_written_record_is_no_record(tmp_path: Path) -> None:
     store = Store(tmp_path)
     record = execute(spec(method="oracle"), store)
@@ -363,14 +337,6 @@ def test_a_half_written_record_is_no_record(tmp_path: Path) -> None:
     (store.folder(record.spec) / "record.json").write_text("{}")
     with pytest.raises(UsageError, match="not a record of this version"):
         store.records()
-
-
-def test_the_comparison_of_a_scenario_does_not_depend_on_its_network(tmp_path: Path) -> None:
-    store = Store(tmp_path)
-    context = prepare_context(resolve_district(ADDRESS), store)
-    assert context.oracle == "feasible"
-    assert store.load_context(resolve("paper_seven/star/average-0.27")) == context
-    assert store.load_context(resolve("paper_seven/star/average-0.3")) is None
 
 
 def test_a_policy_folder_starts_empty(tmp_path: Path) -> None:

@@ -7,7 +7,8 @@ from baselines.base import Controller
 from baselines.registry import make_method
 from benchmark.evaluate import evaluate
 from benchmark.metrics import Context
-from benchmark.runner import run, seeded
+from benchmark.runner import run
+from benchmark.seeding import seeded
 from benchmark.specs import EffortSpec, make_run
 from benchmark.store import training_digest
 from envs.catalogue import resolve_district

@@ -75,7 +75,7 @@ def test_a_feasible_policy_scores_its_gap_and_an_infeasible_one_much_worse() -> 
         (
             SMALL.model_copy(update={"scenarios": ("paper_seven/ring/average-0.19",)}),
             ["qmix-augmented"],
-            "scenario 'paper_seven/ring/average-0.19': nothing meets its budgets on the validation hours",
+            "scenario 'paper_seven/ring/average-0.19': nothing meets its budgets on the hours of the search",
         ),
         (
             SMALL.model_copy(update={"methods": {"vdn": {"lrr": Range(choices=(1, 2))}}}),

@@ -1,4 +1,4 @@
-"""Returns, mixers, grids and replay of the Q-learners against hand-computed examples."""
+"""Returns, mixers and grids of the Q-learners against hand-computed examples."""
 
 from typing import Any
 
@@ -7,8 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from baselines.environment import View, Widths
-from baselines.replay import Replay
-from baselines.value_decomposition import Monotonic, QNetwork, TeamValue, ValueConfig, _Learner
+from baselines.q_learning import Monotonic, QNetwork, TeamValue, ValueConfig, _Learner
 from envs import make
 from envs.errors import UsageError
 from envs.grid import GridTask, grid_points
@@ -147,35 +146,3 @@ def test_a_gridded_task_is_the_same_task() -> None:
         assert torch.equal(box.state(), grid.state())
     with pytest.raises(UsageError, match="its actions are discrete"):
         GridTask(grid, 4)
-
-
-def rows(*numbers: int) -> dict[str, Tensor]:
-    """Sequences of three steps that carry a number."""
-    return {"obs": torch.tensor(numbers, dtype=torch.float32)[:, None].expand(-1, 3).clone()}
-
-
-def held(replay: Replay, seed: int = 0) -> set[float]:
-    return set(replay.sample(500, seeded(seed))["obs"].flatten().tolist())
-
-
-def test_the_newest_sequences_push_out_the_oldest() -> None:
-    replay = Replay(5)
-    replay.add(rows(0, 1, 2))
-    assert (len(replay), held(replay)) == (3, {0, 1, 2})
-    replay.add(rows(3, 4, 5))
-    assert (len(replay), held(replay)) == (5, {1, 2, 3, 4, 5})
-    replay.add(rows(6, 7))
-    assert held(replay) == {3, 4, 5, 6, 7}
-    assert replay.sample(4, seeded())["obs"].shape == (3, 4)
-
-
-@pytest.mark.parametrize("first", [(0, 1, 2), (0, 1, 2, 3, 4), (0, 1, 2, 3, 4, 5, 6)])
-def test_replay_goes_on_where_it_was_saved(first: tuple[int, ...]) -> None:
-    replay, fresh = Replay(7), Replay(7)
-    for part in (first, (10, 11, 12)):
-        replay.add(rows(*part))
-    fresh.load_state_dict(replay.state_dict())
-    for each in (replay, fresh):
-        each.add(rows(20, 21, 22))
-    for seed in range(3):
-        assert torch.equal(replay.sample(50, seeded(seed))["obs"], fresh.sample(50, seeded(seed))["obs"])

@@ -1,0 +1,106 @@
+"""How `lagrangian` learns its multipliers in training: projected ascent on the relative violation."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from baselines.base import Controller
+from baselines.constraints import ConstraintConfig, HeldMultipliers
+from baselines.dual import shares
+from baselines.joint import JointConfig
+from baselines.policy import PolicyController
+from envs.district import HOURS
+from envs.network import Network
+from envs.task import Initial, Step, Task, TaskSpec
+
+
+class LagrangianKeeper:
+    """What happens beside the learning with `lagrangian`: the dual ascent, and late policies put by."""
+
+    def __init__(
+        self, task: Task, controller: PolicyController, config: JointConfig, generator: torch.Generator
+    ) -> None:
+        """Args: task, the controller of what is trained, settings, source of every draw."""
+        self._controller, self._ascent = controller, None
+        if config.handling == "lagrangian" and controller.last.held is not None:
+            probe = controller.greedy()
+            self._ascent = DualAscent(task, probe, controller.last.held, config.constraints, generator)
+
+    def after_rollout(self, fraction: float) -> dict[str, float]:
+        """One dual step; the share of the effort that is spent decides what is kept."""
+        if self._ascent is None:
+            return {}
+        numbers = self._ascent.update()
+        self._controller.keep(fraction)
+        return numbers
+
+    def companions(self) -> dict[str, Any]:
+        """For the checkpoint."""
+        return {"controller": self._controller} | ({} if self._ascent is None else {"ascent": self._ascent})
+
+
+class DualAscent:
+    """Moves held multipliers by what the current policy uses, a day of some copies at a time.
+
+    Rolled out apart from training, without exploration and from where the last day left the plant: what is
+    priced is what will be deployed.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        controller: Controller,
+        held: HeldMultipliers,
+        config: ConstraintConfig,
+        generator: torch.Generator,
+    ) -> None:
+        """Args: task, a controller with the policy that is being trained, the multipliers to move, settings."""
+        self._task, self._controller, self._held, self._config = copy.copy(task), controller, held, config
+        self._generator = generator
+        self._plant: dict[str, Tensor] = {}
+        spec = task.spec
+        self._network = Network.build("path", spec.n_agents)  # nobody talks: multipliers are held
+        own = len(held.lam) > 1
+        part = shares(spec, config.share) if own else spec.limits[None]
+        self._aim = (1 - config.tighten) * part  # [1 or N, m]
+        self._scale = torch.where(part > 0, part, torch.ones_like(part))
+        self._own = own
+
+    @torch.no_grad()
+    def update(self) -> dict[str, float]:
+        """One step of λ and ν; returns the largest relative violation and the mean λ."""
+        spec, config = self._task.spec, self._config
+        self._controller.reset(spec, self._network, config.probes, self._generator)
+        initial: Initial = self._plant or "zero"
+        step = self._task.reset(config.probes, self._generator, initial=initial)
+        used = torch.zeros(spec.n_agents, len(spec.budgets))
+        counted, owed = torch.zeros(len(spec.budgets)), torch.zeros(())
+        for _ in range(HOURS):
+            step = self._task.step(self._controller.act(step))
+            per_budget = step.usage[..., spec.resource_of] * spec.members  # [B, N, m]
+            used += (step.counted[:, None] * per_budget).sum(0)
+            counted += step.counted.sum(0)
+            owed += _mean_shortfall(step, spec)
+        self._plant = {name: step.measures[name].clone() for name in spec.plant}
+        mean = used / counted.clamp_min(1)
+        violation = ((mean if self._own else mean.sum(0, keepdim=True)) - self._aim) / self._scale
+        moved = self._held.lam + config.lr * violation.clamp(-config.clip, config.clip)
+        self._held.lam.copy_(moved.clamp(0.0, config.lambda_max))
+        self._held.nu.sub_(config.nu_lr * owed / HOURS)
+        return {"largest_excess": float(violation.max()), "lambda_mean": float(self._held.lam.mean())}
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """The plant as the last day left it."""
+        return self._plant
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Go on from there."""
+        self._plant = state
+
+
+def _mean_shortfall(step: Step, spec: TaskSpec) -> Tensor:
+    return torch.zeros(()) if step.shortfall is None else step.shortfall.mean() / spec.usage_scale

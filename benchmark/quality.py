@@ -1,0 +1,95 @@
+"""How good a policy is while it trains: the quality mode of `benchmark.throughput`.
+
+A policy is good that meets the budget, with an objective within `WITHIN` of the optimum, over the first `HOURS`
+hours that the scenario measures. Policies are rolled out without noise every few seconds (peers: after every
+iteration), which does not count as training. Peers know no multipliers, so they are handed prices that suit the
+optimum: its multiplier on imports, and for the shortfall a little more than what the optimum pays per unit.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from baselines.base import Controller, Infeasible, Method, NoCheckpoint
+from baselines.oracle import Oracle
+from benchmark.evaluate import evaluate
+from benchmark.metrics import VIOLATION_ALLOWED, Context
+from benchmark.seeding import seeded
+from envs.catalogue import DistrictScenario, resolve_district
+from envs.errors import UsageError
+
+HOURS = 744
+WITHIN = 0.1
+EVERY = 2.0  # seconds of training between two looks at our policies
+WORTH = 1.25  # of a served unit to a peer, in what the optimum pays for one
+Look = dict[str, Any]
+
+
+class Judge(NoCheckpoint):
+    """Looks at what a training has learned every `EVERY` seconds and stops it once that is good.
+
+    Attributes:
+        looks: What was seen.
+        seconds: Spent on looking.
+    """
+
+    def __init__(self, scenario: DistrictScenario, method: Method) -> None:
+        """Args: where and what is trained."""
+        self.looks: list[Look] = []
+        self.seconds = 0.0
+        self._goal, self._method, self._task = Goal(scenario.address), method, scenario.task()
+
+    def snapshot(self, fraction: float, steps: int, seconds: float, state: Callable[[], dict[str, Any]]) -> None:
+        """See `Checkpoint.snapshot`."""
+        trained = seconds - self.seconds
+        if self.looks and trained - self.looks[-1]["seconds"] < EVERY:
+            return
+        began = time.perf_counter()
+        controller = self._method.build(self._task, seeded(0, "train"))
+        controller.load_state_dict(state())
+        self.looks.append(self._goal.look(controller, trained))
+        self.seconds += time.perf_counter() - began
+        if self.looks[-1]["good"]:
+            raise GoodEnough
+
+
+class Goal:
+    """What a policy must reach on a scenario: the budget met, the objective close to the optimum."""
+
+    def __init__(self, address: str) -> None:
+        """Solve the first `HOURS` measured hours of a scenario with perfect foresight."""
+        scenario = resolve_district(address)
+        first = scenario.district.measured[0]
+        self.scenario = scenario.over((first, first, first + HOURS))
+        district = self.scenario.district
+        bound = Oracle().solve(self.scenario)
+        if isinstance(bound, Infeasible):
+            raise UsageError(f"scenario '{address}': nothing meets its budget over the first {HOURS} hours")
+        peak, price = district.demand_peak, district.price
+        self._context = Context(
+            oracle="feasible", oracle_objective=bound.objective, demand_peak=peak, top_price=float(price.max())
+        )
+        # In mean prices: what the optimum's multiplier adds to an import, and what it pays for a unit.
+        self.multiplier = float(bound.multipliers.mean())
+        imports = bound.imports.to(price)
+        self.paid = float((price[first : first + HOURS] * imports).sum() / imports.sum() / district.mean_price)
+
+    def look(self, controller: Controller, seconds: float) -> Look:
+        """Roll a controller out; how good it is after `seconds` of training."""
+        found = evaluate(self.scenario, controller, self._context, seeded(0, "evaluate")).metrics
+        gap, violation = found["optimality_gap"], found["violation"]
+        good = (
+            isinstance(gap, float) and isinstance(violation, float) and gap <= WITHIN and violation <= VIOLATION_ALLOWED
+        )
+        return {"seconds": seconds, "gap": gap, "violation": violation, "good": good}
+
+
+class GoodEnough(Exception):  # noqa: N818 - not an error
+    """Ends a training whose policy has reached its goal."""
+
+
+def time_to_quality(row: Mapping[str, Any]) -> float | None:
+    """Seconds of training until a row's policy was good; None if it never was."""
+    return next((look["seconds"] for look in row.get("looks", []) if look["good"]), None)
