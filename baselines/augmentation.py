@@ -236,6 +236,10 @@ class AugmentedEnvironment:
         ended = step.terminated[:, None].expand(reward.shape)
         return self._view(obs), reward.reshape(-1, 1, 1), ended.reshape(-1, 1)
 
+    def refresh(self, view: View) -> View:
+        """Multipliers are held for the whole episode."""
+        return view
+
     def measures(self) -> dict[str, float]:
         """Mean reward per agent-step since the last call."""
         return {"reward": self._reward.read()}

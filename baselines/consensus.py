@@ -91,7 +91,7 @@ class Consensus(Method):
         """Train one policy per type, one after the other, within `effort` together."""
         controller = self.build(task, generator)
         config, types = self.config, self._types(task)
-        part = Effort(effort.steps // len(types), effort.seconds / len(types))
+        part = Effort(-(-effort.steps // len(types)), effort.seconds / len(types))
         done, spent = 0, 0.0
         for index, (kind, model) in enumerate(zip(types, controller.models, strict=True)):
             population = task if kind is None else task.take(_agents_of(task.spec, kind))
@@ -181,7 +181,8 @@ class ConsensusController(Controller):
         # Agents that aim below the budget see a larger excess, by as much as they aim below.
         limits = self.spec.limits / self.spec.member_counts / self.spec.usage_scale
         largest = largest_excess + dual.tighten * float(limits.max())
-        bound = self.network.consensus_bound(dual.alpha, largest, dual.rounds)
+        unit = float(limits.min()) if dual.unit == "share" else 1.0
+        bound = self.network.consensus_bound(dual.alpha, largest / unit, dual.rounds)
         return bound / self.spec.n_agents**0.5
 
     def modules(self) -> dict[str, nn.Module]:

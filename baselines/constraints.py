@@ -40,7 +40,10 @@ class ConstraintConfig(BaseModel):
     share: Literal["equal", "own_peak"] = Field("equal", description="Part of a budget of who has multipliers alone.")
     nu: float = Field(-3.0, description="penalty, lagrangian: ν, or its first value; -3 pays 3 prices per unit served.")
     nu_lr: float = Field(0.0, ge=0, description="lagrangian: step of ν, mean prices per base load of mean shortfall.")
-    probes: int = Field(32, ge=1, description="lagrangian: copies that are rolled out to measure what is used.")
+    probe_share: float = Field(
+        0.125, gt=0, description="lagrangian: copies that measure what is used, of the training's."
+    )
+    nu_max: float = Field(4.0, gt=0, description="lagrangian: ν is held within ± this.")
 
 
 class HeldMultipliers(nn.Module):

@@ -23,7 +23,10 @@ class DualConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    alpha: float = Field(0.15, ge=0, description="Step of λ, mean prices per base load of excess.")
+    alpha: float = Field(0.15, ge=0, description="Step of λ, mean prices per unit of excess.")
+    unit: Literal["base_load", "share"] = Field(
+        "base_load", description="Unit of excess: the district's base load, or an agent's mean part of the budget."
+    )
     beta: float = Field(0.03, ge=0, description="Step of the consensus multiplier μ (primal-dual rules).")
     eta: float = Field(0.1, ge=0, description="Step of ν, mean prices per base load of shortfall.")
     rounds: int = Field(1, ge=1, description="Gossip rounds per step, K.")
@@ -62,13 +65,16 @@ class Multipliers:
         config = self._config
         self._spec, self._members = spec, spec.members
         self._share = (1 - config.tighten) * shares(spec, config.share) / spec.usage_scale  # [N or 1, m], base loads
+        # One number for all agents alike, whatever the unit: else an average of λ would not enforce the budget.
+        mean_share = spec.limits / spec.member_counts / spec.usage_scale
+        self._unit = mean_share.clamp_min(1e-6) if config.unit == "share" else torch.ones_like(mean_share)
 
     def update(self, step: Step) -> None:
         """Take the outcome of one step: move λ by its gradient, talk, move ν."""
         config, spec = self._config, self._spec
         usage = step.usage[..., spec.resource_of] if len(spec.resources) > 1 else step.usage
         counted = step.counted[:, None]
-        excess = counted * self._members * (usage / spec.usage_scale - self._share)  # [B, N, m]
+        excess = counted * self._members * (usage / spec.usage_scale - self._share) / self._unit  # [B, N, m]
         before = self.lam
         moved = before + self._ascent(excess, counted)
         if self._rule in ("primal_dual", "primal_dual_symmetric"):

@@ -17,6 +17,8 @@ from envs.district import HOURS
 from envs.network import Network
 from envs.task import Initial, Step, Task, TaskSpec
 
+FEWEST = 4  # copies: an hour of the day is met once in each
+
 
 class LagrangianKeeper:
     """What happens beside the learning with `lagrangian`: the dual ascent, and late policies put by."""
@@ -29,6 +31,10 @@ class LagrangianKeeper:
         if config.handling == "lagrangian" and controller.last.held is not None:
             probe = controller.greedy()
             self._ascent = DualAscent(task, probe, controller.last.held, config.constraints, generator)
+
+    def steps_per_rollout(self, groups: int) -> int:
+        """Agent-steps of the dual ascent beside each rollout of `groups` copies: they count as training."""
+        return 0 if self._ascent is None else self._ascent.size(groups)
 
     def after_rollout(self, fraction: float) -> dict[str, float]:
         """One dual step; the share of the effort that is spent decides what is kept."""
@@ -47,7 +53,8 @@ class DualAscent:
     """Moves held multipliers by what the current policy uses, a day of some copies at a time.
 
     Rolled out apart from training, without exploration and from where the last day left the plant: what is
-    priced is what will be deployed.
+    priced is what will be deployed. Every copy starts at an hour of its own, to which that plant need not
+    belong, so a first day settles it and the second one counts.
     """
 
     def __init__(
@@ -68,15 +75,22 @@ class DualAscent:
         part = shares(spec, config.share) if own else spec.limits[None]
         self._aim = (1 - config.tighten) * part  # [1 or N, m]
         self._scale = torch.where(part > 0, part, torch.ones_like(part))
-        self._own = own
+        self._own, self._copies = own, FEWEST
+
+    def size(self, groups: int) -> int:
+        """Decide how many copies go with `groups` copies in training; agent-steps of one update."""
+        self._copies = max(FEWEST, round(groups * self._config.probe_share))
+        return self._copies * self._task.spec.n_agents * 2 * HOURS
 
     @torch.no_grad()
     def update(self) -> dict[str, float]:
         """One step of λ and ν; returns the largest relative violation and the mean λ."""
         spec, config = self._task.spec, self._config
-        self._controller.reset(spec, self._network, config.probes, self._generator)
+        self._controller.reset(spec, self._network, self._copies, self._generator)
         initial: Initial = self._plant or "zero"
-        step = self._task.reset(config.probes, self._generator, initial=initial)
+        step = self._task.reset(self._copies, self._generator, horizon=2 * HOURS, initial=initial)
+        for _ in range(HOURS):
+            step = self._task.step(self._controller.act(step))
         used = torch.zeros(spec.n_agents, len(spec.budgets))
         counted, owed = torch.zeros(len(spec.budgets)), torch.zeros(())
         for _ in range(HOURS):
@@ -90,7 +104,7 @@ class DualAscent:
         violation = ((mean if self._own else mean.sum(0, keepdim=True)) - self._aim) / self._scale
         moved = self._held.lam + config.lr * violation.clamp(-config.clip, config.clip)
         self._held.lam.copy_(moved.clamp(0.0, config.lambda_max))
-        self._held.nu.sub_(config.nu_lr * owed / HOURS)
+        self._held.nu.sub_(config.nu_lr * owed / HOURS).clamp_(-config.nu_max, config.nu_max)
         return {"largest_excess": float(violation.max()), "lambda_mean": float(self._held.lam.mean())}
 
     def state_dict(self) -> dict[str, Tensor]:

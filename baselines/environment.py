@@ -72,6 +72,9 @@ class Environment(Protocol):
     def step(self, actions: Tensor) -> tuple[View, Tensor, Tensor]:
         """Act [G, A, k]; the next view, rewards [G, A, R], and whose future is worth nothing [G, A] bool."""
 
+    def refresh(self, view: View) -> View:
+        """The same view at the multipliers of now, where these may have moved; called before each rollout."""
+
     def measures(self) -> dict[str, float]:
         """Numbers for the training curve since the last call."""
 

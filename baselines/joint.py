@@ -65,6 +65,9 @@ class JointEnvironment:
     The team's reward is the sum over agents in base loads, not the mean.
     """
 
+    _priced: Priced
+    _last: Step
+
     def __init__(
         self,
         task: Task,
@@ -95,7 +98,7 @@ class JointEnvironment:
         self._plant: dict[str, Tensor] = {}
 
     def reset(self) -> View:
-        """Start all copies; multipliers are drawn or those held, and stay for the episode."""
+        """Start all copies; drawn multipliers stay for the episode, held ones until `refresh`."""
         spec, shape = self._task.spec, (self.groups, self.agents)
         if not self._is_priced:
             step = self._task.reset(self.groups, self._generator)
@@ -108,13 +111,10 @@ class JointEnvironment:
             # States of every kind: which of them a policy meets depends on multipliers that it will be given.
             step = self._task.reset(self.groups, self._generator, initial="random")
         else:
-            # A copy: the dual ascent moves them in place, in the middle of an episode too.
-            multipliers, nu = (values.clone() for values in self._held.expand(*shape))
+            multipliers, nu = self._held.expand(*shape)
             # Multipliers follow from what is used, so the plant goes on from where the last episode left it.
             step = self._task.reset(self.groups, self._generator, initial=self._plant or "zero")
-        self._priced = Priced(spec, multipliers, nu, self._gamma, self._config.by_size)
-        self._shown = torch.cat([compress(multipliers[:, 0]), compress(nu)], -1)  # [B, m + N]
-        return self._view(step, self._priced.see(step))
+        return self._view_at(step, multipliers, nu)
 
     def step(self, actions: Tensor) -> tuple[View, Tensor, Tensor]:
         """Act; see `Environment.step`."""
@@ -125,15 +125,20 @@ class JointEnvironment:
             obs, reward = self._priced.advance(step)
             self._plant = {name: step.measures[name] for name in spec.plant}
             reward = reward * spec.agent_scale if self._config.reward == "team" else reward
-            ended = torch.zeros_like(step.alive)
         else:
             obs, reward = step.obs, step.reward
-            ended = step.terminated[:, None] | ~step.alive
             self._over = self._over | step.terminated | step.truncated
+        self._last, ended = step, step.terminated[:, None] | ~step.alive
         if self._config.reward == "team":
             reward = reward.sum(-1, keepdim=True).expand_as(reward)
         self._reward.add(reward)
         return self._view(step, obs), self._objectives(step, reward), ended
+
+    def refresh(self, view: View) -> View:
+        """Held multipliers may have moved in training: price what comes with those of now."""
+        if self._held is None or not self._is_priced:
+            return view
+        return self._view_at(self._last, *self._held.expand(self.groups, self.agents))
 
     def measures(self) -> dict[str, float]:
         """Mean reward per agent-step since the last call."""
@@ -146,6 +151,13 @@ class JointEnvironment:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from there."""
         self._plant = state["plant"]
+
+    def _view_at(self, step: Step, multipliers: Tensor, nu: Tensor) -> View:
+        """What is seen at these multipliers; a copy, since the dual ascent moves held ones in place."""
+        multipliers, nu, self._last = multipliers.clone(), nu.clone(), step
+        self._priced = Priced(self._task.spec, multipliers, nu, self._gamma, self._config.by_size)
+        self._shown = torch.cat([compress(multipliers[:, 0]), compress(nu)], -1)  # [B, m + N]
+        return self._view(step, self._priced.see(step))
 
     def _objectives(self, step: Step, reward: Tensor) -> Tensor:
         """Rewards [B, N, R]: one objective."""

@@ -17,14 +17,22 @@ from baselines.base import Checkpoint, Effort, Log, Method
 from baselines.dual_ascent import LagrangianKeeper
 from baselines.environment import to_box
 from baselines.joint import JointConfig, JointEnvironment, is_priced, joint_widths
-from baselines.policy import CENTRAL_PRICES, OWN, OWN_MULTIPLIERS, OWN_PRICES, PolicyController, make_controller
+from baselines.policy import (
+    CENTRAL_PRICES,
+    OWN,
+    OWN_MULTIPLIERS,
+    OWN_PRICES,
+    PENALTY,
+    PolicyController,
+    make_controller,
+)
 from baselines.ppo import ActorCritic, PPOConfig, train_ppo
 from baselines.registry import register
 from envs.network import Network
 from envs.task import Box, Task, TaskSpec
 
 # First λ and its step in the published MAPPO-Lagrangian (SafePO): it hardly moves, so this is an ablation.
-PUBLISHED = {"price": 0.78, "lr": 1e-5, "tighten": 0.0}
+PUBLISHED: dict[str, Any] = {"constraints": {"price": 0.78, "lr": 1e-5, "tighten": 0.0}, "iterate": "last"}
 IPPO: dict[str, Any] = {"critic": "own", "multipliers": "own"}
 MAPPO: dict[str, Any] = {"critic": "central", "multipliers": "global"}
 
@@ -42,14 +50,14 @@ class PolicyGradientConfig(JointConfig):
 
 
 @register("ippo", OWN, **IPPO, handling="none")
-@register("ippo-penalty", OWN, **IPPO, handling="penalty")
+@register("ippo-penalty", OWN_PRICES, **IPPO, handling="penalty", tuned=PENALTY)
 @register("ippo-lagrangian", OWN_PRICES, **IPPO, handling="lagrangian")
 @register("ippo-augmented", OWN_MULTIPLIERS, **IPPO, handling="augmented")
 @register("mappo", OWN, **MAPPO, handling="none")
-@register("mappo-penalty", OWN, **MAPPO, handling="penalty")
+@register("mappo-penalty", OWN_PRICES, **MAPPO, handling="penalty", tuned=PENALTY)
 @register("mappo-lagrangian", OWN_PRICES, **MAPPO, handling="lagrangian")
 @register("mappo-augmented", CENTRAL_PRICES, **MAPPO, handling="augmented")
-@register("mappo_lagrangian_as_published", OWN_PRICES, **MAPPO, handling="lagrangian", constraints=PUBLISHED)
+@register("mappo_lagrangian_as_published", OWN_PRICES, **MAPPO, handling="lagrangian", **PUBLISHED)
 class PolicyGradient(Method):
     """PPO on the whole task: every agent learns from its own critic, or all from one that reads the state."""
 
@@ -62,7 +70,7 @@ class PolicyGradient(Method):
         """Drawn multipliers serve every level of a budget; held ones belong to one."""
         super().__init__(config)
         self.training_scope = "population" if config.handling == "augmented" else "scenario"
-        self.centralised_training = config.critic == "central"
+        self.centralised_training = config.critic == "central" or config.reward == "team"
 
     def build(self, task: Task, generator: torch.Generator) -> PolicyController:
         """An untrained controller; see `Method.build`."""
@@ -93,6 +101,7 @@ class PolicyGradient(Method):
             checkpoint,
             companions=keeper.companions(),
             after_rollout=keeper.after_rollout,
+            beside=keeper.steps_per_rollout(env.groups),
             learned=controller.state_dict,
         )
         return controller

@@ -1,12 +1,13 @@
 """MOMAPPO: MAPPO on a vector of rewards, scalarised by a set of weights (as in MOMAland, Felten et al., 2024).
 
-The objectives are the local one, the use in each budget and the shortfall. For each price of use a policy of its own
-is trained, with a critic of every objective and the weighted sum of their advantages. Together they are an
+The objectives are the local one, the use in each budget and the shortfall. For each vector of weights a policy of its
+own is trained, with a critic of every objective and the weighted sum of their advantages. Together they are an
 approximate front, from which the scenario's budgets pick one on training hours.
 """
 
 from __future__ import annotations
 
+import time
 from functools import partial
 
 import torch
@@ -20,7 +21,7 @@ from baselines.joint import JointEnvironment, joint_widths
 from baselines.mappo import PolicyGradient, PolicyGradientConfig
 from baselines.parts import PartOf, log_after
 from baselines.policy import OWN_PRICES, PolicyController
-from baselines.ppo import ActorCritic, train_ppo
+from baselines.ppo import train_ppo
 from baselines.registry import register
 from envs.errors import UsageError
 from envs.network import Network
@@ -28,18 +29,26 @@ from envs.task import Step, Task
 
 
 class MomappoConfig(PolicyGradientConfig):
-    """Settings of MOMAPPO: those of MAPPO and the weights of its scalarisations."""
+    """Settings of MOMAPPO: those of MAPPO and of its scalarisations."""
 
-    prices: tuple[float, ...] = Field((0.0, 0.25, 0.5, 1.0, 2.0), min_length=1, description="Weights of use, each run.")
-    try_copies: int = Field(8, ge=1, description="Copies on which the front is measured after training.")
+    scalarisations: int = Field(
+        5, ge=1, description="Weight vectors: no price of use first, then drawn like multipliers."
+    )
+    try_copies: int = Field(4, ge=1, description="Copies on which each policy is measured after training.")
 
 
-@register("momappo", OWN_PRICES, critic="central", multipliers="global", handling="penalty")
+@register("momappo", OWN_PRICES, critic="central", multipliers="global", handling="penalty", reward="decomposed")
 class Momappo(PolicyGradient):
     """MAPPO with vector rewards, once per scalarisation; the budgets pick from the front."""
 
     config_type = MomappoConfig
     config: MomappoConfig
+
+    def build(self, task: Task, generator: torch.Generator) -> PolicyController:
+        """An untrained controller; see `Method.build`."""
+        if not task.spec.budgets:
+            raise UsageError(f"method momappo: task '{task.spec.name}' has no budgets to weigh")
+        return super().build(task, generator)
 
     def train(
         self,
@@ -50,31 +59,30 @@ class Momappo(PolicyGradient):
         log: Log,
         checkpoint: Checkpoint,
     ) -> PolicyController:
-        """Train one policy per price within `effort` together; see `Method.train`."""
+        """Train one policy per weight vector within `effort` together, what measures them included."""
         config, chosen = self.config, self.build(task, generator)
-        part = Effort(effort.steps // len(config.prices), effort.seconds / len(config.prices))
+        parts, spec = config.scalarisations, task.spec
+        weights, _ = config.constraints.draw.draw(spec, (parts,), generator)
+        weights[0] = 0.0
+        beside = config.try_copies * spec.n_agents * spec.horizon
+        part = Effort(max(1, -(-effort.steps // parts) - beside), effort.seconds / parts)
         done, spent, best = 0, 0.0, (torch.inf, torch.inf)
-        for index, price in enumerate(config.prices):
-            model, controller = self._at(task, price, generator)
+        for index in range(parts):
+            model, controller = self._parts(task, generator, objectives=len(spec.budgets) + 2)
+            assert controller.last.held is not None
+            controller.last.held.lam.copy_(weights[index])
             env = VectorEnvironment(task, config, controller.last.held, config.ppo.gamma, generator)
-            own, log_part = PartOf(checkpoint, index, len(config.prices)), partial(log_after, log, done, spent)
+            own, log_part = PartOf(checkpoint, index, parts), partial(log_after, log, done, spent)
             steps, seconds = train_ppo(env, model, config.ppo, part, generator, log_part, own)
-            done, spent = done + min(steps, part.steps), spent + seconds
-            violation, cost = measure(task, controller, network, config.try_copies)
-            log({"steps": done, "seconds": spent, "price": price, "front_violation": violation, "front_cost": cost})
-            score = (max(violation, 0.0), cost)
-            if score < best:
+            began = time.perf_counter()
+            # The best actions: how they are drawn in execution is not a matter of training.
+            violation, cost = measure(task, controller.greedy(), network, config.try_copies)
+            done, spent = done + min(steps, part.steps) + beside, spent + seconds + time.perf_counter() - began
+            log({"steps": done, "seconds": spent, "front_violation": violation, "front_cost": cost})
+            if (score := (max(violation, 0.0), cost)) < best:
                 best = score
                 chosen.last.load_state_dict(controller.last.state_dict())
         return chosen
-
-    def _at(self, task: Task, price: float, generator: torch.Generator) -> tuple[ActorCritic, PolicyController]:
-        """A model of vector values and its controller, at one price of use."""
-        config = self.config
-        if not task.spec.budgets or config.reward == "team":
-            raise UsageError("method momappo: it needs a task with budgets, and rewards that are decomposed")
-        at_price = config.model_copy(update={"constraints": config.constraints.model_copy(update={"price": price})})
-        return Momappo(at_price)._parts(task, generator, objectives=len(task.spec.budgets) + 2)
 
 
 class VectorEnvironment(JointEnvironment):
@@ -105,18 +113,20 @@ class VectorEnvironment(JointEnvironment):
 
 @torch.no_grad()
 def measure(task: Task, controller: PolicyController, network: Network, copies: int) -> tuple[float, float]:
-    """Largest relative excess of a budget, load still owed included, and cost per step, on training hours."""
+    """Largest relative excess of a budget and cost per step on training hours; load still owed counts in both."""
     spec, generator = task.spec, torch.Generator().manual_seed(0)
     controller.reset(spec, network, copies, generator)
     step = task.reset(copies, generator)
     used, counted, cost = torch.zeros(len(spec.budgets)), torch.zeros(len(spec.budgets)), 0.0
-    owed = torch.zeros(spec.n_agents)
+    owed, top_price = torch.zeros(spec.n_agents), 0.0
     for _ in range(spec.horizon):
         step = task.step(controller.act(step))
         used += budget_usage(spec, step).sum((0, 1))
         counted += step.counted.sum(0)
         cost -= float(step.reward.sum()) / copies
         owed += torch.zeros(()) if step.shortfall is None else step.shortfall.mean(0)
-    debt = (spec.members * owed.clamp_min(0.0)[:, None]).sum(0) / spec.horizon
+        top_price = max(top_price, float(step.measures["price"].max())) if "price" in step.measures else 0.0
+    owed = owed.clamp_min(0.0)
+    debt = (spec.members * owed[:, None]).sum(0) / spec.horizon
     excess = (used / counted.clamp_min(1) + debt - spec.limits) / spec.limits
-    return float(excess.max()), cost / spec.horizon
+    return float(excess.max()), (cost + top_price * float(owed.sum())) / spec.horizon

@@ -121,6 +121,7 @@ def train_ppo(
     *,
     companions: Mapping[str, Stateful] | None = None,
     after_rollout: Callable[[float], Mapping[str, float]] | None = None,
+    beside: int = 0,
     learned: Callable[[], dict[str, Any]] | None = None,
 ) -> tuple[int, float]:
     """Train `model` in place until `effort.steps` agent-steps or `effort.seconds` are spent.
@@ -138,13 +139,14 @@ def train_ppo(
         checkpoint: Where to go on from and what to leave.
         companions: Kept in the checkpoint beside the model.
         after_rollout: Called with the share of the effort that is spent; returns numbers for the log.
+        beside: Agent-steps that `after_rollout` takes; they count.
         learned: What a controller needs of what was learned, for snapshots; the actor by default.
 
     Returns:
         Agent-steps done and seconds spent, those before an interruption included.
     """
     optimiser = torch.optim.Adam(model.parameters(), lr=config.lr, eps=1e-5, fused=True)
-    per_rollout = env.groups * env.agents * config.rollout_steps
+    per_rollout = env.groups * env.agents * config.rollout_steps + beside
     rollouts = -(-effort.steps // per_rollout)
     per_episode = -(-env.horizon // config.rollout_steps)
     kept: dict[str, Stateful] = {"env": env, **(companions or {})}
@@ -164,6 +166,7 @@ def train_ppo(
                 std = config.log_std + (config.log_std_end - config.log_std) * done / rollouts
                 model.actor.log_std.fill_(std)
             clock.start()
+            view = env.refresh(view)
             view, memories, batch = _rollout(env, model, config, view, memories, generator)
             clock.collected()
             decay_lr(optimiser, config.lr, done / rollouts)
@@ -180,13 +183,14 @@ def train_ppo(
         }
         spent = clock.read()
         times = {"seconds": spent["seconds"], "collect": spent["collect_seconds"], "update": spent["update_seconds"]}
-        checkpoint.save(state | times | {"rollouts": done})
+        # First, so that an interruption between the two loses no point of the curve.
         checkpoint.snapshot(
             done / rollouts,
             done * per_rollout,
             spent["seconds"],
             learned or (lambda: {"actor": model.actor.state_dict()}),
         )
+        checkpoint.save(state | times | {"rollouts": done})
     return done * per_rollout, clock.spent
 
 

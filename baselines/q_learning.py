@@ -29,7 +29,7 @@ SAVES = 10  # checkpoints hold the replay and are large
 
 
 class ValueConfig(JointConfig):
-    """Settings of IQL, VDN and QMIX; where nothing else is said, those of EPyMARL."""
+    """Settings of IQL, VDN and QMIX, after EPyMARL's where batches of copies and TD(λ) do not ask for others."""
 
     mixer: Literal["none", "sum", "monotonic"] = Field("monotonic", description="IQL, VDN or QMIX.")
     levels: int = Field(5, ge=2, description="Grid points per dimension of a box of actions, its ends included.")
@@ -46,7 +46,7 @@ class ValueConfig(JointConfig):
     buffer: int = Field(16384, ge=1, description="Sequences of one agent that are kept; those of a copy stay together.")
     batch: int = Field(256, ge=1, description="Sequences of one agent per gradient step.")
     updates: int = Field(4, ge=1, description="Gradient steps per collected sequence of all copies.")
-    target_update: int = Field(200, ge=1, description="Gradient steps between copies to the target network.")
+    target_update: int = Field(20, ge=1, description="Gradient steps between copies to the target network.")
     epsilon_start: float = Field(1.0, ge=0, le=1, description="First share of random actions.")
     epsilon_end: float = Field(0.05, ge=0, le=1, description="Last one.")
     epsilon_share: float = Field(0.3, gt=0, le=1, description="Share of the effort over which it falls, linearly.")
@@ -153,7 +153,7 @@ def train_values(
     replay, batch = Replay(max(config.buffer // env.agents, env.groups)), max(1, config.batch // env.agents)
     per_episode = -(-env.horizon // config.sequence)
     length = -(-env.horizon // per_episode)  # sequences of one length, so that no episode ends early in its last
-    per_sequence = env.groups * env.agents * length
+    per_sequence = env.groups * env.agents * length + keeper.steps_per_rollout(env.groups)
     sequences = -(-effort.steps // per_sequence)
     kept: dict[str, Any] = {"env": env, "learner": learner, "replay": replay, **keeper.companions()}
     done, clock, saves = 0, Clock(), 0
@@ -168,6 +168,7 @@ def train_values(
         for _ in range(min(per_episode, sequences - done)):
             epsilon = _epsilon(config, done / sequences)
             clock.start()
+            view = env.refresh(view)
             view, memory, collected = _collect(env, values.agent, view, memory, length, epsilon, generator)
             replay.add(collected)
             clock.collected()
@@ -187,12 +188,13 @@ def train_values(
                     **more,
                 }
             )
+        # First, so that an interruption between the two loses no point of the curve.
+        checkpoint.snapshot(done / sequences, done * per_sequence, clock.spent, learned)
         if done * SAVES >= (saves + 1) * sequences:
             saves = done * SAVES // sequences
             state = {name: companion.state_dict() for name, companion in kept.items()}
             numbers = {"sequences": done, "saves": saves, "clock": list(clock.read().values())}
             checkpoint.save({"companions": state, "generator": generator.get_state(), **numbers})
-        checkpoint.snapshot(done / sequences, done * per_sequence, clock.spent, learned)
 
 
 class _Learner:

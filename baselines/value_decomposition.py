@@ -16,7 +16,15 @@ from torch import Tensor
 from baselines.base import Checkpoint, Effort, Log, Method
 from baselines.dual_ascent import LagrangianKeeper
 from baselines.joint import JointEnvironment, is_priced, joint_widths
-from baselines.policy import CENTRAL_PRICES, OWN, OWN_MULTIPLIERS, OWN_PRICES, PolicyController, make_controller
+from baselines.policy import (
+    CENTRAL_PRICES,
+    OWN,
+    OWN_MULTIPLIERS,
+    OWN_PRICES,
+    PENALTY,
+    PolicyController,
+    make_controller,
+)
 from baselines.q_learning import TeamValue, ValueConfig, train_values
 from baselines.registry import register
 from envs.grid import GridTask, grid_points
@@ -30,15 +38,15 @@ QMIX: dict[str, Any] = {"mixer": "monotonic", "reward": "team", "multipliers": "
 
 
 @register("iql", OWN, **IQL, handling="none")
-@register("iql-penalty", OWN, **IQL, handling="penalty")
+@register("iql-penalty", OWN_PRICES, **IQL, handling="penalty", tuned=PENALTY)
 @register("iql-lagrangian", OWN_PRICES, **IQL, handling="lagrangian")
 @register("iql-augmented", OWN_MULTIPLIERS, **IQL, handling="augmented")
 @register("vdn", OWN, **VDN, handling="none")
-@register("vdn-penalty", OWN, **VDN, handling="penalty")
+@register("vdn-penalty", OWN_PRICES, **VDN, handling="penalty", tuned=PENALTY)
 @register("vdn-lagrangian", OWN_PRICES, **VDN, handling="lagrangian")
 @register("vdn-augmented", CENTRAL_PRICES, **VDN, handling="augmented")
 @register("qmix", OWN, **QMIX, handling="none")
-@register("qmix-penalty", OWN, **QMIX, handling="penalty")
+@register("qmix-penalty", OWN_PRICES, **QMIX, handling="penalty", tuned=PENALTY)
 @register("qmix-lagrangian", OWN_PRICES, **QMIX, handling="lagrangian")
 @register("qmix-augmented", CENTRAL_PRICES, **QMIX, handling="augmented")
 class ValueDecomposition(Method):

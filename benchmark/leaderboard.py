@@ -45,7 +45,7 @@ Locality = Mapping[tuple[str, str], str]
 
 _NAMES = ("suite", "scenario", "method", "variant")
 _ENDED = ("status", "error")
-_ORIGIN = ("run", "policy", "spec", "git_revision", "data_digest", "cpu", "gpu", "provenance")
+_ORIGIN = ("run", "policy", "policy_revision", "spec", "git_revision", "data_digest", "cpu", "gpu", "provenance")
 _METRIC_TYPES = {
     **dict.fromkeys(METRICS, "Float64"),
     **dict.fromkeys(MEASURED_AROUND, "Float64"),
@@ -227,6 +227,7 @@ def _record(row: Mapping[Any, Any], metrics: Sequence[str]) -> Record:
         metrics={name: None if pd.isna(row[name]) else row[name] for name in metrics},
         provenance=Provenance(**json.loads(row["provenance"])),
         policy=row["policy"],
+        policy_revision=str(row.get("policy_revision") or ""),
     )
 
 

@@ -70,6 +70,7 @@ class Record(BaseModel):
         metrics: By name, see `benchmark.metrics`.
         provenance: Where it was made.
         policy: Digest of the trained policy, empty without one.
+        policy_revision: Git revision that it was trained at: a store may hold one of older code.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -80,6 +81,7 @@ class Record(BaseModel):
     metrics: dict[str, Value] = Field(default_factory=dict)
     provenance: Provenance
     policy: str = ""
+    policy_revision: str = ""
 
     @property
     def summary(self) -> dict[str, Value]:
@@ -100,6 +102,7 @@ class Record(BaseModel):
             **self.metrics,
             "run": self.spec.digest,
             "policy": self.policy,
+            "policy_revision": self.policy_revision,
             "spec": self.spec.model_dump_json(),
             "git_revision": from_where.git_revision,
             "data_digest": from_where.data_digest,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import time
 import traceback
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -77,12 +77,27 @@ def execute(spec: RunSpec, store: Store, progress: Progress | None = None) -> Re
         if spec.method in REFERENCES:
             metrics = reference_metrics(spec, context)
         else:
-            status, error, metrics, traces = _measure(spec, store, context, progress)
+            with one_thread():
+                status, error, metrics, traces = _measure(spec, store, context, progress)
     except Exception as fault:
         status, error = how_it_ended(fault)
+    policy = store.policy(training_digest(spec)).finished() if spec.effort is not None else None
     record = _record(spec, status, error, metrics)
+    if policy is not None:
+        record = record.model_copy(update={"policy_revision": policy["revision"]})
     store.save(record, traces)
     return record
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Sums over several threads round otherwise: a run is to be the same alone and among others."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def how_it_ended(fault: BaseException) -> tuple[Status, str]:
@@ -124,7 +139,8 @@ def prepare_policy(spec: RunSpec, store: Store, progress: Progress | None = None
     _reset_memory_peak()
     before = _memory_peak()
     keeper = _CurveKeeper(folder, curve, spec.effort.snapshots)
-    controller = method.train(task, scenario.network(), spec.effort.effort(), generator, log, keeper)
+    with one_thread():
+        controller = method.train(task, scenario.network(), spec.effort.effort(), generator, log, keeper)
     peak = _memory_peak()
     steps = curve[-1]["steps"] if curve else 0.0
     folder.finish(

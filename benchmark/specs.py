@@ -191,6 +191,10 @@ class Overrides:
         for method in self.methods:
             if method not in known_names():
                 raise UsageError(f"--methods: {unknown_name(method)}")
+        if self.budgets and not any(entry.district for entry in suite.entries):
+            raise UsageError(
+                f"--budgets: suite '{suite.name}' lists whole addresses; choose some of them by --scenarios"
+            )
         known = sorted({variant for entry in suite.entries for variant in entry.variants})
         for variant in self.variants:
             if variant not in known:
@@ -272,9 +276,11 @@ def make_run(
     """
     resolve(scenario).check()
     if method in REFERENCES:
+        if settings:
+            raise UsageError(f"method '{method}': a bound has no settings")
         return RunSpec(suite=suite, scenario=scenario, method=method, seed=seed)
     learns = _learns(method)
-    config = make_method(method, settings if learns else None).config
+    config = make_method(method, settings).config
     return RunSpec(
         suite=suite,
         scenario=scenario,

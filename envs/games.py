@@ -58,7 +58,6 @@ class MatrixGame(Task):
         self._rules = rules
         self._payoff, self._follows = rules.payoff.to(self.device), rules.follows.to(self.device)
         self._one_hot = torch.eye(states, device=self.device)
-        mirrored = (table.equal(table.mT) for table in (rules.payoff, rules.follows))
         self.spec = TaskSpec(
             name=rules.name,
             n_agents=2,
@@ -67,7 +66,7 @@ class MatrixGame(Task):
             state_dim=states,
             horizon=rules.steps,
             agent_scale=torch.ones(2),
-            agent_types=torch.zeros(2, dtype=torch.long) if all(mirrored) else torch.arange(2),
+            agent_types=torch.arange(2),
         )
 
     def reset(

@@ -25,7 +25,7 @@ def test_multipliers_of_other_agents_are_refused() -> None:
 @pytest.mark.parametrize(("handling", "price"), [("penalty", 0.7), ("none", 0.0)])
 def test_a_penalty_does_not_move(handling: str, price: float) -> None:
     name = "mappo" if handling == "none" else f"mappo-{handling}"
-    controller, rows = train(name, AVERAGE, TINY | {"constraints": {"price": 0.7, "probes": 2}}, 2_000)
+    controller, rows = train(name, AVERAGE, TINY | {"constraints": {"price": 0.7}}, 2_000)
     assert controller.last.held.lam.flatten().tolist() == pytest.approx([price])  # type: ignore[attr-defined]
     assert "lambda_mean" not in rows[-1]
 

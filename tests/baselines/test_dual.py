@@ -152,3 +152,15 @@ def test_proportional_part_reacts_to_the_change_alone() -> None:
     assert multipliers.lam[0, :, 0].tolist() == [1.5, 1.0]
     multipliers.update(outcome(torch.tensor([2.0, 1.0])))
     assert multipliers.lam[0, :, 0].tolist() == [1.5, 1.0]
+
+
+@pytest.mark.parametrize("limit", [2.0, 8.0])
+def test_a_step_per_share_means_the_same_whatever_the_budget(limit: float) -> None:
+    # Half as much again as the share, in every agent: the step is α/2, however large the share is.
+    spec, network = spec_of(4, limit), Network.build("ring", 4)
+    by_share = Multipliers("gossip", plain(alpha=0.1, unit="share"), spec, network, 1)
+    by_load = Multipliers("gossip", plain(alpha=0.1), spec, network, 1)
+    for multipliers in (by_share, by_load):
+        multipliers.update(outcome(torch.full((4,), 1.5 * limit / 4)))
+    assert by_share.lam.flatten().tolist() == pytest.approx([0.05] * 4)
+    assert by_load.lam.flatten().tolist() == pytest.approx([0.05 * limit / 4] * 4)

@@ -26,7 +26,7 @@ EXHAUSTIVE = {
     "agent_id": False,
 }
 TWO_STEP = EXHAUSTIVE | {"sequence": 2, "lanes": 512, "batch": 1024, "lr": 1e-2}
-QTRAN = EXHAUSTIVE | {"sequence": 1, "lanes": 2048, "batch": 8192, "buffer": 2**17, "lr": 3e-3}
+QTRAN = EXHAUSTIVE | {"policies": "shared", "sequence": 1, "lanes": 2048, "batch": 8192, "buffer": 2**17, "lr": 3e-3}
 # One state: nothing that is done changes what comes, so a short discount is right and quick.
 REPEATED_VALUES = {
     "sequence": 5,

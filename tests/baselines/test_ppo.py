@@ -30,6 +30,9 @@ class Bandit:
         reward = -(actions - 0.8 * self._obs).square()
         return self._see(), reward, torch.ones(self.groups, self.agents, dtype=torch.bool)
 
+    def refresh(self, view: View) -> View:
+        return view
+
     def measures(self) -> dict[str, float]:
         return {}
 

@@ -8,10 +8,7 @@ from torch import Tensor, nn
 
 from baselines.environment import View, Widths
 from baselines.q_learning import Monotonic, QNetwork, TeamValue, ValueConfig, _Learner
-from envs import make
-from envs.errors import UsageError
-from envs.grid import GridTask, grid_points
-from envs.task import Box, Discrete
+from envs.task import Discrete
 
 ONLINE = [[0.0, 1.0], [5.0, 2.0], [0.0, 3.0], [1.0, 0.0]]  # by state: the best next actions are 0, 1, 0
 TARGET = [[0.0, 0.0], [4.0, 9.0], [8.0, 6.0], [2.0, 7.0]]  # whose values are 4, 6, 2
@@ -124,25 +121,3 @@ def test_a_share_of_actions_is_random_and_none_is_forbidden() -> None:
     for epsilon, shares in ((0.0, [0, 0, 1, 0]), (0.6, [0.2, 0, 0.6, 0.2]), (1.0, [1 / 3, 0, 1 / 3, 1 / 3])):
         action, _ = agent.explore(View(obs, state, mask=mask), None, epsilon, seeded())
         assert (action.flatten().bincount(minlength=4) / 6000).tolist() == pytest.approx(shares, abs=0.03)
-
-
-def test_a_grid_holds_every_combination_of_levels_and_its_ends() -> None:
-    points = grid_points(Box(2, -1.0, 3.0), 3)
-    assert points.tolist() == [[a, b] for a in (-1.0, 1.0, 3.0) for b in (-1.0, 1.0, 3.0)]
-    assert grid_points(Box(1), 2).tolist() == [[0.0], [1.0]]
-
-
-def test_a_gridded_task_is_the_same_task() -> None:
-    box, grid = make("paper_seven/ring/average-0.27"), GridTask(make("paper_seven/ring/average-0.27"), 4)
-    assert grid.spec.action == Discrete(16)
-    points, generator = grid_points(Box(2), 4), seeded(5)
-    first = [task.reset(2, seeded(), initial="random") for task in (box, grid)]
-    assert torch.equal(first[0].obs, first[1].obs)
-    for _ in range(30):
-        index = torch.randint(16, (2, 7, 1), generator=generator)
-        one, other = box.step(points[index.squeeze(-1)]), grid.step(index)
-        assert torch.equal(one.obs, other.obs)
-        assert torch.equal(one.reward, other.reward)
-        assert torch.equal(box.state(), grid.state())
-    with pytest.raises(UsageError, match="its actions are discrete"):
-        GridTask(grid, 4)

@@ -34,7 +34,8 @@ def spec(
     **settings: Any,
 ) -> RunSpec:
     effort = EffortSpec(steps=steps, seconds=seconds, snapshots=snapshots)
-    return make_run(address, method, seed, settings=SMALL | settings, effort=effort)
+    learns = method in METHODS and METHODS[method].method.learns
+    return make_run(address, method, seed, settings=SMALL | settings if learns else settings, effort=effort)
 
 
 def test_two_runs_of_one_spec_are_identical_bit_for_bit(tmp_path: Path) -> None:

@@ -119,6 +119,19 @@ def test_an_entry_may_name_whole_addresses(write: Any) -> None:
         load_suite(write(VALID + entry.replace("two_step", "chess"))).runs()
 
 
+def test_budgets_cannot_be_put_into_whole_addresses() -> None:
+    with pytest.raises(UsageError, match="--budgets: suite 'core' lists whole addresses"):
+        load_suite("core").runs(Overrides(budgets=["hourly-0.3"]))
+
+
+def test_settings_of_a_method_that_does_not_learn_are_not_dropped() -> None:
+    assert make_run("paper_seven/ring/average-0.3", "lookahead", 0, settings={"horizon": 48}).config["horizon"] == 48
+    with pytest.raises(UsageError, match="unknown key 'horizn'"):
+        make_run("paper_seven/ring/average-0.3", "lookahead", 0, settings={"horizn": 48})
+    with pytest.raises(UsageError, match="a bound has no settings"):
+        make_run("paper_seven/ring/average-0.3", "oracle", 0, settings={"horizon": 48})
+
+
 def test_a_spec_without_snapshots_is_written_as_before_there_were_any() -> None:
     plain, curve = spec(), spec(effort=EffortSpec(steps=1000, seconds=10, snapshots=5))
     assert plain.model_dump()["effort"] == {"steps": 1000, "seconds": 10.0}

@@ -96,14 +96,9 @@ def test_known_returns_follow_from_the_tables(address: str, random: float, optim
     assert resolve(address).references == pytest.approx({"random": random, "optimum": optimum}, rel=1e-6)
 
 
-def test_agents_are_of_one_type_where_the_table_is_symmetric() -> None:
-    types = {address: envs.make(address).spec.agent_types.tolist() for address in ADDRESSES}
-    assert types == {
-        "games/two_step": [0, 1],
-        "games/qtran": [0, 0],
-        "games/climbing": [0, 1],
-        "games/penalty_25": [0, 0],
-    }
+@pytest.mark.parametrize("address", ADDRESSES)
+def test_agents_are_of_two_types_since_the_best_answer_may_be_to_differ(address: str) -> None:
+    assert envs.make(address).spec.agent_types.tolist() == [0, 1]
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning:pettingzoo")
