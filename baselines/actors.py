@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import torch
@@ -15,8 +16,8 @@ from envs.task import Box, Discrete
 LOG_TWO_PI = math.log(2 * math.pi)
 
 
-class Actor(nn.Module):
-    """A distribution over actions behind a body; see `GaussianActor` and `CategoricalActor`."""
+class Actor(nn.Module, ABC):
+    """What turns observations into actions, behind a body."""
 
     def __init__(self, body: Body | PerType) -> None:
         """Args: what turns observations into means or logits."""
@@ -27,24 +28,28 @@ class Actor(nn.Module):
         """The memory at an episode's start."""
         return self.body.start(*shape)
 
+    @abstractmethod
     def mode(self, obs: Tensor, memory: Tensor | None, mask: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
         """The best action [G, A, k] for observations [G, A, O], and the memory."""
-        raise NotImplementedError
 
+
+class StochasticActor(Actor):
+    """A distribution over actions; see `GaussianActor` and `CategoricalActor`."""
+
+    @abstractmethod
     def sample(
         self, obs: Tensor, memory: Tensor | None, generator: torch.Generator, mask: Tensor | None = None
     ) -> tuple[Tensor, Tensor, Tensor | None]:
         """A draw [G, A, k], its log-probability [G, A], and the memory."""
-        raise NotImplementedError
 
+    @abstractmethod
     def log_prob(
         self, obs: Tensor, action: Tensor, memory: Tensor | None, mask: Tensor | None = None
     ) -> tuple[Tensor, Tensor | None]:
         """Log-probability [T, G, A] of actions [T, G, A, k], and the entropy where it depends on weights."""
-        raise NotImplementedError
 
 
-class GaussianActor(Actor):
+class GaussianActor(StochasticActor):
     """A diagonal Gaussian over unbounded numbers; -1 and 1 stand for the ends of the action's box.
 
     The environment clamps, so a mean beyond an end is an end: policies can be bang-bang without
@@ -66,7 +71,7 @@ class GaussianActor(Actor):
     def sample(
         self, obs: Tensor, memory: Tensor | None, generator: torch.Generator, mask: Tensor | None = None
     ) -> tuple[Tensor, Tensor, Tensor | None]:
-        """See `Actor.sample`."""
+        """See `StochasticActor.sample`."""
         mean, memory = self.mode(obs, memory)
         noise = torch.randn(mean.shape, generator=generator, device=generator.device).to(mean)
         return mean + self.log_std.exp() * noise, self._log_prob(noise), memory
@@ -74,7 +79,7 @@ class GaussianActor(Actor):
     def log_prob(
         self, obs: Tensor, action: Tensor, memory: Tensor | None, mask: Tensor | None = None
     ) -> tuple[Tensor, Tensor | None]:
-        """See `Actor.log_prob`; the entropy is the schedule's, so there is none to return."""
+        """See `StochasticActor.log_prob`; the entropy is the schedule's, so there is none to return."""
         mean, _ = self.body(obs, None, memory)
         return self._log_prob((action - mean) * (-self.log_std).exp()), None
 
@@ -82,7 +87,7 @@ class GaussianActor(Actor):
         return -(0.5 * noise.square() + self.log_std + 0.5 * LOG_TWO_PI).sum(-1)
 
 
-class CategoricalActor(Actor):
+class CategoricalActor(StochasticActor):
     """A softmax over discrete actions; forbidden ones have no probability."""
 
     def mode(self, obs: Tensor, memory: Tensor | None, mask: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
@@ -93,7 +98,7 @@ class CategoricalActor(Actor):
     def sample(
         self, obs: Tensor, memory: Tensor | None, generator: torch.Generator, mask: Tensor | None = None
     ) -> tuple[Tensor, Tensor, Tensor | None]:
-        """See `Actor.sample`."""
+        """See `StochasticActor.sample`."""
         logits, memory = self._logits(obs[None], memory, None if mask is None else mask[None])
         action = pick(logits[0], generator)
         return action, logits[0].gather(-1, action).squeeze(-1), memory
@@ -101,7 +106,7 @@ class CategoricalActor(Actor):
     def log_prob(
         self, obs: Tensor, action: Tensor, memory: Tensor | None, mask: Tensor | None = None
     ) -> tuple[Tensor, Tensor | None]:
-        """See `Actor.log_prob`."""
+        """See `StochasticActor.log_prob`."""
         logits, _ = self._logits(obs, memory, mask)
         entropy = -(logits.exp() * logits).sum(-1)
         return logits.gather(-1, action).squeeze(-1), entropy
@@ -120,7 +125,7 @@ def make_actor(
     log_std: float,
     memory: bool = False,
     types: Tensor | None = None,
-) -> Actor:
+) -> StochasticActor:
     """An actor for an action space, shared by all agents or one per type.
 
     Args:

@@ -13,7 +13,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from baselines.actors import Actor
+from baselines.actors import StochasticActor
 from baselines.augmentation import (
     AugmentedEnvironment,
     MultiplierDraw,
@@ -189,7 +189,7 @@ class ConsensusController(Controller):
         """The actors: critics are not needed to act."""
         return {f"actor_{i}": model.actor for i, model in enumerate(self.models)}
 
-    def _draw(self, actor: Actor, seen: Tensor) -> Tensor:
+    def _draw(self, actor: StochasticActor, seen: Tensor) -> Tensor:
         if self.config.actions == "mean":
             return actor.mode(seen, None)[0]
         return actor.sample(seen, None, self.generator)[0]

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from baselines.actors import Actor
+from baselines.actors import Actor, StochasticActor
 from baselines.augmentation import augment, effective_prices
 from baselines.base import Controller, ModelView
 from baselines.constraints import HeldMultipliers
@@ -105,7 +105,7 @@ class PolicyController(Controller):
         if len(turns) > 1 and self._steps % HOURS == 0:
             self._memory = policy.actor.start(*step.obs.shape[:2])  # one policy's memory means nothing to another
         obs = self._see(step, policy)
-        if self._sampled:
+        if self._sampled and isinstance(policy.actor, StochasticActor):
             action, _, self._memory = policy.actor.sample(obs, self._memory, self.generator, step.action_mask)
         else:
             action, self._memory = policy.actor.mode(obs, self._memory, step.action_mask)

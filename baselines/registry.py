@@ -25,7 +25,7 @@ class Entry:
         method: Its class.
         implied: Settings that the name fixes.
         sees: The information that it acts on.
-        tuned: Settings that a search found for this name, in place of the class's defaults.
+        tuned: Settings of this name in place of the class's defaults; a user's own come on top.
     """
 
     method: type[Method]
@@ -44,7 +44,7 @@ def register(name: str, sees: str, *, tuned: dict[str, Any] | None = None, **imp
     Args:
         name: As it is typed and shown.
         sees: The information that it acts on, in a few words for tables.
-        tuned: Settings in place of the class's defaults, by dotted name; `results/tuning/` says how they were found.
+        tuned: Settings in place of the class's defaults, by dotted name; a user's own come on top.
         implied: Settings that the name fixes.
     """
 
