@@ -25,7 +25,9 @@ class JointConfig(MethodConfig):
     multipliers: Literal["global", "own"] = Field("global", description="One per budget, or one each on a share of it.")
     reward: Literal["decomposed", "team"] = Field("decomposed", description="Each agent's own, or the sum over all.")
     constraints: ConstraintConfig = ConstraintConfig()
-    policies: Literal["shared", "per_type"] = Field("shared", description="One network, or one per agent type.")
+    policies: Literal["shared", "per_type", "per_agent"] = Field(
+        "shared", description="One network for all agents, one per agent type or one each."
+    )
     agent_id: bool = Field(True, description="Without budgets: an agent sees its number. With them, its parameters.")
     shaping: bool = Field(True, description="Count rewards from the best that the grid alone could do.")
     by_size: bool = Field(False, description="Divide rewards by the size of the multipliers; for wide ranges.")
@@ -35,6 +37,12 @@ class JointConfig(MethodConfig):
     def training_key(self) -> dict[str, Any]:
         """Without what concerns execution alone."""
         return self.model_dump(mode="json", exclude={"iterate": True, "constraints": {"dual"}})
+
+    def networks(self, spec: TaskSpec) -> Tensor | None:
+        """Which network is whose, [N]; None where all agents share one."""
+        if self.policies == "per_agent":
+            return torch.arange(spec.n_agents)
+        return spec.agent_types if self.policies == "per_type" else None
 
 
 def is_priced(spec: TaskSpec, config: JointConfig, method: str) -> bool:

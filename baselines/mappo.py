@@ -111,9 +111,9 @@ class PolicyGradient(Method):
     ) -> tuple[ActorCritic, PolicyController]:
         config, spec = self.config, task.spec
         priced = is_priced(spec, config, f"{'mappo' if config.critic == 'central' else 'ippo'}-{config.handling}")
-        types = spec.agent_types if config.policies == "per_type" else None
         critic: Any = "team" if config.critic == "central" and config.reward == "team" else config.critic
-        model = ActorCritic(joint_widths(task, config, priced, objectives), config.ppo, generator, critic, types)
+        widths = joint_widths(task, config, priced, objectives)
+        model = ActorCritic(widths, config.ppo, generator, critic, config.networks(spec))
         decode = partial(_decode, spec=spec)
         return model, make_controller(model.actor, spec, config, priced, decode, sampled=config.actions == "sampled")
 

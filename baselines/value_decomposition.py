@@ -92,8 +92,8 @@ class ValueDecomposition(Method):
         if isinstance(task.spec.action, Box):
             gridded = GridTask(task, config.levels)
             decode = partial(_from_grid, points=grid_points(task.spec.action, config.levels))
-        types = task.spec.agent_types if config.policies == "per_type" else None
-        values = TeamValue(joint_widths(gridded, config, priced), task.spec.n_agents, config, generator, types)
+        widths, networks = joint_widths(gridded, config, priced), config.networks(task.spec)
+        values = TeamValue(widths, task.spec.n_agents, config, generator, networks)
         return gridded, values, make_controller(values.agent, task.spec, config, priced, decode)
 
 

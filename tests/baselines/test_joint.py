@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from baselines import make_method
 from baselines.augmentation import Priced
 from baselines.constraints import ConstraintConfig, HeldMultipliers
 from baselines.environment import to_box
@@ -55,6 +56,18 @@ def test_an_agents_own_reward_is_what_it_would_earn_alone(address: str) -> None:
     for t, actions in enumerate(torch.randn(30, 3, task.spec.n_agents, 2, generator=seeded(1))):
         reward = priced.advance(alone.step(to_box(actions[:, agent])))[1]
         torch.testing.assert_close(together[t][:, agent], reward)
+
+
+@pytest.mark.parametrize("method", ["mappo", "qmix"])
+@pytest.mark.parametrize(("policies", "networks"), [("shared", 1), ("per_type", 2), ("per_agent", 7)])
+def test_agents_have_as_many_networks_as_they_are_told_to(method: str, policies: str, networks: int) -> None:
+    task = make("campus_seven/ring/hourly-0.35")
+
+    def weights(**settings: Any) -> int:
+        state = make_method(method, settings).build(task, seeded()).state_dict()["last"]
+        return sum(value.numel() for name, value in state.items() if name.startswith("actor.body"))
+
+    assert weights(policies=policies) == networks * weights()
 
 
 @pytest.mark.parametrize("address", [*ADDRESSES, "games/two_step"])
