@@ -19,7 +19,7 @@ Rule = Literal["gossip", "primal_dual", "primal_dual_symmetric", "independent", 
 
 
 class DualConfig(BaseModel):
-    """Steps, limits and starts of the multipliers; tuned by hand for gossip on `campus_seven`, seeds 0 to 3."""
+    """Steps, limits and starts of the multipliers; `tuned.yaml` has those of the methods that were searched."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

@@ -22,7 +22,6 @@ from baselines.policy import (
     OWN,
     OWN_MULTIPLIERS,
     OWN_PRICES,
-    PENALTY,
     PolicyController,
     make_controller,
 )
@@ -50,11 +49,11 @@ class PolicyGradientConfig(JointConfig):
 
 
 @register("ippo", OWN, **IPPO, handling="none")
-@register("ippo-penalty", OWN_PRICES, **IPPO, handling="penalty", tuned=PENALTY)
+@register("ippo-penalty", OWN_PRICES, **IPPO, handling="penalty")
 @register("ippo-lagrangian", OWN_PRICES, **IPPO, handling="lagrangian")
 @register("ippo-augmented", OWN_MULTIPLIERS, **IPPO, handling="augmented")
 @register("mappo", OWN, **MAPPO, handling="none")
-@register("mappo-penalty", OWN_PRICES, **MAPPO, handling="penalty", tuned=PENALTY)
+@register("mappo-penalty", OWN_PRICES, **MAPPO, handling="penalty")
 @register("mappo-lagrangian", OWN_PRICES, **MAPPO, handling="lagrangian")
 @register("mappo-augmented", CENTRAL_PRICES, **MAPPO, handling="augmented")
 @register("mappo_lagrangian_as_published", OWN_PRICES, **MAPPO, handling="lagrangian", **PUBLISHED)

@@ -26,7 +26,6 @@ OWN = "own observation"
 OWN_PRICES = "own observation; multipliers fixed in training"
 CENTRAL_PRICES = "own observation; multipliers set centrally"
 OWN_MULTIPLIERS = "own observation, own multipliers"
-PENALTY = {"constraints.price": 1.0}  # of `penalty`, where nothing else is said
 MIXTURE = 8  # coprime to 7, so that every policy meets every day of the week
 
 

@@ -23,7 +23,7 @@ Critic = Literal["own", "central", "team"]
 
 
 class PPOConfig(BaseModel):
-    """Settings of the trunk; defaults tuned by hand on `campus_seven`, hourly .35, seed 0."""
+    """Settings of the trunk; `tuned.yaml` has those of the methods that were searched."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import resources
 from importlib.metadata import entry_points
 from typing import Any, TypeVar
 
+import yaml
 from pydantic import ValidationError
 
 from baselines.base import Method, Reference
@@ -25,32 +27,31 @@ class Entry:
         method: Its class.
         implied: Settings that the name fixes.
         sees: The information that it acts on.
-        tuned: Settings of this name in place of the class's defaults; a user's own come on top.
     """
 
     method: type[Method]
     implied: dict[str, Any]
     sees: str
-    tuned: dict[str, Any]
 
 
+# By method, what takes the place of its class's defaults.
+TUNED: dict[str, dict[str, Any]] = yaml.safe_load((resources.files("baselines") / "tuned.yaml").read_text())
 METHODS: dict[str, Entry] = {}
 REFERENCES: dict[str, type[Reference]] = {}
 
 
-def register(name: str, sees: str, *, tuned: dict[str, Any] | None = None, **implied: Any) -> Callable[[M], M]:
+def register(name: str, sees: str, **implied: Any) -> Callable[[M], M]:
     """Class decorator: make a method known by `name`.
 
     Args:
         name: As it is typed and shown.
         sees: The information that it acts on, in a few words for tables.
-        tuned: Settings in place of the class's defaults, by dotted name; a user's own come on top.
         implied: Settings that the name fixes.
     """
 
     def add(method: M) -> M:
         _check_free(name)
-        METHODS[name] = Entry(method, implied, sees, tuned or {})
+        METHODS[name] = Entry(method, implied, sees)
         return method
 
     return add
@@ -80,7 +81,7 @@ def make_method(name: str, settings: dict[str, Any] | None = None) -> Method:
     if clash:
         raise UsageError(f"method '{name}': '{sorted(clash)[0]}' is fixed by the name; choose another method instead")
     try:
-        config = entry.method.config_type(**entry.implied, **merge(nest(entry.tuned), settings or {}))
+        config = entry.method.config_type(**entry.implied, **merge(nest(TUNED.get(name, {})), settings or {}))
     except ValidationError as error:
         raise UsageError(f"method '{name}': {explain(error)}") from None
     return entry.method(config)

@@ -21,7 +21,6 @@ from baselines.policy import (
     OWN,
     OWN_MULTIPLIERS,
     OWN_PRICES,
-    PENALTY,
     PolicyController,
     make_controller,
 )
@@ -38,15 +37,15 @@ QMIX: dict[str, Any] = {"mixer": "monotonic", "reward": "team", "multipliers": "
 
 
 @register("iql", OWN, **IQL, handling="none")
-@register("iql-penalty", OWN_PRICES, **IQL, handling="penalty", tuned=PENALTY)
+@register("iql-penalty", OWN_PRICES, **IQL, handling="penalty")
 @register("iql-lagrangian", OWN_PRICES, **IQL, handling="lagrangian")
 @register("iql-augmented", OWN_MULTIPLIERS, **IQL, handling="augmented")
 @register("vdn", OWN, **VDN, handling="none")
-@register("vdn-penalty", OWN_PRICES, **VDN, handling="penalty", tuned=PENALTY)
+@register("vdn-penalty", OWN_PRICES, **VDN, handling="penalty")
 @register("vdn-lagrangian", OWN_PRICES, **VDN, handling="lagrangian")
 @register("vdn-augmented", CENTRAL_PRICES, **VDN, handling="augmented")
 @register("qmix", OWN, **QMIX, handling="none")
-@register("qmix-penalty", OWN_PRICES, **QMIX, handling="penalty", tuned=PENALTY)
+@register("qmix-penalty", OWN_PRICES, **QMIX, handling="penalty")
 @register("qmix-lagrangian", OWN_PRICES, **QMIX, handling="lagrangian")
 @register("qmix-augmented", CENTRAL_PRICES, **QMIX, handling="augmented")
 class ValueDecomposition(Method):

@@ -4,7 +4,7 @@ import pytest
 
 from baselines import METHODS, REFERENCES, make_method
 from baselines.base import Method
-from baselines.registry import register
+from baselines.registry import TUNED, register
 from envs.errors import UsageError
 
 EXPECTED = {
@@ -42,3 +42,19 @@ def test_one_name_cannot_mean_two_methods() -> None:
     with pytest.raises(ValueError, match="registered twice"):
         register("serve_now", "nothing")(METHODS["random"].method)
     assert METHODS["serve_now"].method.__name__ == "ServeNow"
+
+
+@pytest.mark.parametrize("name", sorted(TUNED))
+def test_settings_of_a_name_are_settings_of_its_method(name: str) -> None:
+    config = make_method(name).config.model_dump()
+    for setting, value in TUNED[name].items():
+        place = config
+        for part in setting.split("."):
+            place = place[part]
+        assert place == value
+
+
+def test_a_users_setting_comes_on_top_of_those_of_the_name() -> None:
+    config = make_method("consensus-gossip", {"dual": {"alpha": 0.1}}).config.model_dump()
+    assert config["dual"]["alpha"] == 0.1
+    assert config["dual"]["unit"] == TUNED["consensus-gossip"]["dual.unit"] == "share"
