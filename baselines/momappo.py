@@ -73,7 +73,8 @@ class Momappo(PolicyGradient):
             controller.last.held.lam.copy_(weights[index])
             env = VectorEnvironment(task, config, controller.last.held, config.ppo.gamma, generator)
             own, log_part = PartOf(checkpoint, index, parts), partial(log_after, log, done, spent)
-            steps, seconds = train_ppo(env, model, config.ppo, part, generator, log_part, own)
+            learned = controller.state_dict
+            steps, seconds = train_ppo(env, model, config.ppo, part, generator, log_part, own, learned=learned)
             began = time.perf_counter()
             # The best actions: how they are drawn in execution is not a matter of training.
             violation, cost = measure(task, controller.greedy(), network, config.try_copies)

@@ -156,14 +156,9 @@ class PolicyController(Controller):
 
     def greedy(self) -> PolicyController:
         """A second controller of the same last policy, for measuring what it uses."""
-        return PolicyController(
-            self.last,
-            self._decode,
-            priced=self.priced,
-            agent_id=self._agent_id,
-            rule=self._rule,
-            dual=self._dual,
-        )
+        second = copy.copy(self)
+        second._iterate, second._sampled = "last", False
+        return second
 
     def keep(self, fraction: float) -> None:
         """Late in training: copy the policy into the mixture at even shares of the second half of the effort."""

@@ -119,10 +119,10 @@ def train_ppo(
     log: Log,
     checkpoint: Checkpoint,
     *,
+    learned: Callable[[], dict[str, Any]],
     companions: Mapping[str, Stateful] | None = None,
     after_rollout: Callable[[float], Mapping[str, float]] | None = None,
     beside: int = 0,
-    learned: Callable[[], dict[str, Any]] | None = None,
 ) -> tuple[int, float]:
     """Train `model` in place until `effort.steps` agent-steps or `effort.seconds` are spent.
 
@@ -137,10 +137,10 @@ def train_ppo(
         generator: Source of every draw.
         log: Called after each rollout.
         checkpoint: Where to go on from and what to leave.
+        learned: What a controller needs of what was learned, for snapshots.
         companions: Kept in the checkpoint beside the model.
         after_rollout: Called with the share of the effort that is spent; returns numbers for the log.
         beside: Agent-steps that `after_rollout` takes; they count.
-        learned: What a controller needs of what was learned, for snapshots; the actor by default.
 
     Returns:
         Agent-steps done and seconds spent, those before an interruption included.
@@ -159,8 +159,10 @@ def train_ppo(
         for name, companion in kept.items():
             companion.load_state_dict(saved["companions"][name])
     while done < rollouts and clock.spent < effort.seconds:
+        clock.start()
         view = env.reset()
         memories = model.actor.start(env.groups, env.agents), model.critic_start(env.groups, env.agents)
+        clock.collected()
         for _ in range(min(per_episode, rollouts - done)):
             if isinstance(model.actor, GaussianActor):
                 std = config.log_std + (config.log_std_end - config.log_std) * done / rollouts
@@ -184,12 +186,7 @@ def train_ppo(
         spent = clock.read()
         times = {"seconds": spent["seconds"], "collect": spent["collect_seconds"], "update": spent["update_seconds"]}
         # First, so that an interruption between the two loses no point of the curve.
-        checkpoint.snapshot(
-            done / rollouts,
-            done * per_rollout,
-            spent["seconds"],
-            learned or (lambda: {"actor": model.actor.state_dict()}),
-        )
+        checkpoint.snapshot(done / rollouts, done * per_rollout, spent["seconds"], learned)
         checkpoint.save(state | times | {"rollouts": done})
     return done * per_rollout, clock.spent
 
@@ -259,8 +256,7 @@ def _update(
     config: PPOConfig,
     generator: torch.Generator,
 ) -> dict[str, float]:
-    weight = batch["valid"].float() if "valid" in batch else None
-    chosen = batch["valid"] if weight is not None else None
+    chosen = batch.get("valid")
     targets, advantage = batch["target"], batch["advantage"]
     model.values.update(targets.flatten(0, 2) if chosen is None else targets[chosen])
     known = advantage if chosen is None else advantage[chosen]

@@ -163,8 +163,10 @@ def train_values(
         for name, companion in kept.items():
             companion.load_state_dict(saved["companions"][name])
     while done < sequences and clock.spent < effort.seconds:
+        clock.start()
         view = env.reset()
         memory = values.agent.start(env.groups, env.agents)
+        clock.collected()
         for _ in range(min(per_episode, sequences - done)):
             epsilon = _epsilon(config, done / sequences)
             clock.start()

@@ -68,8 +68,8 @@ def register_reference(name: str) -> Callable[[R], R]:
     return add
 
 
-def make_method(name: str, settings: dict[str, Any] | None = None) -> Method:
-    """A method by name, with settings on top of its defaults.
+def make_method(name: str, settings: dict[str, Any] | None = None, *, tuned: bool = True) -> Method:
+    """A method by name, with settings on top of its defaults: those of `tuned.yaml`, or else of its class alone.
 
     Raises:
         UsageError: unknown name, unknown setting, wrong type or value out of range.
@@ -80,8 +80,9 @@ def make_method(name: str, settings: dict[str, Any] | None = None) -> Method:
     clash = set(entry.implied) & set(settings or {})
     if clash:
         raise UsageError(f"method '{name}': '{sorted(clash)[0]}' is fixed by the name; choose another method instead")
+    below = nest(TUNED.get(name, {})) if tuned else {}
     try:
-        config = entry.method.config_type(**entry.implied, **merge(nest(TUNED.get(name, {})), settings or {}))
+        config = entry.method.config_type(**entry.implied, **merge(below, settings or {}))
     except ValidationError as error:
         raise UsageError(f"method '{name}': {explain(error)}") from None
     return entry.method(config)

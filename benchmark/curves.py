@@ -1,4 +1,4 @@
-"""Learning curves: what each training had reached on the validation hours, by time and by steps."""
+"""Learning curves: what each training had reached on the last four weeks of its training hours, by time and steps."""
 
 from __future__ import annotations
 

@@ -39,7 +39,6 @@ def evaluate(
     context: Context,
     generator: torch.Generator,
     *,
-    hours: tuple[int, int, int] | None = None,
     episodes: int | None = None,
 ) -> Evaluation:
     """Roll a controller out and compute every metric; gradients are off.
@@ -53,14 +52,13 @@ def evaluate(
         controller: What acts.
         context: What is compared with, on the same hours.
         generator: Source of every draw.
-        hours: Instead of a district's own: first hour of the warm-up, first measured, end.
         episodes: At most so many of an episodic scenario.
 
     Raises:
         ArithmeticError: the rollout left numbers that are not finite.
     """
     if isinstance(scenario, DistrictScenario):
-        return _evaluate_hours(scenario if hours is None else scenario.over(hours), controller, context, generator)
+        return _evaluate_hours(scenario, controller, context, generator)
     if isinstance(scenario, EpisodicScenario):
         count = scenario.episodes if episodes is None else min(episodes, scenario.episodes)
         return _evaluate_episodes(scenario, controller, context, generator, count)

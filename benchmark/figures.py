@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from benchmark.families import Array, Contexts, Family, Traces, find_families, percent
 from benchmark.record import Record
 from benchmark.trajectory import DAY
-from envs.catalogue import DistrictScenario
+from envs.catalogue import DistrictScenario, is_episodic
 
 MOST_FIGURES = 6
 COLUMN_WIDTH = 3.5  # inches
@@ -150,6 +150,7 @@ def draw_multipliers(family: Family) -> Figure | None:
 def draw_curves(scenario: str, points: pd.DataFrame) -> Figure:
     """Gap and violation, or return, against training time and steps: a line per method, the median of its seeds.
 
+    Districts: on the last four weeks of their training hours (`DistrictScenario.validation`).
     The band is the range of the seeds. A point's time is the median of its seeds' times.
     """
     points = points.assign(
@@ -164,7 +165,8 @@ def draw_curves(scenario: str, points: pd.DataFrame) -> Figure:
     columns = 2 if max(map(len, lines)) <= HALF_COLUMN else 1
     height = 0.8 + 1.3 * len(shown) + 0.13 * -(-len(lines) // columns)
     figure = Figure(figsize=(COLUMN_WIDTH, height), layout="constrained")
-    figure.suptitle(scenario, fontsize=7)
+    where = "" if is_episodic(scenario) else "\nlast four weeks of the training hours"
+    figure.suptitle(f"{scenario}{where}", fontsize=7)
     panels = figure.subplots(len(shown), 2, sharex="col", sharey="row", squeeze=False)
     colours = sns.color_palette("colorblind" if len(lines) <= FEW_AGENTS else "husl", len(lines))
     for row, name in zip(panels, shown, strict=True):

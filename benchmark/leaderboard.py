@@ -118,15 +118,15 @@ def improvements(records: Sequence[Record], subject: str = SUBJECT) -> pd.DataFr
     """Probability that a seed of `subject` does better than a seed of another method, one row per scenario and pair.
 
     The lower objective is better and any feasible run beats any infeasible one, or, in an episodic scenario,
-    the higher return is better; ties count half. Variants are
-    compared with their own kind. Three seeds or fewer claim no interval.
+    the higher return is better; ties count half. A variant of the subject is compared with the same variant of
+    others and with their defaults, its default with everything. Three seeds or fewer claim no interval.
     """
     found = groups(records)
     rows = []
     for (suite, scenario, method, variant), own in found.items():
         others = {key: group for key, group in found.items() if key[:2] == (suite, scenario) and key[2] != method}
         for (*_, other, other_variant), group in others.items():
-            if method != subject or other in REFERENCES or other_variant not in (variant, ""):
+            if method != subject or other in REFERENCES or (variant and other_variant not in (variant, "")):
                 continue
             estimate = probability_of_improvement(_scores(own), _scores(group), _BOOTSTRAP_SEED)
             names = (suite, scenario, method, variant, other, other_variant)

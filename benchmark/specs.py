@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -108,6 +109,12 @@ class Suite(BaseModel):
         unique = list({spec.digest: spec for spec in specs}.values())
         if not unique:
             raise UsageError(f"suite '{self.name}': no run is left after the filters on the command line")
+        for label, count in Counter(spec.label for spec in unique).items():
+            if count > 1:
+                raise UsageError(
+                    f"suite '{self.name}': its entries run '{label}' in {count} ways; "
+                    "leave it out with --methods or --scenarios, or name the ways by variants"
+                )
         return unique
 
     def methods(self) -> list[str]:

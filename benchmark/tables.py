@@ -212,6 +212,8 @@ def _opening(scenario: str, records: Sequence[Record], context: Context | None) 
         text = f"LP: infeasible, no controller can meet the budgets{level}."
     else:
         text = "LP: none for this scenario."
+    for address in sorted({record.spec.trained_on for record in records if record.spec.trained_on}):
+        text = f"{text} Policies were trained on `{address}`."
     return f"{text} In sample: measured on hours that training may use." if _in_sample(scenario) else text
 
 

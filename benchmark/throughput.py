@@ -54,7 +54,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SCENARIO = "synthetic_8/ring/average-0.3"
 # Each of our methods and the peer that it is closest to.
 PEERS = {
-    "ippo-lagrangian": "ippo",
+    "ippo-augmented": "ippo",
     "mappo-augmented": "mappo",
     "qmix-augmented": "qmix",
     "vdn-augmented": "vdn",
@@ -63,7 +63,7 @@ PEERS = {
 GEMM_SIZE = 512
 ENDLESS = 10**9  # agent-steps; the clock ends a measurement
 QUALITY_SCENARIO = "paper_seven/two_groups/average-0.27"
-QUALITY_METHODS = ("ippo-lagrangian", "mappo-augmented", "consensus-gossip")
+QUALITY_METHODS = ("ippo-augmented", "mappo-augmented", "consensus-gossip")
 
 
 class WorkCount:
@@ -185,7 +185,7 @@ def width_settings(name: str, width: int) -> dict[str, Any]:
     for field, info in fields.items():
         part = info.default
         if isinstance(part, BaseModel) and "hidden" in type(part).model_fields:
-            return {field: part.model_dump() | {"hidden": (width, width)}}
+            return {field: {"hidden": (width, width)}}
     raise UsageError(f"method '{name}': no setting 'hidden' to give it a width by")
 
 

@@ -1,8 +1,10 @@
-"""The search for settings: the same trials and the same samples for every method, scored on training hours.
+"""The search for settings: the same trials and the same samples for every method in it, scored on training hours.
 
 A trial trains on each of the search's scenarios and is scored by what its policy does on hours that no published
-figure is measured on, where the data allow it (they do for the homes, not for the campus). Every finished trial is
-kept, so a search that was stopped goes on, and the same search finds the same settings.
+figure is measured on, where the data allow it (they do for the homes, not for the campus). Trials are short. The best
+of them enter the finals: they train for as long as the published runs, since steps of multipliers that suit a
+half-trained policy make a trained one overshoot, and what concerns execution alone is searched again on the policy
+that came out. Every finished trial is kept, so a search that was stopped goes on, and the same search finds the same.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import json
 import multiprocessing as mp
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -56,16 +59,26 @@ class Range(BaseModel):
         return self
 
 
+class Finals(BaseModel):
+    """What becomes of the best trials."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    best: int = Field(ge=1, description="Trials that enter.")
+    steps: int = Field(gt=0, description="Agent-steps of each training.")
+    trials: int = Field(ge=1, description="Of the settings that concern execution alone, on each policy.")
+
+
 class Search(BaseModel):
     """What is searched, and at what effort."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    description: str = ""
     trials: int = Field(ge=1)
     steps: int = Field(gt=0, description="Agent-steps of each training.")
     seed: int = Field(ge=0)
     scenarios: tuple[str, ...] = Field(min_length=1)
+    finals: Finals
     methods: dict[str, dict[str, Range]]
 
 
@@ -105,13 +118,12 @@ def tune(
     for address in search.scenarios:
         if prepare_context(scored_on(address), store).oracle != "feasible":
             raise UsageError(f"scenario '{address}': nothing meets its budgets on the hours of the search")
-    pending = {method: len(_finished(search, method, target)) for method in methods}
+    left = dict.fromkeys(methods, search.trials + search.finals.best)
+    for method in methods:
+        found = _read(search, method, target)
+        left[method] -= len(found["trials"]) + len(found["finals"])
     with ProcessPoolExecutor(jobs, mp_context=mp.get_context("spawn")) as pool:
-        running = {
-            pool.submit(_next_trial, search, method, target, store.root): method
-            for method in methods
-            if pending[method] < search.trials
-        }
+        running = {pool.submit(_next, search, method, target, store.root): method for method in methods if left[method]}
         while running:
             ended = next(as_completed(running))
             method = running.pop(ended)
@@ -119,9 +131,9 @@ def tune(
                 pool.shutdown(cancel_futures=True)
                 raise fault
             tell(f"{method}: {ended.result()}")
-            pending[method] += 1
-            if pending[method] < search.trials:
-                running[pool.submit(_next_trial, search, method, target, store.root)] = method
+            left[method] -= 1
+            if left[method]:
+                running[pool.submit(_next, search, method, target, store.root)] = method
 
 
 def scored_on(address: str) -> DistrictScenario:
@@ -132,12 +144,12 @@ def scored_on(address: str) -> DistrictScenario:
 
 
 def defaults(method: str, space: dict[str, Range]) -> dict[str, Any]:
-    """A method's own values of the settings in a space, by dotted name.
+    """What a method's class says of the settings in a space, by dotted name.
 
     Raises:
         UsageError: the space names a setting that the method does not have.
     """
-    config = make_method(method).config.model_dump()
+    config = make_method(method, tuned=False).config.model_dump()
     found = {}
     for name in space:
         value: Any = config
@@ -155,40 +167,65 @@ def score(metrics: dict[str, Any]) -> float:
     return float(metrics["optimality_gap"] + INFEASIBLE * sum(beyond))
 
 
-def _next_trial(search: Search, method: str, target: Path, root: Path) -> str:
-    """Ask for settings, try them, keep the outcome; one line on it."""
+def _next(search: Search, method: str, target: Path, root: Path) -> str:
+    """Carry out the next trial or final and keep the outcome; one line on it."""
     torch.set_num_threads(1)
-    trials = _finished(search, method, target)
-    settings = _ask(search, method, trials)
-    outcomes = {address: _try(search, method, settings, address, Store(root)) for address in search.scenarios}
-    total = sum(outcome["score"] for outcome in outcomes.values()) / len(outcomes)
-    trials.append({"settings": settings, "score": total, "outcomes": outcomes})
-    best = min(trials, key=lambda trial: trial["score"])
-    content = {
-        "method": method,
-        "search": search.model_dump(mode="json", include={"trials", "steps", "seed", "scenarios"}),
-        "space": {k: v.model_dump(exclude_defaults=True, mode="json") for k, v in search.methods[method].items()},
-        "best": {"settings": best["settings"], "score": best["score"]},
-        "trials": trials,
-        "git_revision": provenance_here().git_revision,
-    }
+    content, store = _read(search, method, target), Store(root)
+    trials, finals = content["trials"], content["finals"]
+    if len(trials) < search.trials:
+        stage, of, done = "trial", search.trials, trials
+        settings = _ask(search.methods[method], trials, defaults(method, search.methods[method]), search.seed)
+        states = _train(search, method, settings, search.steps)
+        done.append(_measure(search, method, settings, states, store))
+    else:
+        stage, of, done = "final", search.finals.best, finals
+        settings = sorted(trials, key=_score)[len(finals)]["settings"]
+        states = _train(search, method, settings, search.finals.steps)
+        done.append(_final(search, method, settings, states, store))
+    best = min(finals or trials, key=_score)
+    content["best"] = {"settings": best["settings"], "score": best["score"]}
+    content["git_revision"] = provenance_here().git_revision
     write_file(target / f"{method}.json", (json.dumps(content, indent=1) + "\n").encode())
-    return f"trial {len(trials)} of {search.trials}, score {total:.3f}, best {best['score']:.3f}"
+    return f"{stage} {len(done)} of {of}, score {done[-1]['score']:.3f}, best {min(map(_score, done)):.3f}"
 
 
-def _ask(search: Search, method: str, trials: list[dict[str, Any]]) -> dict[str, Any]:
-    """The next settings: the defaults first (a single choice is fixed), then what the sampler makes of the trials."""
-    space = search.methods[method]
+def _final(
+    search: Search, method: str, settings: dict[str, Any], states: dict[str, _Trained], store: Store
+) -> dict[str, Any]:
+    """The best of what concerns execution alone on trained policies, and all that was tried: first what it had."""
+    space = {name: values for name, values in search.methods[method].items() if _only_executes(method, name)}
+    tried: list[dict[str, Any]] = []
+    for _ in range(search.finals.trials if space else 1):
+        asked = _ask(space, tried, {name: settings[name] for name in space}, search.seed)
+        tried.append(_measure(search, method, settings | asked, states, store))
+    return min(tried, key=_score) | {"tried": tried}
+
+
+def _score(trial: dict[str, Any]) -> float:
+    return float(trial["score"])
+
+
+def _only_executes(method: str, name: str) -> bool:
+    """No training depends on the setting."""
+    place: Any = make_method(method).config.training_key()
+    for part in name.split("."):
+        if part not in place:
+            return True
+        place = place[part]
+    return False
+
+
+def _ask(space: dict[str, Range], trials: list[dict[str, Any]], first: dict[str, Any], seed: int) -> dict[str, Any]:
+    """The next settings: the first ones (a single choice is fixed), then what the sampler makes of the trials."""
     if not trials:
-        fixed = {name: values.choices[0] for name, values in space.items() if len(values.choices) == 1}
-        return defaults(method, space) | fixed
+        return first | {name: values.choices[0] for name, values in space.items() if len(values.choices) == 1}
     try:
         import optuna
     except ImportError:
         raise UsageError("the search needs the package optuna: pip install optuna") from None
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     # A seed per trial: a search that was stopped asks for what it would have asked for.
-    sampler = optuna.samplers.TPESampler(seed=search.seed + len(trials), n_startup_trials=STARTUP_TRIALS)
+    sampler = optuna.samplers.TPESampler(seed=seed + len(trials), n_startup_trials=STARTUP_TRIALS)
     study = optuna.create_study(sampler=sampler)
     distributions = {name: _distribution(optuna, values) for name, values in space.items()}
     for trial in trials:
@@ -213,37 +250,69 @@ def _inside(value: Any, values: Range) -> Any:
     return min(max(value, values.low), values.high)
 
 
-def _try(search: Search, method: str, settings: dict[str, Any], address: str, store: Store) -> dict[str, float]:
-    """Train on a scenario and measure on the hours of the search."""
-    scenario = resolve_district(address)
-    made = make_method(method, nest(settings))
-    rows: list[dict[str, float]] = []
-    controller = made.train(
-        scenario.task(),
-        scenario.network(),
-        Effort(search.steps, float("inf")),
-        seeded(search.seed, "train"),
-        lambda row: rows.append(dict(row)),
-        NoCheckpoint(),
-    )
-    scored = scored_on(address)
-    try:
-        found = evaluate(scored, controller, prepare_context(scored, store), seeded(search.seed, "evaluate"))
-        metrics: dict[str, Any] = found.metrics
-    except ArithmeticError:
-        return {"score": FAILED, "seconds": rows[-1]["seconds"]}
-    kept = {name: float(metrics[name]) for name in ("optimality_gap", "violation", "backlog_growth")}
-    return {"score": min(FAILED, score(metrics)), **kept, "seconds": rows[-1]["seconds"]}
+@dataclass(frozen=True)
+class _Trained:
+    """What a controller needs of what was learned, and how long it took."""
+
+    state: dict[str, Any]
+    seconds: float
 
 
-def _finished(search: Search, method: str, target: Path) -> list[dict[str, Any]]:
-    """Trials of the very same search that were carried out before."""
+def _train(search: Search, method: str, settings: dict[str, Any], steps: int) -> dict[str, _Trained]:
+    """One training per scenario, by address."""
+    trained = {}
+    for address in search.scenarios:
+        scenario, rows = resolve_district(address), list[dict[str, float]]()
+        controller = make_method(method, nest(settings), tuned=False).train(
+            scenario.task(),
+            scenario.network(),
+            Effort(steps, float("inf")),
+            seeded(search.seed, "train"),
+            lambda row, rows=rows: rows.append(dict(row)),  # type: ignore[misc]
+            NoCheckpoint(),
+        )
+        trained[address] = _Trained(controller.state_dict(), rows[-1]["seconds"])
+    return trained
+
+
+def _measure(
+    search: Search, method: str, settings: dict[str, Any], states: dict[str, _Trained], store: Store
+) -> dict[str, Any]:
+    """What trained policies do with these settings on the hours of the search: each scenario's outcome, mean score."""
+    outcomes = {}
+    for address, trained in states.items():
+        scenario = resolve_district(address)
+        made = make_method(method, nest(settings), tuned=False)
+        controller = made.build(scenario.task(), seeded(search.seed, "train"))
+        controller.load_state_dict(trained.state)
+        scored = scored_on(address)
+        try:
+            found = evaluate(scored, controller, prepare_context(scored, store), seeded(search.seed, "evaluate"))
+            metrics: dict[str, Any] = found.metrics
+            kept = {name: float(metrics[name]) for name in ("optimality_gap", "violation", "backlog_growth")}
+            outcome = {"score": min(FAILED, score(metrics)), **kept}
+        except ArithmeticError:
+            outcome = {"score": FAILED}
+        outcomes[address] = outcome | {"seconds": trained.seconds}
+    total = sum(outcome["score"] for outcome in outcomes.values()) / len(outcomes)
+    return {"settings": settings, "score": total, "outcomes": outcomes}
+
+
+def _read(search: Search, method: str, target: Path) -> dict[str, Any]:
+    """What was found so far by the very same search.
+
+    Raises:
+        UsageError: the file holds another one.
+    """
+    what = {
+        "method": method,
+        "search": search.model_dump(mode="json", exclude={"methods"}),
+        "space": {k: v.model_dump(exclude_defaults=True, mode="json") for k, v in search.methods[method].items()},
+    }
     path = target / f"{method}.json"
     if not path.exists():
-        return []
-    content = json.loads(path.read_text())
-    same = content["search"] == search.model_dump(mode="json", include={"trials", "steps", "seed", "scenarios"})
-    space = {k: v.model_dump(exclude_defaults=True, mode="json") for k, v in search.methods[method].items()}
-    if not same or content["space"] != space:
+        return what | {"trials": [], "finals": []}
+    content: dict[str, Any] = json.loads(path.read_text())
+    if {name: content[name] for name in what} != what:
         raise UsageError(f"{path}: holds another search; move it away to begin a new one")
-    return list(content["trials"])
+    return content

@@ -102,7 +102,7 @@ class DistrictScenario(Scenario):
 
     @cached_property
     def validation(self) -> DistrictScenario:
-        """The same scenario measured on the last of the training hours, for learning curves and tuning."""
+        """The same scenario measured on the last of its training hours, for learning curves."""
         return self.over(self.district.validation)
 
 

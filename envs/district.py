@@ -87,7 +87,7 @@ class District:
 
     @property
     def validation(self) -> tuple[int, int, int]:
-        """Hours to choose settings by: first hour of the warm-up, first measured, end.
+        """Hours of the learning curves: first hour of the warm-up, first measured, end.
 
         The last four weeks of the training hours after a month of warm-up, or all of fewer hours than that.
         """

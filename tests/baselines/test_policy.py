@@ -92,7 +92,7 @@ def test_policies_are_kept_at_even_shares_of_the_second_half(updates: int) -> No
 def test_a_central_price_is_one_for_all_and_follows_the_mean() -> None:
     task = make("campus_seven/ring/hourly-0.35")
     spec, generator = task.spec, torch.Generator().manual_seed(0)
-    dual = {"alpha": 0.7, "tighten": 0.0, "lambda_max": 0.3, "lambda_start": 0.05}
+    dual = {"alpha": 0.7, "unit": "base_load", "tighten": 0.0, "lambda_max": 0.3, "lambda_start": 0.05}
     controller = make_method("mappo-augmented", {"constraints": {"dual": dual}}).build(task, generator)
     controller.reset(spec, Network.build("ring", 7), 2, generator)
     expected = torch.full((2, 24), 0.05)
@@ -112,7 +112,7 @@ def test_a_central_price_is_one_for_all_and_follows_the_mean() -> None:
 
 def test_independent_prices_are_the_agents_own() -> None:
     task, generator = make(ADDRESS), torch.Generator().manual_seed(0)
-    settings = {"constraints": {"dual": {"lambda_start": 1.0}}}
+    settings = {"constraints": {"dual": {"lambda_start": 1.0, "alpha": 0.15, "unit": "base_load"}}}
     controller = make_method("ippo-augmented", settings).build(task, generator)
     controller.reset(task.spec, Network.build("ring", 7), 1, generator)
     task.reset(1, generator, start=0)

@@ -116,7 +116,16 @@ def train(
     generator = torch.Generator().manual_seed(0)
     env = env_type(generator)
     model = ActorCritic(env.widths, config, generator)
-    train_ppo(env, model, config, Effort(steps, seconds), generator, lambda row: None, checkpoint or NoCheckpoint())
+    train_ppo(
+        env,
+        model,
+        config,
+        Effort(steps, seconds),
+        generator,
+        lambda row: None,
+        checkpoint or NoCheckpoint(),
+        learned=model.state_dict,
+    )
     return model
 
 

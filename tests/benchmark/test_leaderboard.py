@@ -143,6 +143,16 @@ def test_records_come_back_from_parquet(tmp_path: Path) -> None:
     assert (tmp_path / "again.parquet").read_bytes() == (tmp_path / "runs.parquet").read_bytes()
 
 
+def test_the_subject_is_compared_with_every_variant_of_others_and_its_variants_with_their_own() -> None:
+    runs = []
+    for method in ("consensus-gossip", "mappo"):
+        run = record(method, **FEASIBLE, objective=1.0)
+        runs += [run.model_copy(update={"spec": run.spec.model_copy(update={"variant": v})}) for v in ("", "a", "b")]
+    table = improvements(runs)
+    pairs = set(zip(table["variant"], table["over_variant"], strict=True))
+    assert pairs == {("", ""), ("", "a"), ("", "b"), ("a", ""), ("a", "a"), ("b", ""), ("b", "b")}
+
+
 def test_improvement_counts_any_feasible_run_above_any_infeasible_one() -> None:
     def runs(method: str, objectives: list[float], feasible: bool) -> list[Record]:
         return [record(method, seed, objective=value, feasible=feasible) for seed, value in enumerate(objectives)]

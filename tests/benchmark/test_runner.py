@@ -265,7 +265,7 @@ def test_a_learning_curve_is_measured_on_the_validation_hours_and_ends_at_the_po
     entry = METHODS[record.spec.method].method
     controller = entry(entry.config_type(**record.spec.config)).build(scenario.task(), seeded(0, "t"))
     controller.load_state_dict(policy["state"])
-    end = evaluate(scenario, controller, context, seeded(0, "t"), hours=scenario.district.validation).metrics
+    end = evaluate(scenario.validation, controller, context, seeded(0, "t")).metrics
     assert traces["curve_gap"][-1] == end["optimality_gap"]
     assert traces["curve_violation"][-1] == end["violation"]
     # Looking at a training on its way changes nothing of what comes out.

@@ -167,6 +167,11 @@ def test_a_method_that_the_suite_does_not_list_runs_on_all_its_scenarios(write: 
     assert {run.variant for run in runs} == {""}
 
 
+def test_one_name_is_not_given_to_two_kinds_of_runs() -> None:
+    with pytest.raises(UsageError, match=r"homes_17/ring/hourly-0\.27 vdn seed 0' in 2 ways"):
+        load_suite("shift").runs(Overrides(methods=["vdn"]))
+
+
 @pytest.mark.parametrize(
     ("chosen", "said"),
     [

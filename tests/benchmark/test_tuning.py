@@ -2,22 +2,29 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from baselines.registry import METHODS, make_method, nest
 from benchmark.store import Store
-from benchmark.tuning import Range, Search, _ask, defaults, load_search, score, tune
+from benchmark.tuning import Finals, Range, Search, _ask, defaults, load_search, score, tune
 from envs.errors import UsageError
 
+ROOT = Path(__file__).resolve().parents[2]
 SMALL = Search(
     trials=2,
     steps=3_000,
     seed=7,
     scenarios=("paper_seven/ring/average-0.4",),
+    finals=Finals(best=1, steps=6_000, trials=3),
     methods={
-        "consensus-gossip": {"ppo.lr": Range(low=1e-4, high=1e-2, log=True), "copies": Range(choices=(2, 4))},
-        "qmix-augmented": {"lr": Range(low=1e-4, high=1e-2, log=True), "lanes": Range(choices=(14, 28))},
+        "consensus-gossip": {
+            "ppo.lr": Range(low=1e-4, high=1e-2, log=True),
+            "copies": Range(choices=(2, 4)),
+            "dual.alpha": Range(low=0.02, high=0.6),
+        },
+        "qmix-lagrangian": {"lr": Range(low=1e-4, high=1e-2, log=True), "lanes": Range(choices=(14, 28))},
     },
 )
 
@@ -26,7 +33,7 @@ def told(target: Path, method: str) -> dict:
     return json.loads((target / f"{method}.json").read_text())
 
 
-def test_every_range_of_the_search_names_a_setting_and_every_method_has_the_same_trials() -> None:
+def test_every_range_of_the_search_names_a_setting() -> None:
     search = load_search()
     for method, space in search.methods.items():
         assert method in METHODS
@@ -35,30 +42,46 @@ def test_every_range_of_the_search_names_a_setting_and_every_method_has_the_same
 
 def test_search_keeps_every_trial_goes_on_and_finds_the_same(tmp_path: Path) -> None:
     store, lines = Store(tmp_path / "runs"), list[str]()
-    first, whole = tmp_path / "first", tmp_path / "whole"
-    one = SMALL.model_copy(update={"trials": 1})
-    tune(SMALL, ["consensus-gossip", "qmix-augmented"], whole, store, 2, lines.append)
-    assert len(lines) == 4
-    tune(one, ["consensus-gossip"], first, store, 1, lines.append)
-    content = told(first, "consensus-gossip")
-    content["search"]["trials"] = 2  # the same search, stopped after its first trial
-    (first / "consensus-gossip.json").write_text(json.dumps(content))
-    tune(SMALL, ["consensus-gossip"], first, store, 1, lines.append)
-    stopped, uninterrupted = told(first, "consensus-gossip"), told(whole, "consensus-gossip")
-    for trial, same in zip(stopped["trials"], uninterrupted["trials"], strict=True):
-        assert trial["settings"] == same["settings"]
-        assert trial["score"] == same["score"]
-    assert uninterrupted["best"]["score"] == min(trial["score"] for trial in uninterrupted["trials"])
-    first_tried = uninterrupted["trials"][0]["settings"]
-    assert first_tried == defaults("consensus-gossip", SMALL.methods["consensus-gossip"])
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    tune(SMALL, list(SMALL.methods), whole, store, 2, lines.append)
+    assert len(lines) == len(SMALL.methods) * 3  # two trials and a final
+    for method, space in SMALL.methods.items():
+        found = told(whole, method)
+        assert found["trials"][0]["settings"] == defaults(method, space)
+        assert found["best"]["score"] == found["finals"][0]["score"]
+        stopped.mkdir(exist_ok=True)
+        halfway = found | {"trials": found["trials"][:1], "finals": []}
+        (stopped / f"{method}.json").write_text(json.dumps(halfway))
+    tune(SMALL, list(SMALL.methods), stopped, store, 1, lines.append)
+    assert len(lines) == len(SMALL.methods) * 5
+    for method in SMALL.methods:
+        assert without_seconds(told(stopped, method)) == without_seconds(told(whole, method))
+
+
+def without_seconds(content: Any) -> Any:
+    if isinstance(content, dict):
+        return {name: without_seconds(value) for name, value in content.items() if name != "seconds"}
+    return [without_seconds(value) for value in content] if isinstance(content, list) else content
+
+
+def test_finals_train_the_best_trials_for_longer_and_search_what_concerns_execution_alone(tmp_path: Path) -> None:
+    tune(SMALL, list(SMALL.methods), tmp_path, Store(tmp_path / "runs"), 2, lambda line: None)
+    consensus, values = (told(tmp_path, method) for method in ("consensus-gossip", "qmix-lagrangian"))
+    best = min(consensus["trials"], key=lambda trial: trial["score"])["settings"]
+    tried = consensus["finals"][0]["tried"]
+    assert [len(tried), len(values["finals"][0]["tried"])] == [3, 1]
+    assert tried[0]["settings"] == best
+    assert len({trial["settings"]["dual.alpha"] for trial in tried}) == 3
+    assert {trial["settings"]["ppo.lr"] for trial in tried} == {best["ppo.lr"]}
+    assert consensus["finals"][0]["score"] == min(trial["score"] for trial in tried)
 
 
 def test_asked_settings_lie_in_their_ranges() -> None:
     trials = [{"settings": {"lr": 0.5, "lanes": 256}, "score": 1.0}]  # a default may lie outside
-    asked = _ask(SMALL, "qmix-augmented", trials)
+    asked = _ask(SMALL.methods["qmix-lagrangian"], trials, {}, SMALL.seed)
     assert 1e-4 <= asked["lr"] <= 1e-2
     assert asked["lanes"] in (14, 28)
-    make_method("qmix-augmented", nest(asked))
+    make_method("qmix-lagrangian", nest(asked))
 
 
 def test_a_feasible_policy_scores_its_gap_and_an_infeasible_one_worse() -> None:
@@ -71,10 +94,10 @@ def test_a_feasible_policy_scores_its_gap_and_an_infeasible_one_worse() -> None:
 @pytest.mark.parametrize(
     ("search", "methods", "message"),
     [
-        (SMALL, ["vdn"], "METHODS: 'vdn' is not in the search; allowed: consensus-gossip, qmix-augmented"),
+        (SMALL, ["vdn"], "METHODS: 'vdn' is not in the search; allowed: consensus-gossip, qmix-lagrangian"),
         (
             SMALL.model_copy(update={"scenarios": ("paper_seven/ring/average-0.19",)}),
-            ["qmix-augmented"],
+            ["qmix-lagrangian"],
             "scenario 'paper_seven/ring/average-0.19': nothing meets its budgets on the hours of the search",
         ),
         (
@@ -99,7 +122,9 @@ def test_another_search_does_not_go_on_in_the_same_file(tmp_path: Path) -> None:
 
 
 def test_published_searches_are_those_of_the_methods_settings() -> None:
-    for path in sorted(Path("results/tuning").glob("*.json")):
+    paths = sorted((ROOT / "results" / "tuning").glob("*.json"))
+    assert {path.stem for path in paths} == set(load_search().methods)
+    for path in paths:
         found = json.loads(path.read_text())
         assert len(found["trials"]) == found["search"]["trials"], path
         config = make_method(found["method"]).config.model_dump()
