@@ -127,9 +127,7 @@ class PolicyController(Controller):
         return None if self._rule is None else self._dual.lambda_max
 
     def modules(self) -> dict[str, nn.Module]:
-        """What acts: the last policy, or those of the mixture."""
-        if self._iterate == "mixture" and self.mixture:
-            return {f"policy_{i}": policy for i, policy in enumerate(self.mixture)}
+        """What is trained; the mixture holds copies of it."""
         return {"policy": self.last}
 
     def state_dict(self) -> dict[str, Any]:

@@ -38,6 +38,7 @@ import envs
 from baselines.base import Controller
 from benchmark.quality import WORTH, Goal
 from benchmark.throughput import SCENARIO, Busy, WorkCount, gemm_rate
+from envs.grid import grid_points
 from envs.task import Box, Step
 
 INSTALL = "pip install -c constraints.txt torch, then pip install -c constraints.txt benchmarl==1.5.2 -e ."
@@ -78,7 +79,7 @@ class PricedEnv(ParallelEnv):
         self.state_space = self._env.state_space
         sizes = (spec.usage_scale * spec.agent_scale).expand(spec.n_agents).tolist()
         self._sizes = dict(zip(self.possible_agents, sizes, strict=True))
-        self._grid = grid(self._box)
+        self._grid = grid_points(self._box, LEVELS).numpy()
 
     def observation_space(self, agent: str) -> gymnasium.spaces.Space:
         """The task's own."""
@@ -120,12 +121,6 @@ class PricedEnv(ParallelEnv):
         use, shortfall = sum(info["usage"].values()), info.get("shortfall", 0.0)
         local = self._prices.shortfall * shortfall - self._prices.use * use
         return (reward / self._spec.price_scale + local) / self._sizes[agent]
-
-
-def grid(box: Box) -> npt.NDArray[np.float32]:
-    """Every combination of `LEVELS` values per dimension of a box, [LEVELS ** size, size]."""
-    levels = np.linspace(box.low, box.high, LEVELS, dtype=np.float32)
-    return np.array(list(itertools.product(levels, repeat=box.size)), dtype=np.float32)
 
 
 def make_task(address: str, prices: Prices, discrete: bool) -> Any:
@@ -275,7 +270,7 @@ class PeerController(Controller):
             seen = TensorDict({"observation": step.obs.clone()}, step.obs.shape[:2])
             chosen = self._policy(TensorDict({self._group: seen}, step.obs.shape[:1]))[self._group, "action"]
         if self._discrete and isinstance(self.spec.action, Box):
-            return torch.from_numpy(grid(self.spec.action))[chosen]
+            return grid_points(self.spec.action, LEVELS)[chosen]
         return chosen
 
 

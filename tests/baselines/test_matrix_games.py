@@ -9,48 +9,18 @@ from torch import Tensor
 
 from baselines import make_method
 from baselines.base import Controller
+from benchmark.specs import load_suite
 from envs import make
 from envs.network import Network
 
-# Every joint action equally often, all of them replayed: the tables are then those of least squares.
-EXHAUSTIVE = {
-    "epsilon_start": 1.0,
-    "epsilon_end": 1.0,
-    "td_lambda": 0.0,
-    "normalise": False,
-    "hidden": [64],
-    "mixer_width": 8,
-    "target_update": 20,
-    "updates": 2,
-    "policies": "per_type",
-    "agent_id": False,
-}
-TWO_STEP = EXHAUSTIVE | {"sequence": 2, "lanes": 512, "batch": 1024, "lr": 1e-2}
-QTRAN = EXHAUSTIVE | {"policies": "shared", "sequence": 1, "lanes": 2048, "batch": 8192, "buffer": 2**17, "lr": 3e-3}
-# One state: nothing that is done changes what comes, so a short discount is right and quick.
-REPEATED_VALUES = {
-    "sequence": 5,
-    "lanes": 64,
-    "batch": 256,
-    "buffer": 1280,
-    "updates": 4,
-    "hidden": [32],
-    "lr": 1e-2,
-    "gamma": 0.1,
-    "target_update": 50,
-    "epsilon_end": 0.05,
-    "epsilon_share": 0.4,
-    "policies": "per_type",
-    "agent_id": False,
-}
-REPEATED_PPO = {
-    "lanes": 128,
-    "policies": "per_type",
-    "agent_id": False,
-    "ppo": {"hidden": [32], "rollout_steps": 5, "minibatch": 640, "lr": 3e-3, "gamma": 0.1, "entropy": 0.05},
-}
+LEARNERS = ("ippo", "mappo", "iql", "vdn", "qmix")
 ROUNDS = 100  # of collecting, where every action is equally likely
-REPEATED = {"ippo": REPEATED_PPO, "mappo": REPEATED_PPO} | dict.fromkeys(("iql", "vdn", "qmix"), REPEATED_VALUES)
+
+
+def published(game: str, method: str) -> dict[str, Any]:
+    """The settings that the suite `validation` has for a game."""
+    entries = load_suite("validation").entries
+    return next(e.variants[""] for e in entries if game in e.scenarios and method in e.methods)
 
 
 def steps_of(settings: dict[str, Any], rounds: int) -> int:
@@ -96,7 +66,7 @@ def learn_tables(name: str, address: str, settings: dict[str, Any], seed: int) -
 def test_the_two_step_game_is_learned_as_published(
     name: str, best: float, first: list[list[float]], risky: list[list[float]], seed: int
 ) -> None:
-    greedy, tables = learn_tables(name, "games/two_step", TWO_STEP, seed)
+    greedy, tables = learn_tables(name, "games/two_step", published("games/two_step", name), seed)
     assert greedy == best
     for table, expected in zip(tables, (first, [[7.0, 7.0], [7.0, 7.0]], risky), strict=True):
         torch.testing.assert_close(table, torch.tensor(expected), atol=0.2, rtol=0.0)
@@ -114,17 +84,20 @@ def test_the_two_step_game_is_learned_as_published(
 def test_neither_a_sum_nor_a_monotonic_mixer_finds_a_payoff_between_penalties(
     name: str, expected: list[list[float]], tolerance: float, seed: int
 ) -> None:
-    greedy, (table,) = learn_tables(name, "games/qtran", QTRAN, seed)
+    one_step = {"policies": "shared", "sequence": 1, "lanes": 2048, "batch": 8192, "buffer": 2**17, "lr": 3e-3}
+    settings = published("games/two_step", name) | one_step
+    greedy, (table,) = learn_tables(name, "games/qtran", settings, seed)
     assert greedy == 0.0
     torch.testing.assert_close(table, torch.tensor(expected), atol=tolerance, rtol=0.0)
 
 
 @pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize("name", REPEATED)
+@pytest.mark.parametrize("name", LEARNERS)
 @pytest.mark.parametrize(("game", "least", "rounds"), [("climbing", 175.0, 250), ("penalty_25", 50.0, 40)])
 def test_repeated_games_are_played_as_well_as_published(
     game: str, least: float, rounds: int, name: str, seed: int
 ) -> None:
-    address, settings = f"games/{game}", REPEATED[name]
+    address = f"games/{game}"
+    settings = published(address, name)
     controller, _ = train(name, address, settings, steps_of(settings, rounds), seed)
     assert greedy_return(controller, address) >= least

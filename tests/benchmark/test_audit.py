@@ -18,6 +18,8 @@ def test_every_method_reaches_no_further_than_it_claims(method: str) -> None:
     audit = audit_method(method)
     assert audit.passed
     assert audit.decentralised == (method not in CENTRAL)
+    if audit.decentralised:
+        assert audit.talks == (method.startswith("consensus") and method != "consensus-independent")
 
 
 class Cheat(Controller):

@@ -40,22 +40,24 @@ def test_every_range_of_the_search_names_a_setting() -> None:
         assert set(defaults(method, space)) == set(space)
 
 
-def test_search_keeps_every_trial_goes_on_and_finds_the_same(tmp_path: Path) -> None:
-    store, lines = Store(tmp_path / "runs"), list[str]()
-    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
-    tune(SMALL, list(SMALL.methods), whole, store, 2, lines.append)
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a search that was not stopped."""
+    folder, lines = tmp_path_factory.mktemp("whole"), list[str]()
+    tune(SMALL, list(SMALL.methods), folder, Store(folder / "runs"), 2, lines.append)
     assert len(lines) == len(SMALL.methods) * 3  # two trials and a final
-    for method, space in SMALL.methods.items():
-        found = told(whole, method)
-        assert found["trials"][0]["settings"] == defaults(method, space)
-        assert found["best"]["score"] == found["finals"][0]["score"]
-        stopped.mkdir(exist_ok=True)
-        halfway = found | {"trials": found["trials"][:1], "finals": []}
-        (stopped / f"{method}.json").write_text(json.dumps(halfway))
-    tune(SMALL, list(SMALL.methods), stopped, store, 1, lines.append)
-    assert len(lines) == len(SMALL.methods) * 5
-    for method in SMALL.methods:
-        assert without_seconds(told(stopped, method)) == without_seconds(told(whole, method))
+    return folder
+
+
+def test_a_search_begins_with_the_defaults_and_goes_on_where_it_stopped(whole: Path, tmp_path: Path) -> None:
+    method = "qmix-lagrangian"
+    found = told(whole, method)
+    assert found["trials"][0]["settings"] == defaults(method, SMALL.methods[method])
+    assert found["best"]["score"] == found["finals"][0]["score"]
+    halfway = found | {"trials": found["trials"][:1], "finals": []}
+    (tmp_path / f"{method}.json").write_text(json.dumps(halfway))
+    tune(SMALL, [method], tmp_path, Store(whole / "runs"), 1, lambda line: None)
+    assert without_seconds(told(tmp_path, method)) == without_seconds(found)
 
 
 def without_seconds(content: Any) -> Any:
@@ -64,9 +66,8 @@ def without_seconds(content: Any) -> Any:
     return [without_seconds(value) for value in content] if isinstance(content, list) else content
 
 
-def test_finals_train_the_best_trials_for_longer_and_search_what_concerns_execution_alone(tmp_path: Path) -> None:
-    tune(SMALL, list(SMALL.methods), tmp_path, Store(tmp_path / "runs"), 2, lambda line: None)
-    consensus, values = (told(tmp_path, method) for method in ("consensus-gossip", "qmix-lagrangian"))
+def test_in_the_finals_what_concerns_execution_alone_is_searched_on_one_policy(whole: Path) -> None:
+    consensus, values = (told(whole, method) for method in ("consensus-gossip", "qmix-lagrangian"))
     best = min(consensus["trials"], key=lambda trial: trial["score"])["settings"]
     tried = consensus["finals"][0]["tried"]
     assert [len(tried), len(values["finals"][0]["tried"])] == [3, 1]
@@ -114,11 +115,10 @@ def test_a_search_that_cannot_be_run_says_so_in_one_line(
         tune(search, methods, tmp_path, Store(tmp_path / "runs"), 1, print)
 
 
-def test_another_search_does_not_go_on_in_the_same_file(tmp_path: Path) -> None:
-    store = Store(tmp_path / "runs")
-    tune(SMALL.model_copy(update={"trials": 1}), ["consensus-gossip"], tmp_path, store, 1, lambda line: None)
+def test_another_search_does_not_go_on_in_the_same_file(whole: Path) -> None:
+    longer = SMALL.model_copy(update={"trials": 5})
     with pytest.raises(UsageError, match="holds another search"):
-        tune(SMALL, ["consensus-gossip"], tmp_path, store, 1, lambda line: None)
+        tune(longer, ["consensus-gossip"], whole, Store(whole / "runs"), 1, lambda line: None)
 
 
 def test_published_searches_are_those_of_the_methods_settings() -> None:
