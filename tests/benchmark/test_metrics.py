@@ -242,9 +242,8 @@ def test_carbon_is_blank_where_the_data_have_none(district: str, known: bool) ->
 def test_unprojected_dual_ascent_pays_for_every_excess(rule: str) -> None:
     """Σ_t (usage − c) = N·(λ̄_T − λ̄_0)/α: mixing keeps the mean, so the mean sums up the excess."""
     scenario, alpha, start = resolve("paper_seven/two_groups/average-0.27"), 0.05, 50.0
-    settings = {
-        "dual": {"alpha": alpha, "lambda_start": start, "lambda_max": 1e4, "tighten": 0.0, "step_rule": "constant"}
-    }
+    dual = {"alpha": alpha, "unit": "base_load", "tighten": 0.0, "step_rule": "constant"}
+    settings = {"dual": dual | {"lambda_start": start, "lambda_max": 1e4}}
     task, network, generator = scenario.task(), scenario.network(), seeded(0, "t")
     controller = make_method(f"consensus-{rule}", settings).build(task, generator)
     controller.reset(task.spec, network, 1, generator)
