@@ -28,15 +28,16 @@ Look = dict[str, Any]
 
 
 class Judge(NoCheckpoint):
-    """Looks at what a training has learned every `EVERY` seconds and stops it once that is good.
+    """Looks at what a training has learned every `EVERY` seconds; stops it once that is good or the time is over.
 
     Attributes:
         looks: What was seen.
         seconds: Spent on looking.
     """
 
-    def __init__(self, scenario: DistrictScenario, method: Method) -> None:
-        """Args: where and what is trained."""
+    def __init__(self, scenario: DistrictScenario, method: Method, limit: float) -> None:
+        """Args: where and what is trained, and for how many seconds, those of looking left out."""
+        self._limit = limit
         self.looks: list[Look] = []
         self.seconds = 0.0
         self._goal, self._method, self._task = Goal(scenario.address), method, scenario.task()
@@ -51,8 +52,8 @@ class Judge(NoCheckpoint):
         controller.load_state_dict(state())
         self.looks.append(self._goal.look(controller, trained))
         self.seconds += time.perf_counter() - began
-        if self.looks[-1]["good"]:
-            raise GoodEnough
+        if self.looks[-1]["good"] or trained >= self._limit:
+            raise Enough
 
 
 class Goal:
@@ -86,8 +87,8 @@ class Goal:
         return {"seconds": seconds, "gap": gap, "violation": violation, "good": good}
 
 
-class GoodEnough(Exception):  # noqa: N818 - not an error
-    """Ends a training whose policy has reached its goal."""
+class Enough(Exception):  # noqa: N818 - not an error
+    """Ends a training whose policy has reached its goal, or whose time is over."""
 
 
 def time_to_quality(row: Mapping[str, Any]) -> float | None:

@@ -1,7 +1,7 @@
 """How fast our methods train, and BenchMARL's beside them: `python -m benchmark.throughput --peers PYTHON`.
 
 Every row trains on the same eight buildings, with two hidden layers of the same width, on one torch thread,
-with its own library's default settings. Three figures tell where time goes:
+ours with its searched settings, BenchMARL's with its defaults. Three figures tell where time goes:
 
 - agent-steps/s, end to end: transitions of one agent that were collected and learned from;
 - collection, µs per agent-step: policy and task, forward only;
@@ -43,7 +43,7 @@ from torch.nn import functional
 
 from baselines.base import Effort, NoCheckpoint
 from baselines.registry import METHODS, make_method, unknown_name
-from benchmark.quality import GoodEnough, Judge
+from benchmark.quality import Enough, Judge
 from benchmark.runner import DEFAULT_EFFORT, how_it_ended
 from benchmark.seeding import seeded
 from benchmark.throughput_tables import Row, compare, show, show_quality
@@ -141,13 +141,13 @@ def measure(name: str, address: str, width: int, seconds: float, quality: bool =
         return row | {"error": unknown_name(name)}
     scenario = resolve_district(address)
     curve: list[Mapping[str, float]] = []
-    effort = DEFAULT_EFFORT.model_copy(update={"seconds": seconds}).effort() if quality else Effort(ENDLESS, seconds)
+    effort = Effort(DEFAULT_EFFORT.steps, float("inf")) if quality else Effort(ENDLESS, seconds)
     rate = gemm_rate()
     try:
         method = make_method(name, width_settings(name, width))
-        judge = Judge(scenario, method) if quality else None
+        judge = Judge(scenario, method, seconds) if quality else None
         task, network = scenario.task(), scenario.network()
-        with WorkCount() as work, Busy() as busy, contextlib.suppress(GoodEnough):
+        with WorkCount() as work, Busy() as busy, contextlib.suppress(Enough):
             method.train(task, network, effort, seeded(seed, "train"), curve.append, judge or NoCheckpoint())
     except Exception as fault:
         return row | {"error": how_it_ended(fault)[1]}
