@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from baselines.augmentation import budget_usage
 from baselines.base import Controller
 from baselines.constraints import ConstraintConfig, HeldMultipliers
 from baselines.dual import shares
@@ -95,8 +96,7 @@ class DualAscent:
         counted, owed = torch.zeros(len(spec.budgets)), torch.zeros(())
         for _ in range(HOURS):
             step = self._task.step(self._controller.act(step))
-            per_budget = step.usage[..., spec.resource_of] * spec.members  # [B, N, m]
-            used += (step.counted[:, None] * per_budget).sum(0)
+            used += budget_usage(spec, step).sum(0)
             counted += step.counted.sum(0)
             owed += _mean_shortfall(step, spec)
         self._plant = {name: step.measures[name].clone() for name in spec.plant}
