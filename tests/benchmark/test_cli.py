@@ -212,7 +212,7 @@ def test_a_method_that_cannot_be_audited_does_not_stop_the_report(
                 raise UsageError("only\ngames")
             return METHODS["random"].method(MethodConfig()).build(task, generator)
 
-    monkeypatch.setitem(METHODS, "only_games", Entry(OnlyGames, {}, "nothing", {}))
+    monkeypatch.setitem(METHODS, "only_games", Entry(OnlyGames, {}, "nothing"))
     record = execute(make_run("games/qtran", "only_games", 0, suite="games"), Store(tmp_path / "runs"))
     assert record.status == "done"
     (tmp_path / "games.yaml").write_text(GAMES.replace("random", "only_games"))
