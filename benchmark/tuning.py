@@ -4,7 +4,8 @@ A trial trains on each of the search's scenarios and is scored by what its polic
 figure is measured on, where the data allow it (they do for the homes, not for the campus). Trials are short. The best
 of them enter the finals: they train for as long as the published runs, since steps of multipliers that suit a
 half-trained policy make a trained one overshoot, and what concerns execution alone is searched again on the policy
-that came out. Every finished trial is kept, so a search that was stopped goes on, and the same search finds the same.
+that came out: evaluations without training, of no use to a method whose multipliers are fixed. Every finished trial
+is kept, so a search that was stopped goes on, and the same search finds the same.
 """
 
 from __future__ import annotations

@@ -7,10 +7,12 @@ from baselines.base import Controller
 from baselines.registry import make_method
 from benchmark.evaluate import evaluate
 from benchmark.metrics import Context
+from benchmark.record import Record, provenance_here
 from benchmark.runner import run
 from benchmark.seeding import seeded
 from benchmark.specs import EffortSpec, make_run
 from benchmark.store import training_digest
+from benchmark.tables import make_book
 from envs.catalogue import resolve_district
 from envs.errors import UsageError
 from envs.task import Step
@@ -83,6 +85,15 @@ def test_multipliers_stay_where_they_are_and_aim_at_the_new_level_from_then_on(n
     # One share for each of the agents: the step of the hour that counts is larger by α times what is missing.
     less = (task.spec.limits[0] - after.limits[0]) / 7 / task.spec.usage_scale * (1 - dual["tighten"])
     assert float((moved[1] - moved[0]).max()) == pytest.approx(float(dual["alpha"] * less), rel=1e-3)
+
+
+def test_a_table_says_where_policies_of_another_district_were_trained() -> None:
+    spec = make_run("homes_17/ring/hourly-0.27", "consensus-gossip", 0, effort=EFFORT, trained_on=BASE)
+    record = Record(spec=spec, status="done", error="", metrics={}, provenance=provenance_here())
+    own = record.model_copy(update={"spec": spec.model_copy(update={"trained_on": ""})})
+    said = f"trained on `{BASE}`"
+    assert said in make_book([record]).tables[0].opening
+    assert said not in make_book([own]).tables[0].opening
 
 
 @pytest.mark.parametrize("method", ["consensus-gossip", "mappo-augmented", "mappo-lagrangian"])
