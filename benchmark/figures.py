@@ -34,6 +34,7 @@ DOTS_PER_INCH = 300
 WEEK = 7
 DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
 FEW_AGENTS = 10  # up to this many are told apart by colour
+FEW_LINES = 6  # up to this many learning curves have bands
 
 
 @dataclass(frozen=True)
@@ -151,7 +152,8 @@ def draw_curves(scenario: str, points: pd.DataFrame) -> Figure:
     """Gap and violation, or return, against training time and steps: a line per method, the median of its seeds.
 
     Districts: on the last four weeks of their training hours (`DistrictScenario.validation`).
-    The band is the range of the seeds. A point's time is the median of its seeds' times.
+    The band is the range of the seeds, left out where many lines would hide in each other's. A point's time is the
+    median of its seeds' times.
     """
     points = points.assign(
         line=(points["method"] + " " + points["variant"]).str.strip(),
@@ -181,7 +183,7 @@ def draw_curves(scenario: str, points: pd.DataFrame) -> Figure:
                 style_order=lines,
                 palette=colours,
                 estimator="median",
-                errorbar=("pi", 100),
+                errorbar=("pi", 100) if len(lines) <= FEW_LINES else None,
                 markers=True,
                 markersize=3,
                 legend=name == shown[0],

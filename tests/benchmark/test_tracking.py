@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+import wandb
 from wandb.proto import wandb_internal_pb2
 
 from benchmark.record import Record
@@ -38,6 +39,7 @@ class OfflineRun:
 
 
 def offline_runs(folder: Path) -> list[OfflineRun]:
+    wandb.teardown()  # a run's end does not wait for the last of its file, the end of W&B's service does
     files = sorted(folder.glob("wandb/offline-run-*/*.wandb"), key=lambda path: path.stat().st_mtime_ns)
     return [read(path) for path in files]
 
