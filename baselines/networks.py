@@ -27,6 +27,7 @@ class Body(nn.Module):
         shared: int = 0,
         output_gain: float = 1.0,
         memory: bool = False,
+        normed: bool = False,
     ) -> None:
         """Orthogonal weights, zero biases.
 
@@ -38,9 +39,10 @@ class Body(nn.Module):
             shared: Width of what the group shares.
             output_gain: Gain of the last layer: small for policies, 1 for values.
             memory: With a GRU of the first layer's width.
+            normed: Hidden layers are normalised (Ba et al., 2016), so that values far from the data stay bounded.
         """
         super().__init__()
-        self._shared = shared
+        self._shared, self._normed = shared, normed
         sizes = [shared + inputs, *hidden, outputs]
         gains = [math.sqrt(2)] * len(hidden) + [output_gain]
         layers = [_linear(a, b, gain, generator) for a, b, gain in zip(sizes, sizes[1:], gains, strict=False)]
@@ -76,14 +78,17 @@ class Body(nn.Module):
                 raise ValueError("a body with a GRU needs its memory; see `start`")
             steps, groups, agents, width = x.shape
             start = memory.reshape(1, groups * agents, -1)
-            x, last = self.gru(functional.relu(x).reshape(steps, groups * agents, width), start)
+            x, last = self.gru(self._activate(x).reshape(steps, groups * agents, width), start)
             x, memory = x.view(steps, groups, agents, -1), last.view(groups, agents, -1)
             for layer in list(self.layers)[1:-1]:
-                x = functional.relu(layer(x))
+                x = self._activate(layer(x))
             return self.layers[-1](x), memory
         for layer in list(self.layers)[1:]:
-            x = layer(functional.relu(x))
+            x = layer(self._activate(x))
         return x, memory
+
+    def _activate(self, x: Tensor) -> Tensor:
+        return functional.relu(functional.layer_norm(x, x.shape[-1:]) if self._normed else x)
 
 
 class PerType(nn.Module):
@@ -131,7 +136,9 @@ class ValueNormaliser(nn.Module):
 
     @torch.no_grad()
     def update(self, returns: Tensor) -> None:
-        """Take in a batch of returns [n, R]."""
+        """Take in a batch of returns [n, R]; an empty one says nothing."""
+        if not len(returns):
+            return
         self.mean.lerp_(returns.mean(0), 1 - self.decay)
         self.square.lerp_(returns.square().mean(0), 1 - self.decay)
         self.weight.lerp_(torch.ones_like(self.weight), 1 - self.decay)
@@ -163,11 +170,14 @@ def make_body(
     shared: int = 0,
     output_gain: float = 1.0,
     memory: bool = False,
+    normed: bool = False,
 ) -> Body | PerType:
     """A body, or one per type; see `Body`."""
 
     def one() -> Body:
-        return Body(inputs, outputs, hidden, generator, shared=shared, output_gain=output_gain, memory=memory)
+        return Body(
+            inputs, outputs, hidden, generator, shared=shared, output_gain=output_gain, memory=memory, normed=normed
+        )
 
     return one() if types is None else PerType([one() for _ in types.unique()], types)
 

@@ -257,6 +257,8 @@ def _update(
     generator: torch.Generator,
 ) -> dict[str, float]:
     chosen = batch.get("valid")
+    if chosen is not None and chosen.sum() < 2:
+        return {}  # everyone left before: nothing to learn from, and no spread to normalise by
     targets, advantage = batch["target"], batch["advantage"]
     model.values.update(targets.flatten(0, 2) if chosen is None else targets[chosen])
     known = advantage if chosen is None else advantage[chosen]

@@ -106,16 +106,19 @@ class QNetwork(Actor):
 
 
 class Monotonic(nn.Module):
-    """QMIX's mixer: one hidden layer whose weights the state makes, non-negative, so that no agent's gain is a loss."""
+    """QMIX's mixer: one hidden layer whose weights the state makes, non-negative, so that no agent's gain is a loss.
+
+    What makes them has normalised layers: without, bootstrapped values of simple spread grow without limit.
+    """
 
     def __init__(self, state_dim: int, n_agents: int, width: int, hyper: int, generator: torch.Generator) -> None:
         """Args: S, A, width of the mixer and of what makes its weights, source of the first weights."""
         super().__init__()
         self._shape = (n_agents, width)
-        self.first = Body(state_dim, n_agents * width, (hyper,), generator, output_gain=0.1)
+        self.first = Body(state_dim, n_agents * width, (hyper,), generator, output_gain=0.1, normed=True)
         self.first_bias = Body(state_dim, width, (), generator, output_gain=0.1)
-        self.second = Body(state_dim, width, (hyper,), generator, output_gain=0.1)
-        self.second_bias = Body(state_dim, 1, (width,), generator)
+        self.second = Body(state_dim, width, (hyper,), generator, output_gain=0.1, normed=True)
+        self.second_bias = Body(state_dim, 1, (width,), generator, normed=True)
 
     def forward(self, chosen: Tensor, state: Tensor) -> Tensor:
         """[T, B, 1] of values [T, B, A] and states [T, B, S]."""
@@ -204,8 +207,10 @@ class _Learner:
 
     def __init__(self, values: TeamValue, config: ValueConfig) -> None:
         self._values, self._config = values, config
-        self._target = copy.deepcopy(values).requires_grad_(False)
         self._normaliser = ValueNormaliser(1, decay=0.99)
+        self._target = copy.deepcopy(values).requires_grad_(False)
+        # The target's values keep the units of their time: in moving ones returns would feed on themselves.
+        self._target_units = copy.deepcopy(self._normaliser)
         self.optimiser = torch.optim.Adam(values.parameters(), lr=config.lr, eps=1e-5, fused=True)
         self._updates = 0
 
@@ -232,6 +237,7 @@ class _Learner:
         self._updates += 1
         if self._updates % config.target_update == 0:
             self._target.load_state_dict(values.state_dict())
+            self._target_units.load_state_dict(self._normaliser.state_dict())
         return loss.detach()
 
     @torch.no_grad()
@@ -248,7 +254,7 @@ class _Learner:
             following = following * ~ended  # a time limit ends an episode too, but not what is still to come
         following = self._target.mix(following, batch["state"][1:])
         if config.normalise:
-            following = self._normaliser.denormalise(following)
+            following = self._target_units.denormalise(following)
         if config.mixer != "none":
             reward, ended = reward[..., :1], ended.all(-1, keepdim=True)
             alive = None if alive is None else alive.any(-1, keepdim=True)
@@ -263,18 +269,21 @@ class _Learner:
         return returns, None if alive is None else alive[:-1]
 
     def state_dict(self) -> dict[str, Any]:
-        parts = {"values": self._values, "target": self._target, "normaliser": self._normaliser}
-        return {name: part.state_dict() for name, part in parts.items()} | {
-            "optimiser": self.optimiser.state_dict(),
-            "updates": self._updates,
-        }
+        return {name: part.state_dict() for name, part in self._parts().items()} | {"updates": self._updates}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self._values.load_state_dict(state["values"])
-        self._target.load_state_dict(state["target"])
-        self._normaliser.load_state_dict(state["normaliser"])
-        self.optimiser.load_state_dict(state["optimiser"])
+        for name, part in self._parts().items():
+            part.load_state_dict(state[name])
         self._updates = state["updates"]
+
+    def _parts(self) -> dict[str, Any]:
+        return {
+            "values": self._values,
+            "target": self._target,
+            "normaliser": self._normaliser,
+            "target_units": self._target_units,
+            "optimiser": self.optimiser,
+        }
 
 
 @torch.no_grad()

@@ -56,3 +56,10 @@ def test_types_have_networks_of_their_own_and_agents_keep_their_places() -> None
     alike = body(own[:, :, :1].expand(1, 4, 5, 3))[0]
     torch.testing.assert_close(alike[:, :, 0], alike[:, :, 2])
     assert not torch.isclose(alike[:, :, 0], alike[:, :, 1]).any()
+
+
+def test_with_normalised_layers_values_stay_bounded_far_from_the_data() -> None:
+    own = normal(1, 4, 5, 3)
+    for normed, bounded in ((True, True), (False, False)):
+        body = make_body(None, 3, 2, (8, 8), seeded(), normed=normed)
+        assert torch.allclose(body(1e3 * own)[0], body(1e6 * own)[0], rtol=1e-3, atol=1e-3) == bounded

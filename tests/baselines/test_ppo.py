@@ -191,6 +191,19 @@ def test_what_comes_after_an_episodes_end_does_not_change_the_update() -> None:
     assert all(torch.equal(value, dirty[name]) for name, value in clean.items())
 
 
+def test_a_rollout_after_everyone_has_left_teaches_nothing() -> None:
+    generator = torch.Generator().manual_seed(3)
+    env = Stops(generator)
+    model = ActorCritic(env.widths, SMALL, generator)
+    memories = model.actor.start(env.groups, env.agents), model.critic_start(env.groups, env.agents)
+    _, _, batch = _rollout(env, model, SMALL, env.reset(), memories, generator)
+    batch["valid"][:] = False
+    batch["valid"][0, 0, 0] = True  # one sample has no spread to be normalised by
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    _update(model, torch.optim.Adam(model.parameters(), lr=SMALL.lr), batch, SMALL, generator)
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
 def test_objectives_count_by_their_weights() -> None:
     config = SMALL.model_copy(update={"hidden": (16,)})
     for env_type, best in ((Choice, 1), (OtherChoice, 0)):

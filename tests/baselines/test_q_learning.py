@@ -104,6 +104,27 @@ def test_vdn_adds_the_agents_values_up() -> None:
     assert got == pytest.approx([1 + GAMMA * 12, 2 + GAMMA * 18, 3 + GAMMA * 6])
 
 
+def test_what_is_still_to_come_keeps_the_units_of_the_target() -> None:
+    """In units that move with the returns, returns would feed on themselves until they are not finite."""
+    config = ValueConfig(gamma=GAMMA, td_lambda=0.0, mixer="none", hidden=(8,), target_update=3)
+    learner = _Learner(TeamValue(Widths(1, 1, Discrete(2)), 1, config, seeded()), config)
+    batch = {
+        "obs": torch.ones(4, 1, 1, 1),
+        "state": torch.zeros(4, 1, 1),
+        "action": torch.zeros(3, 1, 1, 1, dtype=torch.long),
+        "reward": torch.full((3, 1, 1), 100.0),
+        "ended": torch.zeros(3, 1, 1, dtype=torch.bool),
+    }
+    first_is_best = torch.tensor([1.0, 0.0]).expand(4, 1, 1, 2)
+    seen = []
+    for _ in range(6):
+        seen.append(learner._returns(batch, first_is_best, None)[0].flatten()[0].item())
+        learner.update(batch)
+    assert seen[:3] == pytest.approx([seen[0]] * 3)  # until the target is copied
+    assert seen[3:] == pytest.approx([seen[3]] * 3)
+    assert seen[3] > seen[0] + 50
+
+
 def test_no_agents_gain_is_the_teams_loss() -> None:
     mixer = Monotonic(5, 4, 8, 16, seeded())
     chosen = torch.randn(50, 6, 4, generator=seeded(1)).requires_grad_()
