@@ -175,21 +175,25 @@ def report(
 
 
 @app.command()
-def publish(suite: SuiteName, scenarios: Scenarios = "", root: Root = SCRATCH, results: Results = RESULTS) -> None:
+def publish(
+    suite: SuiteName, methods: Methods = "", scenarios: Scenarios = "", root: Root = SCRATCH, results: Results = RESULTS
+) -> None:
     """Copy a suite's records and report from scratch to results/: all of its runs, and none that it does not name.
 
-    With --scenarios all runs of these alone; what is published of the others stays.
+    With --methods or --scenarios all runs of these alone; what is published of the others stays.
     """
     chosen, store = load_suite(suite), Store(root)
-    specs = chosen.runs(Overrides(scenarios=_words(scenarios)))
+    specs = chosen.runs(Overrides(_words(methods), _words(scenarios)))
     records = [record for spec in specs if (record := store.load(spec)) is not None]
     if len(records) < len(specs):
+        filters = {"--methods": methods, "--scenarios": scenarios}
+        words = " ".join([suite, *(f"{name} {value}" for name, value in filters.items() if value)])
         missing = f"{len(specs) - len(records)} of its {len(specs)} runs are missing under {root}/"
-        words = f"{suite} --scenarios {scenarios}" if scenarios else suite
         raise UsageError(f"suite '{chosen.name}': {missing}; first: accord run {words}")
-    target, replaced = results / chosen.name, {spec.scenario for spec in specs}
-    part = bool(scenarios) and (target / "runs.parquet").exists()
-    kept = [record for record in _published(chosen, results) if record.spec.scenario not in replaced] if part else []
+    target, replaced = results / chosen.name, {(spec.scenario, spec.method) for spec in specs}
+    part = bool(methods or scenarios) and (target / "runs.parquet").exists()
+    earlier = _published(chosen, results) if part else []
+    kept = [record for record in earlier if (record.spec.scenario, record.spec.method) not in replaced]
     everything = [*kept, *records]
     files = _write(chosen, everything, store, target, audit_records(everything), part=part)
     beside = f" beside {len(kept)}" if kept else ""

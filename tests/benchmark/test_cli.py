@@ -166,6 +166,14 @@ entries:
   - scenarios: [games/two_step, games/qtran]
     methods: [random]
 """
+RULES = """
+description: Two rules.
+seeds: 1
+effort: {steps: 100}
+entries:
+  - scenarios: [paper_seven/ring/average-0.3]
+    methods: [serve_now, rule_based]
+"""
 
 
 def test_a_part_of_a_suite_replaces_its_own_scenarios_and_keeps_the_others(accord: Accord, tmp_path: Path) -> None:
@@ -199,6 +207,28 @@ def test_a_part_of_a_suite_replaces_its_own_scenarios_and_keeps_the_others(accor
         assert status == 2
         assert "runs are missing" in told
     assert returns() == {"games/two_step": [99.0, 99.0], "games/qtran": whole["games/qtran"]}
+
+
+def test_some_methods_replace_their_own_runs_and_figures_that_would_lack_the_others_stay(
+    accord: Accord, tmp_path: Path
+) -> None:
+    suite, results = tmp_path / "rules.yaml", ["--results", str(tmp_path / "results")]
+    suite.write_text(RULES)
+    first, second = (["--root", str(tmp_path / name)] for name in ("first", "second"))
+    assert accord("run", str(suite), "--wandb", "disabled", *first)[0] == 0
+    assert accord("publish", str(suite), *first, *results)[0] == 0
+    folder = tmp_path / "results" / "rules"
+    drawn = {path: path.read_bytes() for path in (folder / "figures").iterdir()}
+    assert drawn
+    assert accord("run", str(suite), "--methods", "rule_based", "--wandb", "disabled", *second)[0] == 0
+    status, said, _ = accord("publish", str(suite), "--methods", "rule_based", *second, *results)
+    assert status == 0
+    assert said.startswith("1 runs published beside 1:")
+    assert set(pd.read_parquet(folder / "runs.parquet")["method"]) == {"serve_now", "rule_based"}
+    assert {path: path.read_bytes() for path in (folder / "figures").iterdir()} == drawn
+    status, _, told = accord("publish", str(suite), "--methods", "serve_now", *second, *results)
+    assert status == 2
+    assert f"first: accord run {suite} --methods serve_now" in told
 
 
 def test_a_method_that_cannot_be_audited_does_not_stop_the_report(
