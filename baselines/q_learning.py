@@ -43,8 +43,8 @@ class ValueConfig(JointConfig):
     double: bool = Field(True, description="The learned network picks the next action, the target one values it.")
     sequence: int = Field(24, ge=1, description="Most steps that are collected, kept and replayed in a row.")
     lanes: int = Field(256, ge=1, description="Agents that act side by side in training: copies of the task times N.")
-    buffer: int = Field(16384, ge=1, description="Sequences of one agent that are kept; those of a copy stay together.")
-    batch: int = Field(256, ge=1, description="Sequences of one agent per gradient step.")
+    buffer: int = Field(2048, ge=1, description="Sequences that are kept, each of all agents of a copy.")
+    batch: int = Field(32, ge=1, description="Sequences per gradient step, each of all agents of a copy.")
     updates: int = Field(4, ge=1, description="Gradient steps per collected sequence of all copies.")
     target_update: int = Field(20, ge=1, description="Gradient steps between copies to the target network.")
     epsilon_start: float = Field(1.0, ge=0, le=1, description="First share of random actions.")
@@ -153,7 +153,7 @@ def train_values(
         learned: What a controller needs of what was learned, for snapshots.
     """
     learner = _Learner(values, config)
-    replay, batch = Replay(max(config.buffer // env.agents, env.groups)), max(1, config.batch // env.agents)
+    replay = Replay(max(config.buffer, env.groups))
     per_episode = -(-env.horizon // config.sequence)
     length = -(-env.horizon // per_episode)  # sequences of one length, so that no episode ends early in its last
     per_sequence = env.groups * env.agents * length + keeper.steps_per_rollout(env.groups)
@@ -178,7 +178,7 @@ def train_values(
             replay.add(collected)
             clock.collected()
             decay_lr(learner.optimiser, config.lr, done / sequences)
-            losses = [learner.update(replay.sample(batch, generator)) for _ in range(config.updates)]
+            losses = [learner.update(replay.sample(config.batch, generator)) for _ in range(config.updates)]
             clock.updated()
             done += 1
             more = keeper.after_rollout(done / sequences)

@@ -36,7 +36,8 @@ class Replay:
 
     def state_dict(self) -> dict[str, object]:
         """Everything, so that an interrupted training goes on bit for bit."""
-        return {"next": self._next, "size": self._size, "kept": {k: v[: self._size] for k, v in self._kept.items()}}
+        kept = {name: values[: self._size].clone() for name, values in self._kept.items()}
+        return {"next": self._next, "size": self._size, "kept": kept}
 
     def load_state_dict(self, state: dict[str, object]) -> None:
         """Take it back."""

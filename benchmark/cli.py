@@ -180,7 +180,7 @@ def publish(
 ) -> None:
     """Copy a suite's records and report from scratch to results/: all of its runs, and none that it does not name.
 
-    With --methods or --scenarios all runs of these alone; what is published of the others stays.
+    With --methods or --scenarios all runs of these alone; what is published of the others stays as it is.
     """
     chosen, store = load_suite(suite), Store(root)
     specs = chosen.runs(Overrides(_words(methods), _words(scenarios)))

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from baselines.registry import REFERENCES
 from benchmark.metrics import Context
 from benchmark.record import Record
 from benchmark.specs import RunSpec
@@ -55,11 +56,13 @@ class Family:
         name: For file names.
         title: For people.
         runs: Of all methods and levels, one seed of one variant each.
+        whole: No run is left out for want of its arrays.
     """
 
     name: str
     title: str
     runs: tuple[Run, ...]
+    whole: bool
 
     @property
     def levels(self) -> list[float]:
@@ -99,12 +102,14 @@ def find_families(records: Sequence[Record], traces: Traces, contexts: Contexts)
         network = _preferred(NETWORK, {scenario.network_name for _, scenario in pairs})
         pairs = [(spec, scenario) for spec, scenario in pairs if scenario.network_name == network]
         variant = _preferred(VARIANT, {spec.variant for spec, _ in pairs})
-        runs = _one_of_each(pairs, variant, traces, contexts)
+        chosen = _one_of_each(pairs, variant, traces, contexts)
+        runs = tuple(run for run in chosen if "district_import_kwh" in run.arrays)
         if runs:
             seeds = sorted({run.spec.seed for run in runs})
             words = [f"{kind} budgets", *([variant] if variant else []), f"seed {', '.join(map(str, seeds))}"]
             name = re.sub(r"[^\w.-]+", "_", f"{district}-{network}-{kind}")
-            families.append(Family(name, f"{district}/{network}\n{', '.join(words)}", runs))
+            whole = all(run.arrays for run in chosen if run.spec.method not in REFERENCES)
+            families.append(Family(name, f"{district}/{network}\n{', '.join(words)}", runs, whole))
     return families
 
 
@@ -115,16 +120,15 @@ def percent(level: float) -> str:
 
 def _one_of_each(
     pairs: Sequence[tuple[RunSpec, DistrictScenario]], variant: str, traces: Traces, contexts: Contexts
-) -> tuple[Run, ...]:
+) -> list[Run]:
     """The lowest seed of every scenario and method in a variant; a method without that variant in its default."""
     chosen: dict[tuple[str, str], tuple[RunSpec, DistrictScenario]] = {}
     for spec, scenario in sorted(pairs, key=lambda pair: (pair[0].variant != variant, pair[0].seed)):
         if spec.variant in (variant, ""):
             chosen.setdefault((spec.scenario, spec.method), (spec, scenario))
-    runs = [
+    return [
         Run(spec, scenario, contexts(spec.scenario), traces(spec)) for _, (spec, scenario) in sorted(chosen.items())
     ]
-    return tuple(run for run in runs if "district_import_kwh" in run.arrays)
 
 
 def _scenario(record: Record) -> DistrictScenario | None:

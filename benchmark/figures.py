@@ -22,7 +22,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from baselines.registry import REFERENCES
 from benchmark.families import Array, Contexts, Family, Traces, find_families, percent
 from benchmark.record import Record
 from benchmark.trajectory import DAY
@@ -75,18 +74,15 @@ def draw_figures(
             import_kwh, price, waiting_load, demand [T]; empty without any.
         contexts: What a scenario's runs are compared with, by its address.
         curves: Learning curves, see `benchmark.curves`.
-        keep: Earlier figures that are not drawn anew stay, and so do those of scenarios
-            with a run whose traces are elsewhere.
+        keep: Earlier figures that are not drawn anew stay, and so do those that would lack a run
+            whose traces are elsewhere.
 
     Returns:
         The files, in the order of drawing; those that were kept come last.
     """
-    drawn = records
+    families = find_families(records, traces, contexts)
     if keep:
-        rolled_out = [r for r in records if r.status == "done" and r.spec.method not in REFERENCES]
-        lacking = {record.spec.scenario for record in rolled_out if not traces(record.spec)}
-        drawn = [record for record in records if record.spec.scenario not in lacking]
-    families = find_families(drawn, traces, contexts)
+        families = [family for family in families if family.whole]
     drawings: list[tuple[str, Callable[[Family], Figure | None]]] = [
         ("waiting", draw_waiting),
         ("import", draw_import),

@@ -17,7 +17,7 @@ BINDING = "paper_seven/ring/average-0.1"  # no policy meets it, so that its pric
 TINY = {"lanes": 14}
 COPIES = 8
 PPO = TINY | {"ppo": {"hidden": [8], "minibatch": 168}}
-VALUES = TINY | {"hidden": [8], "batch": 14, "updates": 1, "buffer": 70, "target_update": 7, "mixer_width": 4}
+VALUES = TINY | {"hidden": [8], "batch": 2, "updates": 1, "buffer": 10, "target_update": 7, "mixer_width": 4}
 
 
 def ascent(task: Task, config: ConstraintConfig, own: bool = False) -> tuple[DualAscent, HeldMultipliers]:
@@ -46,6 +46,15 @@ def test_only_prices_of_exceeded_budgets_rise() -> None:
     assert 0 < (excess > 0).sum() < HOURS
     torch.testing.assert_close(held.lam[0], 1.0 + 0.1 * excess.clamp(-0.4, 0.4))
     assert largest == pytest.approx(float(excess.max()), rel=1e-5)
+
+
+@pytest.mark.parametrize(("fraction", "share"), [(0.0, 1.0), (0.5, 0.6), (1.0, 0.2)])
+def test_steps_shrink_as_the_effort_is_spent(fraction: float, share: float) -> None:
+    task = make(HOURLY)
+    moving, held = ascent(task, ConstraintConfig(price=1.0, tighten=0.0, lr=0.1, lr_end=0.2))
+    moving.update(fraction)
+    excess = day_of_use(task).sum(0) / task.spec.limits - 1
+    torch.testing.assert_close(held.lam[0], 1.0 + 0.1 * share * excess.clamp(-1.0, 1.0))
 
 
 def test_prices_stay_between_zero_and_their_limit() -> None:

@@ -84,7 +84,7 @@ def test_the_two_step_game_is_learned_as_published(
 def test_neither_a_sum_nor_a_monotonic_mixer_finds_a_payoff_between_penalties(
     name: str, expected: list[list[float]], tolerance: float, seed: int
 ) -> None:
-    one_step = {"policies": "shared", "sequence": 1, "lanes": 2048, "batch": 8192, "buffer": 2**17, "lr": 3e-3}
+    one_step = {"policies": "shared", "sequence": 1, "lanes": 2048, "batch": 4096, "buffer": 2**16, "lr": 3e-3}
     settings = published("games/two_step", name) | one_step
     greedy, (table,) = learn_tables(name, "games/qtran", settings, seed)
     assert greedy == 0.0

@@ -14,7 +14,7 @@ ADDRESS = "paper_seven/ring/average-0.27"
 COMMON = {"lanes": 28, "policies": "per_type"}
 SETTINGS: dict[str, dict[str, Any]] = {
     "mappo-penalty": COMMON | {"ppo": {"hidden": [8], "recurrent": True, "minibatch": 336}},
-    "qmix-penalty": COMMON | {"hidden": [8], "recurrent": True, "batch": 28, "updates": 1, "mixer_width": 4},
+    "qmix-penalty": COMMON | {"hidden": [8], "recurrent": True, "batch": 4, "updates": 1, "mixer_width": 4},
 }
 
 

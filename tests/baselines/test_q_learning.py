@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from baselines.environment import View, Widths
-from baselines.q_learning import Monotonic, QNetwork, TeamValue, ValueConfig, _Learner
+from baselines.q_learning import Monotonic, QNetwork, TeamValue, ValueConfig, _epsilon, _Learner
 from envs.task import Discrete
 
 ONLINE = [[0.0, 1.0], [5.0, 2.0], [0.0, 3.0], [1.0, 0.0]]  # by state: the best next actions are 0, 1, 0
@@ -133,6 +133,18 @@ def test_no_agents_gain_is_the_teams_loss() -> None:
     (slope,) = torch.autograd.grad(mixed.sum(), chosen)
     assert (slope >= 0).all()
     assert slope.std() > 0
+
+
+def test_far_from_the_data_a_state_does_not_change_the_mixer_without_limit() -> None:
+    mixer, state = Monotonic(5, 4, 8, 16, seeded()), torch.randn(1, 6, 5, generator=seeded(2))
+    for part in (mixer.first, mixer.second, mixer.second_bias):
+        torch.testing.assert_close(part(1e3 * state)[0], part(1e6 * state)[0], rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize(("fraction", "epsilon"), [(0.0, 0.9), (0.2, 0.5), (0.4, 0.1), (1.0, 0.1)])
+def test_the_share_of_random_actions_falls_and_stays(fraction: float, epsilon: float) -> None:
+    config = ValueConfig(epsilon_start=0.9, epsilon_end=0.1, epsilon_share=0.4)
+    assert _epsilon(config, fraction) == pytest.approx(epsilon)
 
 
 def test_a_share_of_actions_is_random_and_none_is_forbidden() -> None:

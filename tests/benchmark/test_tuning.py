@@ -8,7 +8,7 @@ import pytest
 
 from baselines.registry import METHODS, make_method, nest
 from benchmark.store import Store
-from benchmark.tuning import Finals, Range, Search, _ask, defaults, load_search, score, tune
+from benchmark.tuning import Finals, Range, Search, _ask, _read, defaults, load_search, score, tune
 from envs.errors import UsageError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -125,8 +125,9 @@ def test_published_searches_are_those_of_the_methods_settings() -> None:
     paths = sorted((ROOT / "results" / "tuning").glob("*.json"))
     assert {path.stem for path in paths} == set(load_search().methods)
     for path in paths:
-        found = json.loads(path.read_text())
+        found = _read(load_search(), path.stem, path.parent)  # no other search than the one in tuning.yaml
         assert len(found["trials"]) == found["search"]["trials"], path
+        assert len(found["finals"]) == found["search"]["finals"]["best"], path
         config = make_method(found["method"]).config.model_dump()
         for name, value in found["best"]["settings"].items():
             *path_to, last = name.split(".")
