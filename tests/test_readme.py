@@ -10,6 +10,9 @@ ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
 ROW = re.compile(r"^\| `(?P<scenario>[^`]+)` \| `(?P<method>[^`]+)`(?: \[(?P<variant>\w+)\])? \|(?P<cells>.*)\|$", re.M)
 CAPTION = re.compile(r"results/(\w+)/leaderboard\.md")
+# Several scenarios side by side: a header of addresses, then a cell of each per method.
+WIDE = re.compile(r"^\| method \| (?P<scenarios>`.+`) \|\n\|[-|]+\|\n(?P<rows>(?:\|.+\|\n)+)", re.M)
+METHOD = re.compile(r"`(?P<method>[^`]+)`(?: \[(?P<variant>\w+)\])?")
 
 
 def shown() -> list[dict[str, str]]:
@@ -25,6 +28,25 @@ def shown() -> list[dict[str, str]]:
 ROWS = shown()
 
 
+def shown_side_by_side() -> list[dict[str, str]]:
+    """Every cell that is not empty of the tables with a column per scenario."""
+    cells = []
+    for match in WIDE.finditer(README):
+        caption = CAPTION.search(README, match.end())
+        assert caption is not None
+        scenarios = [part.strip(" `") for part in match["scenarios"].split("|")]
+        for row in match["rows"].splitlines():
+            named, *values = (part.strip() for part in row.strip("|").split("|"))
+            method = METHOD.fullmatch(named)
+            assert method is not None, row
+            for scenario, value in zip(scenarios, values, strict=True):
+                cells.append(method.groupdict() | {"suite": caption[1], "scenario": scenario, "cell": value})
+    return [cell for cell in cells if cell["cell"]]
+
+
+CELLS = shown_side_by_side()
+
+
 def published(suite: str, scenario: str, method: str, variant: str | None) -> pd.Series:
     table = pd.read_csv(ROOT / "results" / suite / "leaderboard.csv", keep_default_na=False, na_values=[""])
     chosen = (table["scenario"] == scenario) & (table["method"] == method)
@@ -35,8 +57,23 @@ def published(suite: str, scenario: str, method: str, variant: str | None) -> pd
 
 def test_the_readme_shows_a_table() -> None:
     assert len(ROWS) >= 12
-    assert {row["suite"] for row in ROWS} == {"paper", "core"}
-    assert {row["method"] for row in ROWS} >= {"consensus-gossip", "mappo-augmented", "serve_now", "oracle"}
+    assert {row["suite"] for row in ROWS} == {"paper"}
+    assert {row["method"] for row in ROWS} >= {"consensus-gossip", "serve_now", "oracle"}
+    assert {cell["suite"] for cell in CELLS} == {"core"}
+    assert {cell["method"] for cell in CELLS} >= {"consensus-gossip", "mappo-augmented", "serve_now", "oracle"}
+    published = pd.read_csv(ROOT / "results" / "core" / "leaderboard.csv")
+    assert len(CELLS) == len(published), "the whole leaderboard is shown"
+
+
+@pytest.mark.parametrize("cell", CELLS, ids=lambda c: f"{c['scenario']} {c['method']} {c['variant'] or ''}")
+def test_every_cell_is_the_published_one(cell: dict[str, str]) -> None:
+    found = published(cell["suite"], cell["scenario"], cell["method"], cell["variant"])
+    over = f"{100 * found['violation']:.1f}"
+    words = [f"{100 * found['optimality_gap']:.1f}"]
+    words += [f"{over} over"] * (float(over) > 0)
+    words += ["postpones"] * bool(re.search("postpones|both", found["verdict"]))
+    feasible = round(found["feasible_rate"] * found["seeds"])
+    assert cell["cell"] == f"{', '.join(words)} ({feasible}/{found['seeds']:.0f})"
 
 
 @pytest.mark.parametrize(
