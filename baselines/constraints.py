@@ -34,7 +34,6 @@ class ConstraintConfig(BaseModel):
     dual: DualConfig = DualConfig()
     price: float = Field(0.0, ge=0, description="λ of `penalty`; the first λ of `lagrangian`.")
     lr: float = Field(0.05, ge=0, description="lagrangian: step of λ, mean prices per relative violation and rollout.")
-    lr_end: float = Field(1.0, gt=0, le=1, description="lagrangian: share of that step which is left at the end.")
     clip: float = Field(1.0, gt=0, description="lagrangian: largest relative violation that a step believes.")
     tighten: float = Field(0.03, ge=0, lt=1, description="lagrangian: aim below the budget by this share.")
     lambda_max: float = Field(4.0, gt=0, description="lagrangian: λ is held at or below this.")

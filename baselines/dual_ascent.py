@@ -41,7 +41,7 @@ class LagrangianKeeper:
         """One dual step; the share of the effort that is spent decides what is kept."""
         if self._ascent is None:
             return {}
-        numbers = self._ascent.update(fraction)
+        numbers = self._ascent.update()
         self._controller.keep(fraction)
         return numbers
 
@@ -84,10 +84,9 @@ class DualAscent:
         return self._copies * self._task.spec.n_agents * 2 * HOURS
 
     @torch.no_grad()
-    def update(self, fraction: float = 0.0) -> dict[str, float]:
-        """One step of λ and ν, by the share of the effort spent; the largest excess over the aim, the mean λ."""
+    def update(self) -> dict[str, float]:
+        """One step of λ and ν; returns the largest excess over the aim and the mean λ."""
         spec, config = self._task.spec, self._config
-        lr = config.lr * (1 - (1 - config.lr_end) * fraction)
         self._controller.reset(spec, self._network, self._copies, self._generator)
         initial: Initial = self._plant or "zero"
         step = self._task.reset(self._copies, self._generator, horizon=2 * HOURS, initial=initial)
@@ -103,7 +102,7 @@ class DualAscent:
         self._plant = {name: step.measures[name].clone() for name in spec.plant}
         mean = used / counted.clamp_min(1)
         violation = ((mean if self._own else mean.sum(0, keepdim=True)) - self._aim) / self._scale
-        moved = self._held.lam + lr * violation.clamp(-config.clip, config.clip)
+        moved = self._held.lam + config.lr * violation.clamp(-config.clip, config.clip)
         self._held.lam.copy_(moved.clamp(0.0, config.lambda_max))
         self._held.nu.sub_(config.nu_lr * owed / HOURS).clamp_(-config.nu_max, config.nu_max)
         return {"largest_excess": float(violation.max()), "lambda_mean": float(self._held.lam.mean())}

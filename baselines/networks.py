@@ -170,14 +170,11 @@ def make_body(
     shared: int = 0,
     output_gain: float = 1.0,
     memory: bool = False,
-    normed: bool = False,
 ) -> Body | PerType:
     """A body, or one per type; see `Body`."""
 
     def one() -> Body:
-        return Body(
-            inputs, outputs, hidden, generator, shared=shared, output_gain=output_gain, memory=memory, normed=normed
-        )
+        return Body(inputs, outputs, hidden, generator, shared=shared, output_gain=output_gain, memory=memory)
 
     return one() if types is None else PerType([one() for _ in types.unique()], types)
 

@@ -48,15 +48,6 @@ def test_only_prices_of_exceeded_budgets_rise() -> None:
     assert largest == pytest.approx(float(excess.max()), rel=1e-5)
 
 
-@pytest.mark.parametrize(("fraction", "share"), [(0.0, 1.0), (0.5, 0.6), (1.0, 0.2)])
-def test_steps_shrink_as_the_effort_is_spent(fraction: float, share: float) -> None:
-    task = make(HOURLY)
-    moving, held = ascent(task, ConstraintConfig(price=1.0, tighten=0.0, lr=0.1, lr_end=0.2))
-    moving.update(fraction)
-    excess = day_of_use(task).sum(0) / task.spec.limits - 1
-    torch.testing.assert_close(held.lam[0], 1.0 + 0.1 * share * excess.clamp(-1.0, 1.0))
-
-
 def test_prices_stay_between_zero_and_their_limit() -> None:
     task = make(HOURLY)
     moving, held = ascent(task, ConstraintConfig(price=0.5, lr=2.0, lambda_max=1.5))

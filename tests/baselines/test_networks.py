@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from baselines.networks import PerType, make_body
+from baselines.networks import Body, PerType, make_body
 
 TYPES = torch.tensor([0, 1, 0, 1, 1])
 
@@ -61,5 +61,5 @@ def test_types_have_networks_of_their_own_and_agents_keep_their_places() -> None
 def test_with_normalised_layers_values_stay_bounded_far_from_the_data() -> None:
     own = normal(1, 4, 5, 3)
     for normed, bounded in ((True, True), (False, False)):
-        body = make_body(None, 3, 2, (8, 8), seeded(), normed=normed)
+        body = Body(3, 2, (8, 8), seeded(), normed=normed)
         assert torch.allclose(body(1e3 * own)[0], body(1e6 * own)[0], rtol=1e-3, atol=1e-3) == bounded
