@@ -176,24 +176,34 @@ def report(
 
 @app.command()
 def publish(
-    suite: SuiteName, methods: Methods = "", scenarios: Scenarios = "", root: Root = SCRATCH, results: Results = RESULTS
+    suite: SuiteName,
+    methods: Methods = "",
+    scenarios: Scenarios = "",
+    variants: Variants = "",
+    root: Root = SCRATCH,
+    results: Results = RESULTS,
 ) -> None:
     """Copy a suite's records and report from scratch to results/: all of its runs, and none that it does not name.
 
-    With --methods or --scenarios all runs of these alone; what is published of the others stays as it is.
+    With --methods, --scenarios or --variants all runs of these alone; what is published of the others stays as it is.
     """
     chosen, store = load_suite(suite), Store(root)
-    specs = chosen.runs(Overrides(_words(methods), _words(scenarios)))
+    specs = chosen.runs(Overrides(_words(methods), _words(scenarios), _words(variants)))
     records = [record for spec in specs if (record := store.load(spec)) is not None]
     if len(records) < len(specs):
-        filters = {"--methods": methods, "--scenarios": scenarios}
+        filters = {"--methods": methods, "--scenarios": scenarios, "--variants": variants}
         words = " ".join([suite, *(f"{name} {value}" for name, value in filters.items() if value)])
         missing = f"{len(specs) - len(records)} of its {len(specs)} runs are missing under {root}/"
         raise UsageError(f"suite '{chosen.name}': {missing}; first: accord run {words}")
-    target, replaced = results / chosen.name, {(spec.scenario, spec.method) for spec in specs}
-    part = bool(methods or scenarios) and (target / "runs.parquet").exists()
+
+    def place(spec: RunSpec) -> tuple[str, ...]:
+        # A whole method also takes the place of variants that its suite has no longer.
+        return (spec.scenario, spec.method, *([spec.variant] if variants else []))
+
+    target, replaced = results / chosen.name, {place(spec) for spec in specs}
+    part = bool(methods or scenarios or variants) and (target / "runs.parquet").exists()
     earlier = _published(chosen, results) if part else []
-    kept = [record for record in earlier if (record.spec.scenario, record.spec.method) not in replaced]
+    kept = [record for record in earlier if place(record.spec) not in replaced]
     everything = [*kept, *records]
     files = _write(chosen, everything, store, target, audit_records(everything), part=part)
     beside = f" beside {len(kept)}" if kept else ""

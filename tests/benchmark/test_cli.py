@@ -166,6 +166,17 @@ entries:
   - scenarios: [games/two_step, games/qtran]
     methods: [random]
 """
+LEARNER = """
+description: One learner, two ways.
+seeds: 1
+effort: {steps: 100}
+entries:
+  - scenarios: [games/two_step]
+    methods: [vdn]
+    variants:
+      "": {}
+      narrow: {hidden: [8]}
+"""
 RULES = """
 description: Two rules.
 seeds: 1
@@ -229,6 +240,32 @@ def test_some_methods_replace_their_own_runs_and_figures_that_would_lack_the_oth
     status, _, told = accord("publish", str(suite), "--methods", "serve_now", *second, *results)
     assert status == 2
     assert f"first: accord run {suite} --methods serve_now" in told
+
+
+def test_a_variant_is_published_beside_the_others_of_its_method(accord: Accord, tmp_path: Path) -> None:
+    suite, results = tmp_path / "learners.yaml", ["--results", str(tmp_path / "results")]
+    suite.write_text(LEARNER)
+    first, second = (["--root", str(tmp_path / name)] for name in ("first", "second"))
+    published = tmp_path / "results" / "learners" / "runs.parquet"
+    assert accord("run", str(suite), "--wandb", "disabled", *first)[0] == 0
+    assert accord("publish", str(suite), *first, *results)[0] == 0
+    table = pd.read_parquet(published)
+    table["episode_return"] = 99.0
+    table.to_parquet(published)
+    variant = ["--variants", "narrow", *second]
+    assert accord("run", str(suite), "--wandb", "disabled", *variant)[0] == 0
+    status, said, _ = accord("publish", str(suite), *variant, *results)
+    assert status == 0
+    assert said.startswith("1 runs published beside 1:")
+    returns = pd.read_parquet(published).set_index("variant")["episode_return"]
+    assert returns[""] == 99.0
+    assert returns["narrow"] < 99.0
+    # The whole method again: a variant that its suite has no longer goes.
+    suite.write_text(LEARNER.replace("narrow", "slim"))
+    whole = ["--methods", "vdn", *second]
+    assert accord("run", str(suite), "--wandb", "disabled", *whole)[0] == 0
+    assert accord("publish", str(suite), *whole, *results)[0] == 0
+    assert set(pd.read_parquet(published)["variant"]) == {"", "slim"}
 
 
 def test_a_method_that_cannot_be_audited_does_not_stop_the_report(
