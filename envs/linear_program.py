@@ -25,9 +25,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from envs.decomposition import OwnPlans, Totals, decompose, own_optimum
 from envs.district import District
 from envs.errors import UsageError
 from envs.sparse_program import (
+    LARGEST_COUPLED,
     BudgetRows,
     Buildings,
     Optimum,
@@ -41,6 +43,8 @@ from envs.task import Budget
 
 ROUNDING = 1e-9  # relative; differences below it are arithmetic, not violations
 AGENTS_AT_ONCE = 4096
+GAP = 1e-3  # that is good enough of a program solved in parts
+LARGEST_GAP = 1e-2  # that is an answer at all
 LARGEST_APART = 3_000_000  # building-hours solved building by building: a thousand buildings take a minute
 
 
@@ -55,6 +59,7 @@ class Plan:
         multipliers: [m], in mean prices: in an hour of budget k the effective price is p + λ_k. Of a budget
             that binds in each step, the mean over its hours.
         used: [m] kWh, average use plus debt of each budget; the largest of any hour where it binds in each.
+        gap: The optimum is at most by this share cheaper: above 0 where the program was solved in parts.
     """
 
     objective: float
@@ -62,6 +67,7 @@ class Plan:
     imports: Tensor
     multipliers: Tensor
     used: Tensor
+    gap: float
 
 
 @dataclass(frozen=True)
@@ -107,12 +113,20 @@ def solve(district: District, budgets: tuple[Budget, ...], start: int, hours: in
             f"for the linear program; at most {LARGEST_APART} building-hours are allowed"
         )
     rows = budget_rows(district, budgets, start, hours)
-    # Without budgets the program falls apart into buildings, which is far cheaper than solving it whole.
-    alone = [minimise(buildings.only(k), None, start, hours) for k in range(len(buildings.weight))]
-    plan = _plan(buildings, _join(alone, len(rows.limit)), rows, start, hours)
+    plans = OwnPlans(buildings, rows, start, hours, threads=torch.get_num_threads())
+    plan = _plan(district, own_optimum(plans), rows, start, hours)
     if bool((plan.used <= limits * (1 + ROUNDING)).all()):
         return plan
-    return _plan(buildings, minimise(buildings, rows, start, hours), rows, start, hours)
+    if len(buildings.weight) * hours <= LARGEST_COUPLED or bool((energy > limits * (1 + ROUNDING)).any()):
+        whole = minimise(buildings, rows, start, hours)
+        return _plan(district, _totals(buildings, whole, rows), rows, start, hours)
+    plan = _plan(district, decompose(plans, GAP), rows, start, hours)
+    if plan.gap > LARGEST_GAP:
+        raise UsageError(
+            f"district '{district.name}': {len(buildings.weight)} different buildings over {hours} hours are too many "
+            f"for one linear program, and in parts it was known to {100 * plan.gap:.1f} % of the optimum alone"
+        )
+    return plan
 
 
 def smallest_scale(district: District, budgets: tuple[Budget, ...], start: int, hours: int) -> Certificate:
@@ -212,35 +226,28 @@ def _smallest_scale_by_program(district: District, budgets: tuple[Budget, ...], 
     return Certificate(optimum.value, torch.from_numpy(weights / total), float((optimum.value - 1) / total))
 
 
-def _join(alone: list[Optimum], n_rows: int) -> Optimum:
-    grid = np.concatenate([optimum.grid for optimum in alone])
-    waiting = np.concatenate([optimum.waiting for optimum in alone])
-    return Optimum(grid, waiting, np.zeros(n_rows), sum(optimum.value for optimum in alone))
-
-
-def _plan(buildings: Buildings, optimum: Optimum, rows: BudgetRows, start: int, hours: int) -> Plan:
-    district, weight = buildings.district, buildings.weight
+def _totals(buildings: Buildings, optimum: Optimum, rows: BudgetRows) -> Totals:
+    counted, weight = (buildings.member * buildings.weight)[rows.budget], buildings.weight  # [R, K], [K]
+    own = np.asarray(rows.hours.multiply(counted @ optimum.grid).sum(1))
+    owed = counted @ optimum.waiting[:, -1] * rows.count / optimum.grid.shape[1]
     imports, waiting = weight @ optimum.grid, weight @ optimum.waiting
+    return Totals(imports, waiting, own + owed, optimum.duals, optimum.value, optimum.value)
+
+
+def _plan(district: District, totals: Totals, rows: BudgetRows, start: int, hours: int) -> Plan:
+    """The plan in the district's units: means over hours, multipliers per hour of a budget."""
+    imports, waiting = totals.imports, totals.waiting
     cost = (prices(district, start, hours) @ imports + highest_price(district) * waiting[-1]) / hours
     delay = district.delay_price * waiting.mean()
-    used, multipliers = _by_budget(buildings, optimum, rows)
+    used, multipliers, counted = np.zeros((3, rows.n_budgets))
+    np.maximum.at(used, rows.budget, totals.usage / rows.count)
+    np.add.at(multipliers, rows.budget, totals.duals * rows.count)
+    np.add.at(counted, rows.budget, rows.count)
     return Plan(
         objective=float((cost + delay) * district.mean_price),
         cost=float(cost * district.mean_price),
         imports=torch.from_numpy(imports),
-        multipliers=multipliers,
-        used=used,
+        multipliers=torch.from_numpy(multipliers / np.maximum(counted, 1.0)),
+        used=torch.from_numpy(used),
+        gap=totals.value / totals.bound - 1 if totals.bound else 0.0,
     )
-
-
-def _by_budget(buildings: Buildings, optimum: Optimum, rows: BudgetRows) -> tuple[Tensor, Tensor]:
-    """Average use plus debt, and multiplier, of each budget, both [m]; see `Plan`."""
-    counted = buildings.member * buildings.weight  # [m, K]
-    own_import, owed = counted @ optimum.grid, counted @ optimum.waiting[:, -1]
-    row, hour = rows.hours.nonzero()
-    total = np.bincount(row, own_import[rows.budget[row], hour], minlength=len(rows.limit))
-    used, multipliers, hours = np.zeros((3, rows.n_budgets))
-    np.maximum.at(used, rows.budget, total / rows.count + owed[rows.budget] / optimum.grid.shape[1])
-    np.add.at(multipliers, rows.budget, optimum.duals * rows.count)
-    np.add.at(hours, rows.budget, rows.count)
-    return torch.from_numpy(used), torch.from_numpy(multipliers / np.maximum(hours, 1.0))

@@ -135,7 +135,7 @@ def minimise(
             f"district '{buildings.district.name}': its linear program couples {kinds} different buildings "
             f"over {hours} hours; at most {LARGEST_COUPLED} building-hours are allowed"
         )
-    program = _own_program(buildings, start, hours)
+    program = own_program(buildings, start, hours)
     if rows is not None:
         blocks = [_budget_block(rows, buildings.member[:, k], hours) * n for k, n in enumerate(buildings.weight)]
         coupling = sparse.hstack(blocks, format="csr")
@@ -158,35 +158,35 @@ def highest_price(district: District) -> float:
     return float(district.price.max()) / district.mean_price
 
 
-def _own_program(buildings: Buildings, start: int, hours: int) -> _Program:
+def own_program(buildings: Buildings, start: int, hours: int) -> Program:
     """The buildings' own rows and costs, one block of 5T columns and 3T rows after the other."""
     district = buildings.district
     demand, solar = district.demand(start, hours).numpy(), district.solar(start, hours).numpy()
     unit, before = sparse.eye_array(hours, format="csr"), sparse.eye_array(hours, k=-1, format="csr")
-    tariff = prices(district, start, hours)
-    nothing, free = np.zeros(hours), np.full(hours, np.inf)
+    tariff, nothing = prices(district, start, hours), np.zeros(hours)
     delay = np.full(hours, district.delay_price)
     delay[-1] += highest_price(district)
-    cost, top, low, high, blocks = [], [], [], [], []
+    cost, bounds, blocks = [], [], []
     for k, n in enumerate(buildings.weight):
-        efficiency, power = float(district.efficiency[k]), float(district.battery_kw[k])
-        capacity, connection = float(district.battery_kwh[k]), float(district.connection_kwh[k])
-        charge = np.minimum(efficiency * solar[k], power)
+        efficiency = float(district.efficiency[k])
         waiting_load = [unit, unit, None, unit - before, None]
         stored_energy = [None, unit / efficiency, -unit, None, unit - before]
         room_to_charge = [None, None, unit, None, before]
         blocks.append(sparse.block_array([waiting_load, stored_energy, room_to_charge], format="csr"))
-        low += [demand[k], nothing, -free]
-        high += [demand[k], nothing, np.full(hours, capacity)]
         cost += [n * tariff, nothing, nothing, n * delay, nothing]
-        top += [np.full(hours, connection), np.full(hours, power), charge, free, np.full(hours, capacity)]
-    return _Program(
-        np.concatenate(cost),
-        np.concatenate(top),
-        sparse.block_diag(blocks, format="csr"),
-        np.concatenate(low),
-        np.concatenate(high),
-    )
+        bounds.append(own_bounds(district, k, demand[k], solar[k]))
+    top, low, high = (np.concatenate(parts) for parts in zip(*bounds, strict=True))
+    return Program(np.concatenate(cost), top, sparse.block_diag(blocks, format="csr"), low, high)
+
+
+def own_bounds(district: District, k: int, demand: Array, solar: Array) -> tuple[Array, Array, Array]:
+    """Most of each variable of building k, [5T], and least and most of each of its rows, [3T], for profiles [T]."""
+    power, capacity = float(district.battery_kw[k]), float(district.battery_kwh[k])
+    connection, charge = float(district.connection_kwh[k]), np.minimum(float(district.efficiency[k]) * solar, power)
+    nothing = np.zeros_like(demand)
+    free = nothing + np.inf
+    top = np.concatenate([nothing + connection, nothing + power, charge, free, nothing + capacity])
+    return top, np.concatenate([demand, nothing, -free]), np.concatenate([demand, nothing, nothing + capacity])
 
 
 def _budget_block(rows: BudgetRows, member: NDArray[np.bool_], hours: int) -> sparse.csr_array:
@@ -200,7 +200,7 @@ def _budget_block(rows: BudgetRows, member: NDArray[np.bool_], hours: int) -> sp
 
 
 @dataclass(frozen=True)
-class _Program:
+class Program:
     """Minimise cost·x subject to low ≤ matrix·x ≤ high and 0 ≤ x ≤ top."""
 
     cost: Array
@@ -209,23 +209,27 @@ class _Program:
     low: Array
     high: Array
 
-    def within(self, matrix: sparse.csr_array, high: Array) -> _Program:
+    def within(self, matrix: sparse.csr_array, high: Array) -> Program:
         """The same program with the rows matrix·x ≤ high at the end."""
         low = np.concatenate([self.low, np.full(len(high), -np.inf)])
         every = sparse.vstack([self.matrix, matrix], format="csr")
-        return _Program(self.cost, self.top, every, low, np.concatenate([self.high, high]))
+        return Program(self.cost, self.top, every, low, np.concatenate([self.high, high]))
 
-    def scaled_within(self, matrix: sparse.csr_array, high: Array) -> _Program:
+    def scaled_within(self, matrix: sparse.csr_array, high: Array) -> Program:
         """The least z such that some x has matrix·x ≤ z·high; z is one more variable."""
         empty = sparse.csr_array((len(self.low), 1))
         own = sparse.hstack([self.matrix, empty], format="csr")
         cost = np.append(np.zeros_like(self.cost), 1.0)
-        wider = _Program(cost, np.append(self.top, np.inf), own, self.low, self.high)
+        wider = Program(cost, np.append(self.top, np.inf), own, self.low, self.high)
         column = sparse.csr_array(-high[:, None])
         return wider.within(sparse.hstack([matrix, column], format="csr"), np.zeros_like(high))
 
     def solve(self) -> tuple[float, Array, Array]:
         """The least cost, the variables and the rows' dual values."""
+        return solved(self.load())
+
+    def load(self) -> highspy.Highs:
+        """A solver that holds the program."""
         matrix = self.matrix.tocsc()
         model = highspy.HighsLp()
         model.num_row_, model.num_col_ = matrix.shape
@@ -239,10 +243,15 @@ class _Program:
         # The interior point is slower here, and a vertex has exact multipliers.
         solver.setOptionValue("solver", "simplex")
         solver.passModel(model)
-        solver.run()
-        status = solver.getModelStatus()
-        if status != highspy.HighsModelStatus.kOptimal:
-            raise RuntimeError(f"HiGHS ended with '{solver.modelStatusToString(status)}'")
-        found = solver.getSolution()
-        value = float(solver.getInfo().objective_function_value)
-        return value, np.array(found.col_value), np.array(found.row_dual)
+        return solver
+
+
+def solved(solver: highspy.Highs) -> tuple[float, Array, Array]:
+    """Solve what a solver holds; the least cost, the variables and the rows' dual values."""
+    solver.run()
+    status = solver.getModelStatus()
+    if status != highspy.HighsModelStatus.kOptimal:
+        raise RuntimeError(f"HiGHS ended with '{solver.modelStatusToString(status)}'")
+    found = solver.getSolution()
+    value = float(solver.getInfo().objective_function_value)
+    return value, np.array(found.col_value), np.array(found.row_dual)
