@@ -147,7 +147,8 @@ class _Planner(Controller):
         now, before = eye_array(hours, format="csr"), eye_array(hours, k=-1, format="csr")
         none = csr_array((hours, hours))
         first, last = np.eye(1, hours)[0], np.eye(1, hours, hours - 1)[0]
-        waiting, stored = first * window["waiting_load"][i, 0], first * window["stored"][i, 0]
+        # The plant is float32: a full battery may be a rounding above its capacity, which no plan would allow.
+        waiting, stored = first * window["waiting_load"][i, 0], first * min(window["stored"][i, 0], capacity)
         free, full = np.zeros(hours), np.ones(hours)
         held = HELD_SHARE * efficiency * later
         charge = np.minimum(efficiency * window["solar"][i], power)

@@ -4,20 +4,37 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.logging import RichHandler
 from rich.table import Table
 
 import baselines  # noqa: F401 - registers every method
 from baselines.registry import METHODS, REFERENCES
-from benchmark.audit import SCENARIO, audit_method, audit_records
+from benchmark.audit import audit_records
+from benchmark.cli_options import (
+    RESULTS,
+    Budgets,
+    Jobs,
+    Methods,
+    Results,
+    Root,
+    Scenarios,
+    SeedList,
+    Seeds,
+    Steps,
+    SuiteName,
+    Variants,
+    Wandb,
+    err,
+    out,
+    words_of,
+)
+from benchmark.cli_tools import audit, scale, tune
 from benchmark.launch import launch
 from benchmark.leaderboard import leaderboard, read_runs
 from benchmark.metrics import METRICS, Context
@@ -27,8 +44,6 @@ from benchmark.reproduce import report_rerun, rerun_folder
 from benchmark.specs import Overrides, RunSpec, Suite, in_scenario, load_suite, suite_names
 from benchmark.store import SCRATCH, Store
 from benchmark.tracking import Tracker, tracking_mode
-from benchmark.tuning import load_search
-from benchmark.tuning import tune as run_search
 from envs.budgets import KINDS
 from envs.catalogue import DistrictScenario, resolve
 from envs.districts import NAMED
@@ -37,7 +52,6 @@ from envs.games import ALLOWED as GAMES
 from envs.third_party import LBF, MPE2
 from envs.topologies import TOPOLOGIES
 
-RESULTS = Path("results")
 INTERRUPTED = 130
 app = typer.Typer(
     add_completion=False,
@@ -45,20 +59,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Accord: the benchmark's command line.",
 )
-out, err = Console(), Console(stderr=True)
-
-SuiteName = Annotated[str, typer.Argument(help="A suite's name (see `accord list`) or a YAML file.")]
-Root = Annotated[Path, typer.Option(help="Where scratch runs are kept.")]
-Results = Annotated[Path, typer.Option(help="Where published runs are kept.")]
-Methods = Annotated[str, typer.Option(help="Only these methods, separated by commas.")]
-Scenarios = Annotated[str, typer.Option(help="Only scenarios whose address contains one of these words.")]
-Variants = Annotated[str, typer.Option(help="Only these variants.")]
-Budgets = Annotated[str, typer.Option(help="These budgets instead of the suite's, like average-0.25,hourly-0.3.")]
-Seeds = Annotated[int | None, typer.Option(min=1, help="Number of seeds, counted from 0.")]
-SeedList = Annotated[str, typer.Option(help="Exactly these seeds, separated by commas.")]
-Steps = Annotated[int | None, typer.Option(min=1, help="Agent-steps of training.")]
-Jobs = Annotated[int | None, typer.Option(min=1, help="Processes at a time; one per core by default.")]
-Wandb = Annotated[str | None, typer.Option(help="online, offline or disabled; else WANDB_MODE, else offline.")]
 
 
 @app.command()
@@ -188,7 +188,7 @@ def publish(
     With --methods, --scenarios or --variants all runs of these alone; what is published of the others stays as it is.
     """
     chosen, store = load_suite(suite), Store(root)
-    specs = chosen.runs(Overrides(_words(methods), _words(scenarios), _words(variants)))
+    specs = chosen.runs(Overrides(words_of(methods), words_of(scenarios), words_of(variants)))
     records = [record for spec in specs if (record := store.load(spec)) is not None]
     if len(records) < len(specs):
         filters = {"--methods": methods, "--scenarios": scenarios, "--variants": variants}
@@ -236,42 +236,8 @@ def reproduce(
         raise typer.Exit(1)
 
 
-@app.command()
-def tune(
-    methods: Annotated[str, typer.Argument(help="Methods of the search, separated by commas; all by default.")] = "",
-    jobs: Jobs = None,
-    root: Root = SCRATCH,
-    results: Results = RESULTS,
-) -> None:
-    """Search for settings on training hours, going on where an earlier call stopped; see benchmark/tuning.yaml."""
-    search = load_search()
-    run_search(
-        search,
-        _words(methods) or list(search.methods),
-        results / "tuning",
-        Store(root),
-        jobs or os.cpu_count() or 1,
-        lambda line: err.print(line, highlight=False),
-    )
-
-
-@app.command()
-def audit(
-    method: Annotated[str, typer.Argument(help="A method's name.")],
-    scenario: Annotated[str, typer.Option(help="Address to audit on.")] = SCENARIO,
-) -> None:
-    """Change one agent's numbers and see whose actions move, when, and how far along the graph."""
-    if method in REFERENCES:
-        raise UsageError(f"METHOD: '{method}' is a bound and does not act; allowed: {', '.join(sorted(METHODS))}")
-    result = audit_method(method, address=scenario)
-    table = Table("steps after the change", "hops reached", "hops allowed", box=None)
-    for n, (reached, allowed) in enumerate(zip(result.reach, result.allowed, strict=True)):
-        table.add_row(str(n), str(reached), str(allowed) if result.decentralised else "any")
-    out.print(table)
-    claim = "claims to be decentralised" if result.decentralised else "makes no claim"
-    out.print(f"{method} {claim}: {result.verdict}")
-    if not result.passed:
-        raise typer.Exit(1)
+for tool in (tune, audit, scale):
+    app.command()(tool)
 
 
 def main() -> None:
@@ -306,22 +272,18 @@ def _overrides(
     steps: int | None,
 ) -> Overrides:
     return Overrides(
-        _words(methods),
-        _words(scenarios),
-        _words(variants),
-        _words(budgets),
+        words_of(methods),
+        words_of(scenarios),
+        words_of(variants),
+        words_of(budgets),
         seeds,
         _numbers(seed_list),
         steps,
     )
 
 
-def _words(text: str) -> list[str]:
-    return [word.strip() for word in text.split(",") if word.strip()]
-
-
 def _numbers(text: str) -> list[int]:
-    words = _words(text)
+    words = words_of(text)
     for word in words:
         if not word.isdecimal():
             raise UsageError(f"--seed-list: '{word}' is not a seed; allowed: whole numbers from 0, separated by commas")
@@ -371,11 +333,11 @@ def _all_records(root: Path, results: Path) -> list[Record]:
 
 
 def _wanted(spec: RunSpec, methods: str, scenarios: str, variants: str, seed_list: str) -> bool:
-    seeds, parts = _numbers(seed_list), _words(scenarios)
+    seeds, parts = _numbers(seed_list), words_of(scenarios)
     return (
-        (not methods or spec.method in _words(methods))
+        (not methods or spec.method in words_of(methods))
         and in_scenario(spec.scenario, parts)
-        and (not variants or spec.variant in _words(variants))
+        and (not variants or spec.variant in words_of(variants))
         and (not seeds or spec.seed in seeds)
     )
 

@@ -7,30 +7,26 @@ and say so.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import seaborn as sns
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from benchmark.canvas import COLUMN_WIDTH, panels_of, save, shared_legend, style
 from benchmark.families import Array, Contexts, Family, Traces, find_families, percent
 from benchmark.record import Record
 from benchmark.trajectory import DAY
 from envs.catalogue import DistrictScenario, is_episodic
 
 MOST_FIGURES = 6
-COLUMN_WIDTH = 3.5  # inches
 HALF_COLUMN = 24  # characters of a legend's entry
-DOTS_PER_INCH = 300
 WEEK = 7
 DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
 FEW_AGENTS = 10  # up to this many are told apart by colour
@@ -89,15 +85,15 @@ def draw_figures(
         ("multipliers", draw_multipliers),
     ]
     paths: list[Path] = []
-    with _style():
+    with style():
         for name, draw in drawings:
             for family in families:
                 figure = draw(family) if len(paths) < 2 * MOST_FIGURES else None
                 if figure is not None:
-                    paths += _save(figure, folder / f"{name}-{family.name}")
+                    paths += save(figure, folder / f"{name}-{family.name}")
         for scenario, points in () if curves is None else curves.groupby("scenario"):
             name = re.sub(r"[^\w.-]+", "-", str(scenario))
-            paths += _save(draw_curves(str(scenario), points), folder / f"curves-{name}")
+            paths += save(draw_curves(str(scenario), points), folder / f"curves-{name}")
     others = sorted({*folder.glob("*.png"), *folder.glob("*.pdf")} - set(paths))
     if keep:
         return paths + others
@@ -112,7 +108,7 @@ def draw_waiting(family: Family) -> Figure | None:
     methods = family.panels("district_waiting_load")
     if not methods:
         return None
-    figure, panels = _panels(family.title, methods)
+    figure, panels = panels_of(family.title, methods)
     looks = _level_looks(family.levels)
     for method, axes in zip(methods, panels, strict=True):
         for run in family.of(method):
@@ -124,7 +120,7 @@ def draw_waiting(family: Family) -> Figure | None:
         axes.set_xlabel("Time (days)")
     panels[0].set_ylabel("Waiting load, 7-day mean\n(hours of mean demand)")
     panels[0].set_ylim(bottom=0)
-    _legend(figure, panels, "Budget, % of uncontrolled peak")
+    shared_legend(figure, panels, "Budget, % of uncontrolled peak")
     return figure
 
 
@@ -140,14 +136,14 @@ def draw_multipliers(family: Family) -> Figure | None:
     runs = [run for method in methods for run in family.of(method) if run.scenario.level == family.shown_level]
     if not runs:
         return None
-    figure, panels = _panels(family.title_at(family.shown_level), [run.spec.method for run in runs])
+    figure, panels = panels_of(family.title_at(family.shown_level), [run.spec.method for run in runs])
     several = runs[0].arrays["multipliers"].shape[2] > 1
     for run, axes in zip(runs, panels, strict=False):
         _plot_agents(axes, run.arrays["multipliers"].mean(2))
         axes.set_xlabel("Time (days)")
     what = "Multiplier, mean of budgets\n(mean prices)" if several else "Multiplier (mean prices)"
     panels[0].set_ylabel(what)
-    _legend(figure, panels, "Agent")
+    shared_legend(figure, panels, "Agent")
     return figure
 
 
@@ -197,7 +193,7 @@ def draw_curves(scenario: str, points: pd.DataFrame) -> Figure:
                 axes.set_yscale("symlog", linthresh=1)
             sns.despine(ax=axes)
     first: list[Axes] = panels[0].tolist()
-    _legend(figure, first, "", columns)
+    shared_legend(figure, first, "", columns)
     for axes in first:
         legend = axes.get_legend()
         if legend is not None:
@@ -208,7 +204,7 @@ def draw_curves(scenario: str, points: pd.DataFrame) -> Figure:
 def _draw_average(family: Family) -> Figure | None:
     """Import averaged from the start, a panel per method, a line per level, its budget thin."""
     methods = family.panels("district_import_kwh")
-    figure, panels = _panels(family.title, methods)
+    figure, panels = panels_of(family.title, methods)
     looks = _level_looks(family.levels)
     for method, axes in zip(methods, panels, strict=True):
         for run in family.of(method):
@@ -219,7 +215,7 @@ def _draw_average(family: Family) -> Figure | None:
             axes.axhline(100 * level, color=looks[level]["color"], linewidth=0.5)
         axes.set_xlabel("Time (days)")
     panels[0].set_ylabel("Import, average so far\n(% of uncontrolled peak)")
-    _legend(figure, panels, "Budget (thin lines), % of uncontrolled peak")
+    shared_legend(figure, panels, "Budget (thin lines), % of uncontrolled peak")
     return figure
 
 
@@ -231,7 +227,7 @@ def _draw_profile(family: Family) -> Figure | None:
     shown = [runs[method] for method in dict.fromkeys(methods) if method in runs]
     if not shown:
         return None
-    figure, (axes,) = _panels(family.title_at(level), [""])
+    figure, (axes,) = panels_of(family.title_at(level), [""])
     first = shown[0]
     profiles = {run.spec.method: (run.arrays["district_import_kwh"], run.peak) for run in shown}
     if first.context is not None and first.context.oracle_imports is not None:
@@ -245,7 +241,7 @@ def _draw_profile(family: Family) -> Figure | None:
     axes.plot(range(DAY), np.where(counted, 100 * level, np.nan), color="black", linewidth=0.8, label="budget")
     axes.set_ylim(bottom=0)
     axes.set(xlabel="Hour of the day", ylabel="Mean import\n(% of uncontrolled peak)", xticks=range(0, DAY, 3))
-    _legend(figure, [axes], "", columns=3)
+    shared_legend(figure, [axes], "", columns=3)
     return figure
 
 
@@ -278,53 +274,3 @@ def _level_looks(levels: Sequence[float]) -> dict[float, dict[str, Any]]:
         level: {"color": colour, "linestyle": DASHES[n % len(DASHES)]}
         for n, (level, colour) in enumerate(zip(levels, colours, strict=True))
     }
-
-
-@contextmanager
-def _style() -> Iterator[None]:
-    """The look of seaborn at the size of a paper's column, for as long as figures are drawn."""
-    looks: dict[Any, Any] = {**sns.plotting_context("paper"), **sns.axes_style("whitegrid")}
-    looks |= dict.fromkeys(("font.size", "axes.labelsize", "axes.titlesize", "legend.title_fontsize"), 8)
-    looks |= dict.fromkeys(("xtick.labelsize", "ytick.labelsize", "legend.fontsize"), 7)
-    looks |= dict.fromkeys(("xtick.major.pad", "ytick.major.pad", "axes.labelpad", "axes.titlepad"), 2)
-    looks |= {"lines.linewidth": 1.1, "axes.linewidth": 0.6, "grid.linewidth": 0.4, "pdf.fonttype": 42}
-    with mpl.rc_context(looks):
-        yield
-
-
-def _panels(title: str, names: Sequence[str]) -> tuple[Figure, list[Axes]]:
-    """Panels side by side that share their axes; without pyplot, so nothing stays open."""
-    figure = Figure(figsize=(COLUMN_WIDTH, 2.6), layout="constrained")
-    panels = figure.subplots(1, len(names), sharex=True, sharey=True, squeeze=False)[0].tolist()
-    figure.suptitle(title, fontsize=7)
-    for name, axes in zip(names, panels, strict=True):
-        axes.set_title(name)
-        sns.despine(ax=axes)
-    return figure, panels
-
-
-def _legend(figure: Figure, panels: Sequence[Axes], title: str, columns: int = 7) -> None:
-    """One legend for all panels, under them."""
-    entries: dict[str, Artist] = {}
-    for axes in panels:
-        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
-            entries.setdefault(label, handle)
-    figure.legend(
-        entries.values(),
-        entries.keys(),
-        title=title,
-        loc="outside lower center",
-        ncols=min(columns, len(entries)),
-        frameon=False,
-        handlelength=1.8,
-        columnspacing=1.0,
-    )
-
-
-def _save(figure: Figure, stem: Path) -> list[Path]:
-    """Write PNG and PDF without the date and the program's version, so that the same figure is the same file."""
-    stem.parent.mkdir(parents=True, exist_ok=True)
-    paths = [Path(f"{stem}.png"), Path(f"{stem}.pdf")]
-    figure.savefig(paths[0], dpi=DOTS_PER_INCH, metadata={"Software": None})
-    figure.savefig(paths[1], metadata={"CreationDate": None, "Creator": None, "Producer": None})
-    return paths

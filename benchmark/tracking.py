@@ -87,6 +87,10 @@ class Tracker:
         """A suite's leaderboard as a table and, with its files, as an artifact."""
         return self._guarded(lambda: self._write_leaderboard(suite, table, files))
 
+    def log_scale(self, rows: list[dict[str, Any]], files: list[Path]) -> bool:
+        """The suite `scale`: one W&B run per line with `scaling/*` against `scaling/n_agents`, and its files."""
+        return self._guarded(lambda: self._write_scale(rows, files))
+
     def _guarded(self, write: Any) -> bool:
         if self.mode == "disabled":
             return False
@@ -129,6 +133,19 @@ class Tracker:
             plain = table.astype(object).where(table.notna(), None)
             run.log({"leaderboard": wandb.Table(columns=list(plain.columns), data=plain.to_numpy().tolist())})
             artifact = wandb.Artifact(f"{suite}-leaderboard", type="leaderboard")
+            for file in files:
+                artifact.add_file(str(file), name=file.name)
+            run.log_artifact(artifact)
+
+    def _write_scale(self, rows: list[dict[str, Any]], files: list[Path]) -> None:
+        for line in dict.fromkeys(row["line"] for row in rows):
+            with self._init(name=line, group="scale", job_type="scale", config={"suite": "scale", "line": line}) as run:
+                run.define_metric("scaling/*", step_metric="scaling/n_agents")
+                for row in rows:
+                    if row["line"] == line:
+                        run.log({f"scaling/{name}": value for name, value in row.items() if name != "line"})
+        with self._init(name="scale report", group="scale", job_type="leaderboard", config={"suite": "scale"}) as run:
+            artifact = wandb.Artifact("scale-report", type="leaderboard")
             for file in files:
                 artifact.add_file(str(file), name=file.name)
             run.log_artifact(artifact)

@@ -1,0 +1,348 @@
+"""The consensus method on demand response at any size: an hour of every agent, chunk by chunk, nothing kept between.
+
+The equations are those of `envs.demand_response`, `baselines.augmentation` and `baselines.dual`, fused: a chunk's
+observations are one buffer with a row per input of the policy, coming hours that no agent can tell apart are one row,
+what all agents share is part of the first layer's bias, and profiles are read from tables by hour of the day. Results
+are the same up to float32's rounding. What is kept per agent is `CrowdState`, and no more.
+"""
+
+from __future__ import annotations
+
+import math
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, fields
+from functools import partial
+from time import perf_counter
+
+import torch
+from torch import Tensor, nn
+
+from baselines.actors import GaussianActor, StochasticActor
+from baselines.augmentation import compress, load_prices
+from baselines.dual import DualConfig, shares
+from baselines.networks import Body
+from envs.demand_response import DemandResponse
+from envs.district import HOURS, District
+from envs.errors import UsageError
+from envs.network import Network
+from envs.observations import DAYS, past_day
+
+STAGES = ("observe", "policy", "dynamics", "dual")
+CHUNK = 4096  # agents whose buffers stay in a core's cache
+# Inputs of the policy that differ between agents, in the order of the buffer's rows; prices and their sums follow.
+OWN = ("waiting_load", "demand", "soc", "solar", "demand_past_day", "solar_past_day")
+PARAMETERS = ("demand_scale", "pv", "battery", "connection")
+
+
+@dataclass
+class CrowdState:
+    """All that is kept of N agents, float32 unless said.
+
+    Attributes:
+        waiting: [N] waiting load, kWh.
+        stored: [N] energy in the battery, kWh.
+        imported: [N] import of the last hour, kWh.
+        nu: [N] multiplier of the local equality, mean prices.
+        lam: [N, m] multipliers of the budgets, mean prices.
+        demand: [N] of the last hour, kWh.
+        demand_row, solar_row: [N] int32, where the agent's profile begins in an hour's table.
+        shift: [N] int32, days by which it lives ahead of the calendar.
+        demand_scale, pv, capacity, power, connection, own_peak: [N], see `District`.
+        parameters: [4, N] what the policy sees of them.
+    """
+
+    waiting: Tensor
+    stored: Tensor
+    imported: Tensor
+    demand: Tensor
+    nu: Tensor
+    lam: Tensor
+    demand_row: Tensor
+    solar_row: Tensor
+    shift: Tensor
+    demand_scale: Tensor
+    pv: Tensor
+    capacity: Tensor
+    power: Tensor
+    connection: Tensor
+    own_peak: Tensor
+    parameters: Tensor
+
+    @property
+    def bytes_per_agent(self) -> float:
+        """Of all tensors together."""
+        return sum(getattr(self, part.name).nbytes for part in fields(self)) / len(self.waiting)
+
+
+@dataclass(frozen=True)
+class Hour:
+    """What all agents share in an hour.
+
+    Attributes:
+        profiles: Demand, solar and their past days at this hour of the day, each [profiles · days].
+        week: Day of the week of each day of the calendar, one column per day, [7, days].
+        day: Of the calendar.
+        price: $/kWh now.
+        levels: [K] tariff of the coming hours in mean prices, each once where λ is the same for all of them.
+        now: Which of them is the present one.
+        active: [K, m] which budgets count in them.
+        weights: The policy's layers, the first one on the buffer's rows.
+        counted: [m] which budgets count now.
+    """
+
+    profiles: tuple[Tensor, Tensor, Tensor, Tensor]
+    week: Tensor
+    day: int
+    price: float
+    levels: Tensor
+    now: int
+    active: Tensor
+    weights: list[tuple[Tensor, Tensor]]
+    counted: Tensor
+
+
+class FusedConsensus:
+    """Rolls one copy of a demand-response task out under consensus by plain gossip with one shared policy.
+
+    Attributes:
+        state: What is kept of the agents.
+        seconds: Spent so far in each of `STAGES`, summed over threads, and on `messages`.
+    """
+
+    def __init__(
+        self,
+        task: DemandResponse,
+        network: Network,
+        policy: StochasticActor,
+        dual: DualConfig,
+        *,
+        chunk: int = CHUNK,
+        threads: int = 1,
+    ) -> None:
+        """Set up.
+
+        Args:
+            task: Buildings and budgets.
+            network: Who talks to whom.
+            policy: Shared by all agents.
+            dual: Steps of the multipliers.
+            chunk: Agents at a time.
+            threads: Chunks at a time.
+
+        Raises:
+            UsageError: something that is not fused, see `_check`.
+        """
+        _check(task, policy, dual)
+        spec, district = task.spec, task.district
+        self._task, self._network, self._dual = task, network, dual
+        self.state, self._tables, self._week = _start(task, dual), _by_hour(district), _week(district)
+        self._efficiency = float(district.efficiency[0])
+        self._layers = [(layer.weight.detach(), layer.bias.detach()[:, None]) for layer in _linear(policy)]
+        mean_share = spec.limits / spec.member_counts / spec.usage_scale
+        self._unit = mean_share.clamp_min(1e-6) if dual.unit == "share" else torch.ones_like(mean_share)
+        self._aim = (1 - dual.tighten) * shares(spec, "equal")[0] / spec.usage_scale  # [m]
+        n = spec.n_agents
+        self._chunks = [slice(first, min(first + chunk, n)) for first in range(0, n, chunk)]
+        self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
+        self.seconds = dict.fromkeys((*STAGES, "messages"), 0.0)
+
+    def reset(self, start: int) -> None:
+        """Put the plant at rest at an hour of the calendar; multipliers stay."""
+        self._column = start
+        for values in (self.state.waiting, self.state.stored, self.state.imported):
+            values.zero_()
+
+    @torch.inference_mode()
+    def step(self) -> None:
+        """One hour of every agent, then their messages."""
+        work = partial(self._advance, self.look_up())
+        laps = [work(rows) for rows in self._chunks] if self._pool is None else list(self._pool.map(work, self._chunks))
+        for name, spent in zip(STAGES, map(sum, zip(*laps, strict=True)), strict=True):
+            self.seconds[name] += spent
+        began = perf_counter()
+        self.state.lam = self._network.mix(self.state.lam[None], self._dual.rounds)[0]
+        self.seconds["messages"] += perf_counter() - began
+        self._column = (self._column + 1) % self._task.district.hours
+
+    def look_up(self) -> Hour:
+        """What all agents share in the coming hour, the first layer included."""
+        district, spec = self._task.district, self._task.spec
+        coming = (self._column + torch.arange(HOURS)) % district.hours
+        tariff = (district.price[coming] / district.mean_price).float()
+        active = torch.stack([budget.hours for budget in spec.budgets], -1)[district.hour[coming]].float()  # [24, m]
+        inputs, angle = self._layers[0][0], 2 * math.pi * float(district.hour[self._column]) / HOURS
+        columns = {name: part.where for name, part in spec.obs_fields.items() if name != "tariff"}
+        # As `augment` puts them: the tariff's columns go, prices and their sums come last.
+        prices, sums = inputs[:, -HOURS - 4 : -4], inputs[:, -4:]
+
+        def of(*names: str) -> Tensor:
+            return torch.cat([inputs[:, columns[name]] for name in names], 1)
+
+        known = torch.tensor([[float(tariff[0])], [math.sin(angle)], [math.cos(angle)]])
+        bias = self._layers[0][1] + of("price", "hour_sin", "hour_cos") @ known
+        if bool((active == active[0]).all()):
+            # λ adds the same to every coming hour: hours of one tariff are one, and what waiting saves is known.
+            due = load_prices(spec, tariff)
+            saved = torch.stack([tariff[0] - due[0], due.max() - due[0]])
+            bias = bias + sums[:, 2:] @ compress(saved)[:, None]
+            levels, level_of = tariff.unique(return_inverse=True)
+            merged = torch.zeros(len(inputs), len(levels)).index_add_(1, level_of, prices)
+            first = torch.cat([of(*OWN, *PARAMETERS, "weekday"), merged, sums[:, :2]], 1)
+            active = active[:1].expand(len(levels), -1)
+        else:
+            levels, level_of = tariff, torch.arange(HOURS)
+            first = torch.cat([of(*OWN, *PARAMETERS, "weekday"), prices, sums], 1)
+        day, hour = divmod(self._column, HOURS)
+        return Hour(
+            profiles=tuple(table[hour] for table in self._tables),  # type: ignore[arg-type]
+            week=self._week,
+            day=day,
+            price=float(district.price[self._column]),
+            levels=levels,
+            now=int(level_of[0]),
+            active=active,
+            weights=[(first, bias), *self._layers[1:]],
+            counted=torch.stack([budget.hours for budget in spec.budgets], -1)[district.hour[self._column]].float(),
+        )
+
+    @torch.inference_mode()  # a thread of its own knows nothing of the caller's
+    def _advance(self, hour: Hour, rows: slice) -> tuple[float, float, float, float]:
+        """One chunk's hour without its messages; seconds of each of `STAGES`."""
+        state, began = self.state, perf_counter()
+        day = state.shift[rows] + hour.day
+        day = torch.where(day >= hour.week.shape[1], day - hour.week.shape[1], day)
+        demand_at, solar_at = state.demand_row[rows] + day, state.solar_row[rows] + day
+        demand_now, solar_now, demand_past, solar_past = hour.profiles
+        demand = demand_now.index_select(0, demand_at) * state.demand_scale[rows]
+        solar = solar_now.index_select(0, solar_at) * state.pv[rows]
+        lam, nu = state.lam[rows].T, state.nu[rows]  # [m, n], [n]
+        seen = torch.empty(hour.weights[0][0].shape[1], len(nu))
+        unit = 1 / state.own_peak[rows]
+        torch.mul(state.waiting[rows], unit, out=seen[0]).log1p_()
+        torch.mul(demand, unit, out=seen[1])
+        torch.div(state.stored[rows], state.capacity[rows].clamp_min(1e-9), out=seen[2])
+        torch.mul(solar, unit, out=seen[3])
+        torch.mul(demand_past.index_select(0, demand_at) * state.demand_scale[rows], unit, out=seen[4])
+        torch.mul(solar_past.index_select(0, solar_at) * state.pv[rows], unit, out=seen[5])
+        at = len(OWN) + len(PARAMETERS)
+        seen[len(OWN) : at] = state.parameters[:, rows]
+        seen[at : at + DAYS] = hour.week.index_select(1, day)
+        self._see_prices(hour, lam, nu, seen[at + DAYS :])
+        observed = perf_counter()
+        (weight, bias), *rest = hour.weights
+        x = torch.addmm(bias, weight, seen)
+        for weight, bias in rest:
+            x = torch.addmm(bias, weight, x.relu_())
+        share = x.add_(1.0).mul_(0.5).clamp_(0.0, 1.0)  # [2, n]
+        decided = perf_counter()
+        load, power, capacity = demand + state.waiting[rows], state.power[rows], state.capacity[rows]
+        charged = torch.minimum(torch.minimum(self._efficiency * solar, power), capacity - state.stored[rows])
+        stored = state.stored[rows] + charged
+        battery = torch.minimum(torch.minimum(share[0] * load, self._efficiency * stored), power)
+        rest_of_load = load - battery
+        imported = torch.minimum(share[1] * rest_of_load, state.connection[rows])
+        torch.sub(rest_of_load, imported, out=state.waiting[rows])
+        torch.sub(stored, battery, alpha=1 / self._efficiency, out=state.stored[rows]).clamp_min_(0.0)
+        state.imported[rows], state.demand[rows] = imported, demand
+        acted = perf_counter()
+        scale, dual = 1 / self._task.spec.usage_scale, self._dual
+        excess = hour.counted * (imported[:, None] * scale - self._aim) / self._unit  # [n, m]
+        state.lam[rows] = (state.lam[rows] + dual.alpha * excess).clamp_(0.0, dual.lambda_max)
+        nu.sub_((demand - imported - battery) * (dual.eta * scale)).clamp_(-dual.nu_max, dual.nu_max)
+        return observed - began, decided - observed, acted - decided, perf_counter() - acted
+
+    def _see_prices(self, hour: Hour, lam: Tensor, nu: Tensor, out: Tensor) -> None:
+        """Write what the policy sees of λ [m, n] and ν [n]; see `augmentation.augment`."""
+        prices, sums = out[: len(hour.levels)], out[len(hour.levels) :]
+        torch.addmm(hour.levels[:, None], hour.active, lam, out=prices)
+        now = prices[hour.now]
+        sums[0] = nu
+        torch.add(now, nu, out=sums[1])
+        if len(sums) > 2:  # hours that λ tells apart: see `augmentation.load_prices`
+            wait = self._task.spec.delay_price
+            costs = prices + wait * torch.arange(float(HOURS))[:, None]
+            best = costs.amin(0).add_(wait * HOURS)
+            dearest = torch.full_like(best, -math.inf)
+            for ahead in reversed(range(HOURS)):
+                torch.minimum(best, costs[ahead], out=best)
+                torch.maximum(dearest, best - wait * ahead, out=dearest)
+            torch.sub(now, best, out=sums[2])
+            torch.sub(dearest, best, out=sums[3])
+        # `compress`: torch's asinh is several times slower than what it is made of.
+        size = out.abs()
+        torch.copysign(size.square().add_(1.0).sqrt_().add_(size).log_(), out, out=out)
+
+
+def _linear(policy: StochasticActor) -> list[nn.Linear]:
+    layers = list(policy.body.layers)  # type: ignore[arg-type]
+    assert all(isinstance(layer, nn.Linear) for layer in layers)
+    return layers
+
+
+def _check(task: DemandResponse, policy: StochasticActor, dual: DualConfig) -> None:
+    """Only what large districts use is fused.
+
+    Raises:
+        UsageError: something else.
+    """
+    spec, district, body = task.spec, task.district, policy.body
+    wrong = {
+        "policies with memory or one per type": not isinstance(body, Body) or body.gru is not None,
+        "policies without a Gaussian": not isinstance(policy, GaussianActor),
+        "tasks without budgets or the tariff ahead": not spec.budgets or spec.price_field is None,
+        "budgets of some of the agents": any(budget.agents is not None for budget in spec.budgets),
+        "batteries of different efficiency": bool((district.efficiency != district.efficiency[0]).any()),
+        "a calendar without whole days": district.hours % HOURS != 0,
+        "multipliers other than plain gossip's": dual.mixing != "plain" or dual.mix_active_only,
+        "steps of multipliers other than constant ones": dual.step_rule != "constant" or dual.share != "equal",
+    }
+    for what, found in wrong.items():
+        if found:
+            raise UsageError(f"{spec.name}: {what} cannot be rolled out in chunks")
+
+
+def _by_hour(district: District) -> tuple[Tensor, ...]:
+    """Demand, solar and the means of their past days, each [24, profiles · days]: an hour of the day is one row."""
+
+    def table(profiles: Tensor) -> Tensor:
+        return profiles.float().reshape(-1, HOURS).T.contiguous()
+
+    demand, solar = district.demand_profiles, district.solar_profiles
+    past = [past_day(profiles).reshape(profiles.shape) for profiles in (demand, solar)]
+    return tuple(table(profiles) for profiles in (demand, solar, *past))
+
+
+def _week(district: District) -> Tensor:
+    """One-hot day of the week of each day, [7, days]."""
+    return torch.eye(DAYS)[:, district.weekday[::HOURS]].contiguous()
+
+
+def _start(task: DemandResponse, dual: DualConfig) -> CrowdState:
+    """Plant at rest, multipliers where the settings say."""
+    district, n, m = task.district, task.spec.n_agents, len(task.spec.budgets)
+    days, peak = district.hours // HOURS, district.own_peak
+    return CrowdState(
+        waiting=torch.zeros(n),
+        stored=torch.zeros(n),
+        imported=torch.zeros(n),
+        demand=torch.zeros(n),
+        nu=torch.full((n,), dual.nu_start),
+        lam=torch.full((n, m), dual.lambda_start),
+        demand_row=(district.demand_profile * days).int(),
+        solar_row=(district.solar_profile * days).int(),
+        shift=(district.shift // HOURS).int(),
+        demand_scale=district.demand_scale.float(),
+        pv=district.pv_kw.float(),
+        capacity=district.battery_kwh.float(),
+        power=district.battery_kw.float(),
+        connection=district.connection_kwh.float(),
+        own_peak=peak.float(),
+        parameters=torch.stack(
+            [
+                (peak / district.base_load).log2(),
+                district.pv_kw / peak,
+                district.battery_kwh / peak,
+                peak / district.connection_kwh,
+            ]
+        ).float(),
+    )

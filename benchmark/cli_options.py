@@ -1,0 +1,30 @@
+"""What the commands share: where they print, their options, and how lists are typed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+RESULTS = Path("results")
+out, err = Console(), Console(stderr=True)
+
+SuiteName = Annotated[str, typer.Argument(help="A suite's name (see `accord list`) or a YAML file.")]
+Root = Annotated[Path, typer.Option(help="Where scratch runs are kept.")]
+Results = Annotated[Path, typer.Option(help="Where published runs are kept.")]
+Methods = Annotated[str, typer.Option(help="Only these methods, separated by commas.")]
+Scenarios = Annotated[str, typer.Option(help="Only scenarios whose address contains one of these words.")]
+Variants = Annotated[str, typer.Option(help="Only these variants.")]
+Budgets = Annotated[str, typer.Option(help="These budgets instead of the suite's, like average-0.25,hourly-0.3.")]
+Seeds = Annotated[int | None, typer.Option(min=1, help="Number of seeds, counted from 0.")]
+SeedList = Annotated[str, typer.Option(help="Exactly these seeds, separated by commas.")]
+Steps = Annotated[int | None, typer.Option(min=1, help="Agent-steps of training.")]
+Jobs = Annotated[int | None, typer.Option(min=1, help="Processes at a time; one per core by default.")]
+Wandb = Annotated[str | None, typer.Option(help="online, offline or disabled; else WANDB_MODE, else offline.")]
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a list that is separated by commas."""
+    return [word.strip() for word in text.split(",") if word.strip()]

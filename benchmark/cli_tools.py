@@ -1,0 +1,86 @@
+"""Commands beside the suites of runs: the search for settings, the audit of locality, the measurement of scale."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from baselines.registry import METHODS, REFERENCES
+from benchmark.audit import SCENARIO, audit_method
+from benchmark.cli_options import RESULTS, Jobs, Results, Root, Wandb, err, out, words_of
+from benchmark.record import provenance_here
+from benchmark.scale import load_scale, run_scale
+from benchmark.scale_report import cells, markdown, write_scale
+from benchmark.store import SCRATCH, Store
+from benchmark.tracking import Tracker, tracking_mode
+from benchmark.tuning import load_search
+from benchmark.tuning import tune as run_search
+from envs.errors import UsageError
+
+
+def tune(
+    methods: Annotated[str, typer.Argument(help="Methods of the search, separated by commas; all by default.")] = "",
+    jobs: Jobs = None,
+    root: Root = SCRATCH,
+    results: Results = RESULTS,
+) -> None:
+    """Search for settings on training hours, going on where an earlier call stopped; see benchmark/tuning.yaml."""
+    search = load_search()
+    run_search(
+        search,
+        words_of(methods) or list(search.methods),
+        results / "tuning",
+        Store(root),
+        jobs or os.cpu_count() or 1,
+        lambda line: err.print(line, highlight=False),
+    )
+
+
+def audit(
+    method: Annotated[str, typer.Argument(help="A method's name.")],
+    scenario: Annotated[str, typer.Option(help="Address to audit on.")] = SCENARIO,
+) -> None:
+    """Change one agent's numbers and see whose actions move, when, and how far along the graph."""
+    if method in REFERENCES:
+        raise UsageError(f"METHOD: '{method}' is a bound and does not act; allowed: {', '.join(sorted(METHODS))}")
+    result = audit_method(method, address=scenario)
+    table = Table("steps after the change", "hops reached", "hops allowed", box=None)
+    for n, (reached, allowed) in enumerate(zip(result.reach, result.allowed, strict=True)):
+        table.add_row(str(n), str(reached), str(allowed) if result.decentralised else "any")
+    out.print(table)
+    claim = "claims to be decentralised" if result.decentralised else "makes no claim"
+    out.print(f"{method} {claim}: {result.verdict}")
+    if not result.passed:
+        raise typer.Exit(1)
+
+
+def scale(
+    lines: Annotated[str, typer.Argument(help="Lines of the suite, separated by commas; all by default.")] = "",
+    agents: Annotated[str, typer.Option(help="These numbers of agents instead of the suite's, like 8,64.")] = "",
+    seconds: Annotated[float | None, typer.Option(min=1, help="Limit per cell instead of the suite's.")] = None,
+    memory: Annotated[float | None, typer.Option(min=0.1, help="Limit per cell in GiB instead of the suite's.")] = None,
+    publish: Annotated[bool, typer.Option("--publish", help="Write the report to results/ as well.")] = False,
+    wandb: Wandb = None,
+    root: Root = SCRATCH,
+    results: Results = RESULTS,
+) -> None:
+    """Measure cost and memory against the number of agents, going on where it stopped; see benchmark/scale.yaml."""
+    given = {"seconds": seconds, "memory_gib": memory}
+    suite = load_scale().model_copy(update={name: value for name, value in given.items() if value is not None})
+    sizes = [_size(word) for word in words_of(agents)]
+    tracker = Tracker(tracking_mode(wandb), root)
+    rows = run_scale(suite, words_of(lines), sizes, root, lambda line: err.print(line, highlight=False))
+    target = results / "scale" if publish else root / "reports" / "scale"
+    files = write_scale(rows, provenance_here().model_dump_json(indent=1), target)
+    tracker.log_scale(rows, files)
+    out.print(markdown(cells(rows)), markup=False, highlight=False, soft_wrap=True)
+    err.print(f"{len(rows)} cells; report in {target}/", soft_wrap=True)
+
+
+def _size(word: str) -> int:
+    if not word.isdecimal() or int(word) < 2:
+        raise UsageError(f"--agents: '{word}' is not a number of agents; allowed: whole numbers from 2, like 8,64")
+    return int(word)

@@ -1,0 +1,146 @@
+"""What the cells of the suite `scale` come to: growth exponents with their intervals, a table, a figure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from scipy import stats
+
+from benchmark.canvas import panels_of, save, shared_legend, style
+from benchmark.record import write_file
+from benchmark.statistics import CONFIDENCE
+from benchmark.tables import BLANK
+
+FEWEST = 3  # sizes for an exponent with an interval
+GROWN = 4.0  # times the smallest value: from there on what does not depend on N is a quarter at most
+# Quantity, its heading, and what makes of it the cost of all agents together.
+QUANTITIES = {"iteration_seconds": "training, s/iteration", "hour_seconds": "execution, s/hour of the district"}
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Least squares of log value on log N.
+
+    Attributes:
+        exponent: Slope.
+        low, high: Ends of its 95 % interval.
+        first, last: Sizes that it was fitted on.
+    """
+
+    exponent: float
+    low: float
+    high: float
+    first: int
+    last: int
+
+    def text(self) -> str:
+        """For a table."""
+        return f"{self.exponent:.2f} [{self.low:.2f}, {self.high:.2f}] ({self.first:,} to {self.last:,})"
+
+
+def fit(sizes: Sequence[int], values: Sequence[float], *, first: int = 0) -> Fit | None:
+    """The growth exponent over the sizes where the cost grows; over all of them where it does not.
+
+    Args:
+        sizes: N, ascending.
+        values: Of each, positive.
+        first: Only from this size on, whatever the values.
+
+    Returns:
+        None with fewer than three sizes.
+    """
+    n, y = np.array(sizes), np.array(values, dtype=np.float64)
+    n, y = n[n >= first], y[n >= first]
+    if not first and len(y):
+        grown = y >= GROWN * y.min()
+        begin = int(np.argmax(grown)) if grown.any() else 0
+        if len(y) - begin >= FEWEST:
+            n, y = n[begin:], y[begin:]
+    if len(y) < FEWEST:
+        return None
+    line = stats.linregress(np.log(n), np.log(y))
+    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, len(y) - 2)) * line.stderr
+    return Fit(float(line.slope), line.slope - half, line.slope + half, int(n[0]), int(n[-1]))
+
+
+def cells(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
+    """One row per cell, with the seconds that an hour of the whole district takes."""
+    table = pd.DataFrame(list(rows))
+    for name in ("iteration_seconds", "step_microseconds", "stopped_in"):
+        if name not in table:
+            table[name] = None
+    table["hour_seconds"] = pd.to_numeric(table["step_microseconds"]) * table["n_agents"] / 1e6
+    return table
+
+
+def fits(table: pd.DataFrame, *, first: int = 0) -> dict[tuple[str, str], Fit]:
+    """The exponents by line and quantity, where there are enough sizes for one."""
+    found = {}
+    for name, line in table.groupby("line", sort=False):
+        for quantity in QUANTITIES:
+            known = line[line[quantity].notna()]
+            made = fit(known["n_agents"].tolist(), known[quantity].tolist(), first=first)
+            if made is not None:
+                found[str(name), quantity] = made
+    return found
+
+
+def markdown(table: pd.DataFrame) -> str:
+    """One row per line: growth of training and execution, the largest size, and where it stopped and why."""
+    headings = ["method", "training grows as N^", "execution grows as N^", "µs/agent-step", "MiB", "at", "stopped at"]
+    lines = ["| " + " | ".join(headings) + " |", "|" + "---|" * len(headings)]
+    exponents = fits(table)
+    for name, line in table.groupby("line", sort=False):
+        done, stopped = line[line["status"] == "done"], line[line["status"] != "done"]
+        known = [exponents.get((str(name), quantity)) for quantity in QUANTITIES]
+        words = [BLANK if found is None else found.text() for found in known]
+        last = done.iloc[-1] if len(done) else None
+        words += [BLANK] * 3 if last is None else [f"{last.step_microseconds:.3g}", f"{last.peak_memory:.0f}"]
+        words += [] if last is None else [f"{last.n_agents:,}"]
+        words += [f"{s.n_agents:,}: {s.status} in {s.stopped_in}" for s in stopped.itertuples()] or [BLANK]
+        lines.append(f"| {name} | " + " | ".join(words) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def write_scale(rows: Sequence[dict[str, Any]], provenance: str, target: Path) -> list[Path]:
+    """Write `cells.csv`, `fits.csv`, `scale.md`, `provenance.json` and the figure.
+
+    Args:
+        rows: Of the cells.
+        provenance: JSON of where they were made.
+        target: Folder.
+
+    Returns:
+        The files.
+    """
+    table = cells(rows)
+    exponents = [{"line": line, "quantity": name, **vars(found)} for (line, name), found in fits(table).items()]
+    contents = {
+        "cells.csv": table.to_csv(index=False),
+        "fits.csv": pd.DataFrame(exponents).to_csv(index=False),
+        "scale.md": markdown(table),
+        "provenance.json": provenance + "\n",
+    }
+    for name, text in contents.items():
+        write_file(target / name, text.encode())
+    return [*(target / name for name in contents), *_draw(table, target / "figures")]
+
+
+def _draw(table: pd.DataFrame, folder: Path) -> list[Path]:
+    with style():
+        names = list(QUANTITIES.values())
+        figure, panels = panels_of("Cost against the number of agents", names, sharey=False)
+        for axes, quantity in zip(panels, QUANTITIES, strict=True):
+            known = table[table[quantity].notna()]
+            sns.lineplot(known, x="n_agents", y=quantity, hue="line", style="line", markers=True, markersize=3, ax=axes)
+            axes.set(xscale="log", yscale="log", xlabel="agents", ylabel="")
+            if (own := axes.get_legend()) is not None:
+                own.remove()
+        shared_legend(figure, panels, "", columns=2)
+        return save(figure, folder / "scaling")
