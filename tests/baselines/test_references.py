@@ -1,5 +1,7 @@
 """Controllers that every table carries: nothing, chance, a rule, and a plan with a day of foresight."""
 
+import dataclasses
+
 import pytest
 import torch
 
@@ -10,7 +12,10 @@ from benchmark.evaluate import evaluate
 from benchmark.metrics import Context
 from benchmark.runner import run
 from envs import make
-from envs.catalogue import resolve
+from envs.budgets import parse_budget
+from envs.catalogue import budgets_of, resolve
+from envs.demand_response import DemandResponse
+from envs.districts import make_district
 from envs.errors import UsageError
 from envs.network import Network
 
@@ -48,6 +53,18 @@ def test_lookahead_is_cheaper_than_serving_at_once_and_keeps_the_hourly_budgets(
     assert 0 < delay < 6
     # What is left unused can be used later, so a few days alone are not met exactly.
     assert excess < unplanned / 3
+
+
+def test_lookahead_plans_with_a_battery_that_float32_holds_a_little_fuller_than_it_is() -> None:
+    district = make_district("campus_seven")
+    capacity = 140.0000078  # 7e-6 below the next float32
+    assert float(torch.tensor(capacity).float()) > capacity + 5e-6
+    district = dataclasses.replace(district, battery_kwh=torch.full_like(district.battery_kwh, capacity))
+    task = DemandResponse(district, budgets_of(district, parse_budget("hourly-0.35"), 0.35))
+    controller = make_method("lookahead").build(task, torch.Generator())
+    controller.reset(task.spec, Network.build("ring", 7), 1, torch.Generator(), ModelView(task))
+    full = {"waiting_load": torch.zeros(1, 7), "soc": torch.full((1, 7), capacity)}
+    assert torch.isfinite(controller.act(task.reset(1, torch.Generator(), start=0, initial=full))).all()
 
 
 def test_rule_based_meets_the_budget_it_was_tuned_for(tmp_path) -> None:
