@@ -5,7 +5,7 @@ PEERS := .venv-peers/bin
 SUITE ?= quick
 
 .DEFAULT_GOAL := help
-.PHONY: help bench bench-throughput bench-peers test lint leaderboard reproduce tune data clean
+.PHONY: help bench bench-throughput bench-peers scale test lint leaderboard reproduce tune data clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' | \
@@ -19,6 +19,9 @@ bench-throughput: .venv/installed ## how fast the learning methods train (ARGS="
 
 bench-peers: .venv/installed .venv-peers/installed ## the same, beside BenchMARL on the same task
 	@$(BIN)/python -m benchmark.throughput --peers $(PEERS)/python $(ARGS)
+
+scale: .venv/installed ## cost and memory against the number of agents, 4 to a million (ARGS="--agents 8,64")
+	@$(BIN)/accord scale $(ARGS)
 
 test: .venv/dev ## run the tests
 	@$(BIN)/python -m pytest $(ARGS)

@@ -155,7 +155,9 @@ class FusedConsensus:
     @torch.inference_mode()
     def step(self) -> None:
         """One hour of every agent, then their messages."""
+        began = perf_counter()
         work = partial(self._advance, self.look_up())
+        self.seconds["observe"] += perf_counter() - began
         laps = [work(rows) for rows in self._chunks] if self._pool is None else list(self._pool.map(work, self._chunks))
         for name, spent in zip(STAGES, map(sum, zip(*laps, strict=True)), strict=True):
             self.seconds[name] += spent

@@ -11,8 +11,9 @@ from rich.table import Table
 from baselines.registry import METHODS, REFERENCES
 from benchmark.audit import SCENARIO, audit_method
 from benchmark.cli_options import RESULTS, Jobs, Results, Root, Wandb, err, out, words_of
+from benchmark.profiling import profile as run_profile
 from benchmark.record import provenance_here
-from benchmark.scale import load_scale, run_scale
+from benchmark.scale import Line, load_scale, run_scale
 from benchmark.scale_report import cells, markdown, write_scale
 from benchmark.store import SCRATCH, Store
 from benchmark.tracking import Tracker, tracking_mode
@@ -78,6 +79,18 @@ def scale(
     tracker.log_scale(rows, files)
     out.print(markdown(cells(rows)), markup=False, highlight=False, soft_wrap=True)
     err.print(f"{len(rows)} cells; report in {target}/", soft_wrap=True)
+
+
+def profile(
+    method: Annotated[str, typer.Argument(help="A method's name, or a line of the suite `scale`.")],
+    agents: Annotated[int, typer.Option(min=2, help="Number of agents.")] = 64,
+) -> None:
+    """Where a method's time goes, in training and in execution: by stage and by function."""
+    suite = load_scale()
+    if method not in suite.lines and method not in METHODS:
+        known = ", ".join([*suite.lines, *(name for name in sorted(METHODS) if name not in suite.lines)])
+        raise UsageError(f"METHOD: unknown method '{method}'; allowed: {known}")
+    run_profile(suite, suite.lines.get(method, Line(method=method)), agents, out)
 
 
 def _size(word: str) -> int:

@@ -1,0 +1,60 @@
+"""Where a method's time goes at a number of agents: by stage, and by function."""
+
+from __future__ import annotations
+
+import cProfile
+import pstats
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmark.scale import Line, ScaleSuite
+from benchmark.scale_cell import Numbers, measure
+from benchmark.stages import STAGES
+
+FUNCTIONS = 15
+
+
+def profile(suite: ScaleSuite, line: Line, n_agents: int, console: Console) -> None:
+    """Measure a cell of the suite `scale` in this process, once as it is and once function by function; print both.
+
+    Raises:
+        UsageError: the method does not run at this size.
+    """
+    cell = suite.cell(line, n_agents)
+    numbers: Numbers = {}
+    measure(cell, lambda now, found: numbers.update(found))
+    console.print(_stages(numbers, f"{line.method}, {cell.scenario}"))
+    with cProfile.Profile() as profiler:
+        measure(cell, lambda now, found: None)
+    console.print(_functions(pstats.Stats(profiler)))
+
+
+def _stages(numbers: Numbers, title: str) -> Table:
+    table = Table("stage", "time", "share %", title=title, title_justify="left", box=None)
+    if "iteration_seconds" in numbers:
+        whole = numbers["iteration_seconds"]
+        for part in ("collect", "update"):
+            share = numbers[f"{part}_seconds"]
+            table.add_row(f"training: {part}", f"{share:.4g} s per iteration", f"{100 * share / whole:.0f}")
+        table.add_row("training", f"{whole:.4g} s per iteration of {numbers['iteration_samples']:,} agent-steps", "100")
+    whole = numbers["step_microseconds"]
+    for part in STAGES:
+        share = numbers[f"{part}_microseconds"]
+        table.add_row(f"execution: {part}", f"{share:.4g} µs per agent-step", f"{100 * share / whole:.0f}")
+    table.add_row("execution", f"{whole:.4g} µs per agent-step", "100")
+    return table
+
+
+def _functions(stats: pstats.Stats) -> Table:
+    """The functions with the most time of their own, the profiler's own cost included."""
+    rows = stats.stats.items()  # type: ignore[attr-defined]  # missing in the stubs
+    most = sorted(rows, key=lambda row: -row[1][2])[:FUNCTIONS]
+    table = Table(
+        "function", "calls", "s of its own", "s with what it calls", title="functions, setup included", box=None
+    )
+    for (file, number, name), (_, calls, own, total, _) in most:
+        where = f"{Path(file).name}:{number} {name}" if number else name
+        table.add_row(where, f"{calls:,}", f"{own:.3f}", f"{total:.3f}")
+    return table
