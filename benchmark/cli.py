@@ -119,6 +119,7 @@ def list_all() -> None:
     for name, build in NAMED.items():
         table.add_row("district", name, (build.__doc__ or "").splitlines()[0])
     table.add_row("district", "synthetic_N", "N buildings drawn from the homes and the mixed set")
+    table.add_row("district", "synthetic_N-week", "the same, measured on one week: for the optimum of thousands")
     table.add_row("district", "folder:PATH", "your own data, in CityLearn's schema")
     table.add_row("episodic", f"games/NAME with {GAMES}", "in place of district, network and budget")
     table.add_row("", ", ".join([*(f"mpe2/{name}" for name in MPE2), *(f"lbf/{name}" for name in LBF)]), "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -49,6 +50,8 @@ HALF_YEARS: Plan = {
     "waiting_peaks": 2.0,
     "in_sample": False,
 }
+
+WEEK = (243 * HOURS, 250 * HOURS)  # the first of the measured ones
 
 # Shifted by whole days, one building trains on days that another is measured on.
 SHIFTED_YEARS: Plan = {**HALF_YEARS, "in_sample": True}
@@ -142,7 +145,7 @@ NAMED: dict[str, Callable[[], District]] = {
     "homes_17": homes_17,
     "mixed_9": mixed_9,
 }
-ALLOWED = f"{', '.join(NAMED)}, synthetic_N (N from 1), or folder:PATH in CityLearn's schema"
+ALLOWED = f"{', '.join(NAMED)}, synthetic_N or synthetic_N-week (N from 1), or folder:PATH in CityLearn's schema"
 
 
 @lru_cache(maxsize=8)
@@ -161,8 +164,9 @@ def make_district(name: str) -> District:
         return plugin.load()()
     if name.startswith("folder:"):
         return from_folder(name.removeprefix("folder:"))
-    if match := re.fullmatch(r"synthetic_([1-9][0-9]*)", name):
-        return synthetic(int(match[1]))
+    if match := re.fullmatch(r"synthetic_([1-9][0-9]*)(-week)?", name):
+        year = synthetic(int(match[1]))
+        return replace(year, name=name, measured=WEEK) if match[2] else year
     raise UsageError(f"unknown district '{name}'; allowed: {ALLOWED}")
 
 

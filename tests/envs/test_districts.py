@@ -143,7 +143,16 @@ def test_digest_sees_every_number() -> None:
     assert district.digest != district.take(torch.arange(16)).digest
 
 
-@pytest.mark.parametrize("name", ["nowhere", "", "synthetic_0", "synthetic_07", "synthetic_-3", "synthetic_x"])
+def test_a_week_of_a_synthetic_district_is_its_own_first_one() -> None:
+    year, week = make_district("synthetic_20"), make_district("synthetic_20-week")
+    assert week.measured == (year.measured[0], year.measured[0] + 168)
+    assert week.warmup == year.warmup
+    torch.testing.assert_close(week.demand(0, 48), year.demand(0, 48))
+
+
+@pytest.mark.parametrize(
+    "name", ["nowhere", "", "synthetic_0", "synthetic_07", "synthetic_-3", "synthetic_x", "synthetic_9-day"]
+)
 def test_unknown_districts_are_refused_with_what_is_allowed(name: str) -> None:
     with pytest.raises(UsageError, match=f"unknown district '{name}'; allowed: paper_seven, .*synthetic_N"):
         make_district(name)
