@@ -15,7 +15,7 @@ def test_stages_add_up_to_the_whole_and_functions_are_named() -> None:
     profile(suite, line, 6, Console(file=text, width=140))
     lines = [line.strip() for line in text.getvalue().splitlines()]
     shares = {row[0]: float(row[-1]) for row in (line.split() for line in lines) if row and row[-1].isdigit()}
-    assert "vdn-augmented, synthetic_6/regular-4/average-0.3" in lines[0]
+    assert "vdn-augmented, synthetic_6-week/regular-4/average-0.3" in lines[0]
     assert shares["training"] == shares["execution"] == 100
     execution = [float(line.split()[-1]) for line in lines if line.startswith("execution: ")]
     assert len(execution) == 5

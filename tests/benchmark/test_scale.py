@@ -93,6 +93,6 @@ def test_the_suite_that_comes_along_can_be_read() -> None:
     suite = load_scale()
     assert suite.agents[-1] == 2**20
     assert {line.method for line in suite.lines.values()} >= {"consensus-gossip", "mappo-augmented", "qmix-augmented"}
-    assert suite.cell(suite.lines["rule_based"], 4).scenario == "synthetic_4/complete/average-x1.05"
+    assert suite.cell(suite.lines["rule_based"], 4).scenario == "synthetic_4-week/complete/average-x1.05"
     hourly = suite.cell(suite.lines["consensus-gossip [hourly]"], 8)
-    assert hourly.scenario == "synthetic_8/regular-4/hourly-x1.05"
+    assert hourly.scenario == "synthetic_8-week/regular-4/hourly-x1.05"
