@@ -3,7 +3,7 @@
 The equations are those of `envs.demand_response`, `baselines.augmentation` and `baselines.dual`, fused: a chunk's
 observations are one buffer with a row per input of the policy, coming hours that no agent can tell apart are one row,
 what all agents share is part of the first layer's bias, and profiles are read from tables by hour of the day. Results
-are the same up to float32's rounding. What is kept per agent is `CrowdState`, and no more.
+are the same up to float32's rounding. What an hour reads and writes of an agent is `CrowdState`, and its messages.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ PARAMETERS = ("demand_scale", "pv", "battery", "connection")
 
 @dataclass
 class CrowdState:
-    """All that is kept of N agents, float32 unless said.
+    """What an hour reads and writes of N agents, float32 unless said.
 
     Attributes:
         waiting: [N] waiting load, kWh.
@@ -44,7 +44,6 @@ class CrowdState:
         imported: [N] import of the last hour, kWh.
         nu: [N] multiplier of the local equality, mean prices.
         lam: [N, m] multipliers of the budgets, mean prices.
-        demand: [N] of the last hour, kWh.
         demand_row, solar_row: [N] int32, where the agent's profile begins in an hour's table.
         shift: [N] int32, days by which it lives ahead of the calendar.
         demand_scale, pv, capacity, power, connection, own_peak: [N], see `District`.
@@ -54,7 +53,6 @@ class CrowdState:
     waiting: Tensor
     stored: Tensor
     imported: Tensor
-    demand: Tensor
     nu: Tensor
     lam: Tensor
     demand_row: Tensor
@@ -143,7 +141,7 @@ class FusedConsensus:
         self._aim = (1 - dual.tighten) * shares(spec, "equal")[0] / spec.usage_scale  # [m]
         n = spec.n_agents
         self._chunks = [slice(first, min(first + chunk, n)) for first in range(0, n, chunk)]
-        self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
+        self._threads = threads
         self.seconds = dict.fromkeys((*STAGES, "messages"), 0.0)
 
     def reset(self, start: int) -> None:
@@ -158,7 +156,11 @@ class FusedConsensus:
         began = perf_counter()
         work = partial(self._advance, self.look_up())
         self.seconds["observe"] += perf_counter() - began
-        laps = [work(rows) for rows in self._chunks] if self._pool is None else list(self._pool.map(work, self._chunks))
+        if self._threads == 1:
+            laps = [work(rows) for rows in self._chunks]
+        else:
+            with ThreadPoolExecutor(self._threads) as pool:
+                laps = list(pool.map(work, self._chunks))
         for name, spent in zip(STAGES, map(sum, zip(*laps, strict=True)), strict=True):
             self.seconds[name] += spent
         began = perf_counter()
@@ -245,7 +247,7 @@ class FusedConsensus:
         imported = torch.minimum(share[1] * rest_of_load, state.connection[rows])
         torch.sub(rest_of_load, imported, out=state.waiting[rows])
         torch.sub(stored, battery, alpha=1 / self._efficiency, out=state.stored[rows]).clamp_min_(0.0)
-        state.imported[rows], state.demand[rows] = imported, demand
+        state.imported[rows] = imported
         acted = perf_counter()
         scale, dual = 1 / self._task.spec.usage_scale, self._dual
         excess = hour.counted * (imported[:, None] * scale - self._aim) / self._unit  # [n, m]
@@ -327,7 +329,6 @@ def _start(task: DemandResponse, dual: DualConfig) -> CrowdState:
         waiting=torch.zeros(n),
         stored=torch.zeros(n),
         imported=torch.zeros(n),
-        demand=torch.zeros(n),
         nu=torch.full((n,), dual.nu_start),
         lam=torch.full((n, m), dual.lambda_start),
         demand_row=(district.demand_profile * days).int(),

@@ -12,7 +12,6 @@ from baselines.registry import METHODS, REFERENCES
 from benchmark.audit import SCENARIO, audit_method
 from benchmark.cli_options import RESULTS, Jobs, Results, Root, Wandb, err, out, words_of
 from benchmark.profiling import profile as run_profile
-from benchmark.record import provenance_here
 from benchmark.scale import Line, load_scale, run_scale
 from benchmark.scale_report import cells, markdown, write_scale
 from benchmark.store import SCRATCH, Store
@@ -63,20 +62,26 @@ def scale(
     agents: Annotated[str, typer.Option(help="These numbers of agents instead of the suite's, like 8,64.")] = "",
     seconds: Annotated[float | None, typer.Option(min=1, help="Limit per cell instead of the suite's.")] = None,
     memory: Annotated[float | None, typer.Option(min=0.1, help="Limit per cell in GiB instead of the suite's.")] = None,
-    publish: Annotated[bool, typer.Option("--publish", help="Write the report to results/ as well.")] = False,
+    publish: Annotated[bool, typer.Option("--publish", help="Write the whole suite's report to results/.")] = False,
     wandb: Wandb = None,
     root: Root = SCRATCH,
     results: Results = RESULTS,
 ) -> None:
     """Measure cost and memory against the number of agents, going on where it stopped; see benchmark/scale.yaml."""
     given = {"seconds": seconds, "memory_gib": memory}
-    suite = load_scale().model_copy(update={name: value for name, value in given.items() if value is not None})
-    sizes = [_size(word) for word in words_of(agents)]
+    changed = {name: value for name, value in given.items() if value is not None}
+    if publish and (lines or agents or changed):
+        raise UsageError("--publish: the suite is published whole; leave out LINES, --agents, --seconds and --memory")
+    suite, sizes = load_scale().model_copy(update=changed), [_size(word) for word in words_of(agents)]
     tracker = Tracker(tracking_mode(wandb), root)
     rows = run_scale(suite, words_of(lines), sizes, root, lambda line: err.print(line, highlight=False))
+    revisions = sorted({str(row.get("git_revision")) for row in rows})
+    if publish and len(revisions) > 1:
+        raise UsageError(f"--publish: cells of {len(revisions)} revisions under {root}/scale/; remove them first")
     target = results / "scale" if publish else root / "reports" / "scale"
-    files = write_scale(rows, provenance_here().model_dump_json(indent=1), target)
-    tracker.log_scale(rows, files)
+    files = write_scale(rows, target)
+    if any(row["fresh"] for row in rows):
+        tracker.log_scale(rows, files)
     out.print(markdown(cells(rows)), markup=False, highlight=False, soft_wrap=True)
     err.print(f"{len(rows)} cells; report in {target}/", soft_wrap=True)
 

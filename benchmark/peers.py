@@ -36,8 +36,9 @@ from torch import Tensor
 
 import envs
 from baselines.base import Controller
+from benchmark.machine import Busy
 from benchmark.quality import WORTH, Goal
-from benchmark.throughput import SCENARIO, Busy, WorkCount, gemm_rate
+from benchmark.throughput import SCENARIO, WorkCount, gemm_rate
 from envs.grid import grid_points
 from envs.task import Box, Step
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import cProfile
+import math
 import pstats
 from pathlib import Path
 
@@ -18,6 +19,12 @@ FUNCTIONS = 15
 
 def profile(suite: ScaleSuite, line: Line, n_agents: int, console: Console) -> None:
     """Measure a cell of the suite `scale` in this process, once as it is and once function by function; print both.
+
+    Args:
+        suite: Says how long, and on which network and budget.
+        line: Method and settings.
+        n_agents: N.
+        console: Where to print.
 
     Raises:
         UsageError: the method does not run at this size.
@@ -36,9 +43,11 @@ def _stages(numbers: Numbers, title: str) -> Table:
     if "iteration_seconds" in numbers:
         whole = numbers["iteration_seconds"]
         for part in ("collect", "update"):
-            share = numbers[f"{part}_seconds"]
+            share = numbers.get(f"{part}_seconds", math.nan)  # not every training tells the two apart
             table.add_row(f"training: {part}", f"{share:.4g} s per iteration", f"{100 * share / whole:.0f}")
-        table.add_row("training", f"{whole:.4g} s per iteration of {numbers['iteration_samples']:,} agent-steps", "100")
+        table.add_row(
+            "training", f"{whole:.4g} s per iteration of {numbers['iteration_samples']:,.0f} agent-steps", "100"
+        )
     whole = numbers["step_microseconds"]
     for part in STAGES:
         share = numbers[f"{part}_microseconds"]
@@ -51,9 +60,7 @@ def _functions(stats: pstats.Stats) -> Table:
     """The functions with the most time of their own, the profiler's own cost included."""
     rows = stats.stats.items()  # type: ignore[attr-defined]  # missing in the stubs
     most = sorted(rows, key=lambda row: -row[1][2])[:FUNCTIONS]
-    table = Table(
-        "function", "calls", "s of its own", "s with what it calls", title="functions, setup included", box=None
-    )
+    table = Table("function", "calls", "s of its own", "s with what it calls", title="functions", box=None)
     for (file, number, name), (_, calls, own, total, _) in most:
         where = f"{Path(file).name}:{number} {name}" if number else name
         table.add_row(where, f"{calls:,}", f"{own:.3f}", f"{total:.3f}")

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from baselines.base import Controller, Effort, Method, NoCheckpoint
 from baselines.registry import METHODS, REFERENCES
 from benchmark.contexts import compared_on, has_curve, prepare_context, reference_metrics
 from benchmark.evaluate import evaluate
+from benchmark.machine import memory_peak, one_thread, reset_memory_peak
 from benchmark.metrics import Context, Value
 from benchmark.record import Record, Status, provenance_here
 from benchmark.seeding import seeded
@@ -89,17 +89,6 @@ def execute(spec: RunSpec, store: Store, progress: Progress | None = None) -> Re
     return record
 
 
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Sums over several threads round otherwise: a run is to be the same alone and among others."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-
-
 def how_it_ended(fault: BaseException) -> tuple[Status, str]:
     """Status and one line for a run that an exception ended."""
     text = " ".join(str(fault).split()) or "no message"
@@ -136,12 +125,12 @@ def prepare_policy(spec: RunSpec, store: Store, progress: Progress | None = None
         if progress is not None:
             progress(row)
 
-    _reset_memory_peak()
-    before = _memory_peak()
+    reset_memory_peak()
+    before = memory_peak()
     keeper = _CurveKeeper(folder, curve, spec.effort.snapshots)
     with one_thread():
         controller = method.train(task, scenario.network(), spec.effort.effort(), generator, log, keeper)
-    peak = _memory_peak()
+    peak = memory_peak()
     steps = curve[-1]["steps"] if curve else 0.0
     folder.finish(
         {
@@ -215,10 +204,10 @@ def _measure(
             "train_steps": trained["steps"],
             "steps_per_second": speed,
         }
-    _reset_memory_peak()
-    before = _memory_peak()
+    reset_memory_peak()
+    before = memory_peak()
     evaluation = evaluate(scenario, controller, context, generator)
-    execution_peak = None if before is None else (_memory_peak() or before) - before
+    execution_peak = None if before is None else (memory_peak() or before) - before
     peaks = [peak for peak in (execution_peak, training_peak) if peak is not None]
     metrics: dict[str, Value] = {**evaluation.metrics, **training}
     metrics |= {"peak_memory": max(peaks, default=None), "parameters": float(controller.parameters)}
@@ -293,18 +282,3 @@ def _method(spec: RunSpec) -> Method:
 
 def _ignore(row: Mapping[str, float]) -> None:
     """No curve is kept of a method that does not learn."""
-
-
-def _reset_memory_peak() -> None:
-    """Linux: forget the highest resident size so far, so that the next reading is this work's own."""
-    with suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")
-
-
-def _memory_peak() -> float | None:
-    """Highest resident size since the last reset, MiB; None where the system does not say."""
-    try:
-        lines = Path("/proc/self/status").read_text().splitlines()
-    except OSError:
-        return None
-    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM")), None)

@@ -7,27 +7,31 @@ cell is kept, so that a suite that was stopped goes on.
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import psutil
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from baselines.registry import explain, make_method, nest
-from benchmark.record import provenance_here, write_file
-from benchmark.scale_cell import MEBIBYTE, Cell
+from benchmark.record import write_file
+from benchmark.scale_cell import MISTAKE, Cell
 from benchmark.specs import digest_of
 from envs.errors import UsageError
 
-GIBIBYTE = 1024 * MEBIBYTE
+MEBIBYTE, GIBIBYTE = 2**20, 2**30
+OURS = 0.9  # of a core's time; with less, something else ran
+FEW = 4  # too few for four neighbours each
 LOOKS = 0.05  # seconds between two looks at a cell's memory
 SETUP = 1800.0  # seconds for data, graph and level of the budget, which no method is charged for
 Row = dict[str, Any]
@@ -38,7 +42,7 @@ class Line(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    method: str
+    method: str = Field(description="Its name.")
     settings: dict[str, Any] = Field({}, description="By dotted name.")
     budget: str = Field("", description="In place of the suite's.")
     chunked: bool = Field(False, description="Execution in chunks; consensus-gossip alone.")
@@ -49,18 +53,18 @@ class ScaleSuite(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    agents: tuple[int, ...] = Field(min_length=1)
-    seconds: float = Field(gt=0)
-    memory_gib: float = Field(gt=0)
-    copies: int = Field(ge=1)
-    at_least: float = Field(gt=0)
-    budget: str
-    network: str
-    lines: dict[str, Line] = Field(min_length=1)
+    agents: tuple[int, ...] = Field(min_length=1, description="Sizes N.")
+    seconds: float = Field(gt=0, description="Limit of a cell once it is set up.")
+    memory_gib: float = Field(gt=0, description="Limit of a cell's process, all that it holds.")
+    at_least: float = Field(gt=0, description="Seconds that are measured, where that is enough for some iterations.")
+    copies: int = Field(ge=1, description="Of the task in an iteration of a method that trains on the whole of it.")
+    budget: str = Field(description="Of every line that names none.")
+    network: str = Field(description="For five agents or more; fewer are all connected.")
+    lines: dict[str, Line] = Field(min_length=1, description="By the name that tables and figure show.")
 
     def cell(self, line: Line, n_agents: int) -> Cell:
         """What to measure at a size."""
-        network = self.network if n_agents > 4 else "complete"
+        network = self.network if n_agents > FEW else "complete"
         # Measured on a week: the smallest level of the budget is worked out for a million buildings in seconds.
         address = f"synthetic_{n_agents}-week/{network}/{line.budget or self.budget}"
         own = {"method": line.method, "settings": line.settings, "chunked": line.chunked}
@@ -86,7 +90,7 @@ def load_scale() -> ScaleSuite:
 def run_scale(
     suite: ScaleSuite, lines: Sequence[str], sizes: Sequence[int], root: Path, tell: Callable[[str], None]
 ) -> list[Row]:
-    """Measure cells and return a row for each; a line ends with its first cell that ran out of time or memory.
+    """Measure cells and return a row for each; a line ends with its first cell that did not.
 
     Args:
         suite: What to measure.
@@ -94,6 +98,11 @@ def run_scale(
         sizes: Numbers of agents; the suite's where there are none.
         root: Scratch folder, where finished cells are kept.
         tell: Called with a line of text for each cell.
+
+    Returns:
+        Rows with `line`, `n_agents`, `fresh` (measured by this call), `status`, and the numbers of `scale_cell`:
+        seconds, µs per agent-step, MiB, bytes. Of a cell that was stopped `stopped_in`, `resident` (MiB of its
+        process, all that it held) and the numbers of what was over.
 
     Raises:
         UsageError: a line that the suite does not have, or a cell that a user's mistake ended.
@@ -103,28 +112,27 @@ def run_scale(
             raise UsageError(f"LINES: '{name}' is not in the suite; allowed: {', '.join(suite.lines)}")
     rows = []
     for name in lines or suite.lines:
-        for n_agents in sorted(sizes or suite.agents):
-            cell = suite.cell(suite.lines[name], n_agents)
-            row = _measured(cell, suite, root)
-            rows.append({"line": name, "n_agents": n_agents, **row})
+        for n_agents in sorted(set(sizes or suite.agents)):
+            row, fresh = _measured(suite.cell(suite.lines[name], n_agents), suite, root)
+            rows.append({"line": name, "n_agents": n_agents, "fresh": fresh, **row})
             tell(_said(rows[-1]))
             if row["status"] != "done":
                 break
     return rows
 
 
-def _measured(cell: Cell, suite: ScaleSuite, root: Path) -> Row:
-    """The row of a cell, from scratch where it is there."""
+def _measured(cell: Cell, suite: ScaleSuite, root: Path) -> tuple[Row, bool]:
+    """The row of a cell, from scratch where it is there, and whether it had to be measured."""
     limits = {"seconds": suite.seconds, "memory_gib": suite.memory_gib}
     what = {"cell": cell.model_dump(mode="json"), "limits": limits}
     path = root / "scale" / f"{digest_of(what)}.json"
     if path.exists():
         row: Row = json.loads(path.read_text())["row"]
-        return row
+        return row, False
     row = _watched(cell, suite.seconds, suite.memory_gib * GIBIBYTE)
-    content = {**what, "row": row, "provenance": provenance_here().model_dump(mode="json")}
-    write_file(path, (json.dumps(content, indent=1) + "\n").encode())
-    return row
+    if row["status"] != "failed":  # what failed may not fail again
+        write_file(path, (json.dumps({**what, "row": row}, indent=1) + "\n").encode())
+    return row, True
 
 
 @dataclass
@@ -141,59 +149,64 @@ class _Heard:
     numbers: Row = field(default_factory=dict)
     ready: float | None = None
 
-    def listen(self, stream: Any) -> None:
-        """Read lines until the process ends."""
+    def listen(self, stream: IO[str]) -> None:
+        """Read lines until the process ends; what is no JSON was printed by somebody else."""
         for line in stream:
-            said = json.loads(line)
-            self.now = said.pop("now")
-            self.numbers |= said
-            self.ready = self.ready or time.perf_counter()
+            with suppress(json.JSONDecodeError):
+                said = json.loads(line)
+                self.now = said.pop("now", self.now)
+                self.numbers |= said
+                if self.now != "setup":
+                    self.ready = self.ready or time.perf_counter()
 
 
 def _watched(cell: Cell, seconds: float, memory: float) -> Row:
     """Run a cell in a process of its own, and end it at a limit."""
     command = [sys.executable, "-m", "benchmark.scale_cell", cell.model_dump_json()]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     heard, faults = _Heard(), list[str]()
-    ears = [
-        threading.Thread(target=heard.listen, args=[process.stdout]),
-        threading.Thread(target=lambda: faults.extend(process.stderr or [])),
-    ]
-    for ear in ears:
-        ear.start()
-    began, peak, status = time.perf_counter(), 0, "done"
-    try:
-        inside = psutil.Process(process.pid)
-        while process.poll() is None and status == "done":
-            time.sleep(LOOKS)
-            now = time.perf_counter()
-            peak = max(peak, _resident(inside))
-            if peak > memory:
-                status = "out of memory"
-            elif now - (heard.ready or now) > seconds or (heard.ready is None and now - began > SETUP):
-                status = "out of time"
-    finally:
-        process.kill()
-        process.wait()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        ears = [
+            threading.Thread(target=heard.listen, args=[process.stdout]),
+            threading.Thread(target=faults.extend, args=[process.stderr]),
+        ]
         for ear in ears:
-            ear.join()
-    row = heard.numbers
-    if status == "done" and process.returncode:
-        said = faults[-1].strip() if faults else f"ended with {process.returncode}"
-        if process.returncode == 1 and len(faults) == 1:
-            raise UsageError(said)
+            ear.start()
+        try:
+            stopped, peak = _wait(process, heard, seconds, memory)
+        finally:
+            process.kill()
+            process.wait()
+            for ear in ears:
+                ear.join()
+    said = faults[-1].strip() if faults else f"ended with {process.returncode}"
+    if not stopped and process.returncode == MISTAKE:
+        raise UsageError(said)
+    row = {"status": "done", **heard.numbers}
+    if stopped:
+        row["status"] = stopped
+    elif process.returncode:
         # The system kills what it has no memory for.
-        status, row = "out of memory" if process.returncode < 0 else "failed", row | {"error": said}
-    if status != "done":
-        row = row | {"stopped_in": heard.now, "peak_memory": peak / MEBIBYTE}
-    return {"status": status, **row}
+        row |= {"status": "out of memory" if process.returncode == -signal.SIGKILL else "failed", "error": said}
+    if row["status"] != "done":
+        row |= {"stopped_in": heard.now, "resident": peak / MEBIBYTE}
+    return row
 
 
-def _resident(process: psutil.Process) -> int:
-    try:
-        return int(process.memory_info().rss)
-    except psutil.NoSuchProcess:
-        return 0
+def _wait(process: subprocess.Popen[str], heard: _Heard, seconds: float, memory: float) -> tuple[str, int]:
+    """Until the process ends or must: the limit that it ran into, if any, and the most bytes that it held."""
+    inside, began, peak = psutil.Process(process.pid), time.perf_counter(), 0
+    while process.poll() is None:
+        time.sleep(LOOKS)
+        now = time.perf_counter()
+        with suppress(psutil.NoSuchProcess):
+            peak = max(peak, inside.memory_info().rss)
+        if peak > memory:
+            return "out of memory", peak
+        if now - (heard.ready or now) > seconds or (heard.ready is None and now - began > SETUP):
+            return "out of time", peak
+    return "", peak
 
 
 def _said(row: Row) -> str:
@@ -204,6 +217,7 @@ def _said(row: Row) -> str:
         parts.append(f"{row['iteration_seconds']:.3g} s per iteration")
     if "step_microseconds" in row:
         parts.append(f"{row['step_microseconds']:.3g} µs per agent-step")
-    if "peak_memory" in row:
-        parts.append(f"{row['peak_memory']:.0f} MiB")
+    busy = min((row[name] for name in ("training_busy", "execution_busy") if name in row), default=1.0)
+    if busy < OURS:
+        parts.append(f"worth little, since only {100 * busy:.0f} % of a core was ours")
     return ", ".join(parts)

@@ -8,17 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import json
-import resource
-import statistics
+import os
 import sys
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
-import psutil
 import torch
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 import baselines  # noqa: F401 - registers every method
 from baselines.base import Controller, Effort, Method, ModelView, NoCheckpoint
@@ -26,7 +23,10 @@ from baselines.consensus import ConsensusController
 from baselines.fused import CHUNK, FusedConsensus
 from baselines.joint import JointConfig
 from baselines.registry import make_method, nest
+from benchmark.machine import Busy, memory_peak, one_thread, reset_memory_peak
 from benchmark.quality import Enough
+from benchmark.record import provenance_here
+from benchmark.runner import how_it_ended
 from benchmark.seeding import seeded
 from benchmark.stages import STAGES, acting, told_apart
 from envs.catalogue import resolve_district
@@ -34,58 +34,54 @@ from envs.demand_response import DemandResponse
 from envs.errors import UsageError
 from envs.network import Network
 
-MOST_ITERATIONS, MOST_STEPS = 12, 500
+MOST_ITERATIONS = 14  # two episodes of a week in rollouts of a day: what happens once in each counts its share
+MOST_STEPS = 500
 FEWEST = 2  # iterations or steps after the first
 ENDLESS = 10**12
-MEBIBYTE = 2**20
+MISTAKE = 2  # exit status of what a user got wrong
 Numbers = dict[str, Any]
 
 
 class Cell(BaseModel):
-    """What is measured.
-
-    Attributes:
-        method: Its name.
-        scenario: Address.
-        settings: Of the method, by dotted name.
-        copies: Of the task in one iteration of a method that trains on the whole of it.
-        at_least: Seconds of training and of execution that are measured, fewer where many iterations fit.
-        chunked: Execution in chunks, see `baselines.fused`.
-    """
+    """What is measured."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    method: str
-    scenario: str
-    settings: dict[str, Any] = {}
-    copies: int
-    at_least: float
-    chunked: bool = False
+    method: str = Field(description="Its name.")
+    scenario: str = Field(description="Address.")
+    settings: dict[str, Any] = Field({}, description="Of the method, by dotted name.")
+    copies: int = Field(ge=1, description="Of the task in an iteration of a method that trains on the whole of it.")
+    at_least: float = Field(gt=0, description="Seconds of training and of execution, where that is enough for some.")
+    chunked: bool = Field(False, description="Execution in chunks, see `baselines.fused`.")
 
 
 def measure(cell: Cell, tell: Callable[[str, Numbers], None]) -> None:
     """Measure a cell on one thread; `tell` hears what comes next, and the numbers of what is over.
 
+    Memory counts from before the task is made, so that it holds the task's tables; what was needed to find the
+    level of a budget is forgotten.
+
     Raises:
         UsageError: the scenario cannot be made, or the method does not run on it.
     """
-    torch.set_num_threads(1)
-    before, began = psutil.Process().memory_info().rss, time.perf_counter()
-    scenario = resolve_district(cell.scenario)
-    task, network = scenario.task(), scenario.network()
-    method = _method(cell, task.spec.n_agents)
-    ready = {"setup_seconds": time.perf_counter() - began}
-    _forget_peak()
-    tell("training" if method.learns else "execution", ready)
-    if method.learns:
-        tell("execution", _train(method, task, network, cell.at_least) | _memory(before))
-    controller = method.build(task, seeded(0, "train"))
-    first = scenario.district.measured[0]
-    if cell.chunked:
-        found = _execute_in_chunks(task, network, controller, first, cell.at_least)
-    else:
-        found = _execute(task, network, controller, first, cell.at_least)
-    tell("", found | {"parameters": controller.parameters} | _memory(before))
+    with one_thread():
+        reset_memory_peak()
+        before, began = memory_peak(), time.perf_counter()
+        scenario = resolve_district(cell.scenario)
+        task, network = scenario.task(), scenario.network()
+        method = _method(cell, task.spec.n_agents)
+        ready = {"setup_seconds": time.perf_counter() - began}
+        reset_memory_peak()
+        tell("training" if method.learns else "execution", ready)
+        if method.learns:
+            tell("execution", _train(method, task, network, cell.at_least) | _memory(before))
+        controller = method.build(task, seeded(0, "train"))
+        first = scenario.district.measured[0]
+        execute = _execute_in_chunks if cell.chunked else _execute
+        with Busy() as busy:
+            found = execute(task, network, controller, first, cell.at_least)
+        found |= {"parameters": controller.parameters, "execution_busy": busy.share}
+        tell("", found | _memory(before))
 
 
 def _method(cell: Cell, n_agents: int) -> Method:
@@ -96,7 +92,11 @@ def _method(cell: Cell, n_agents: int) -> Method:
 
 
 class _Laps:
-    """Ends a training after some iterations."""
+    """Ends a training after some iterations.
+
+    Attributes:
+        rows: What each logged, and when.
+    """
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
@@ -110,21 +110,20 @@ class _Laps:
 
 
 def _train(method: Method, task: DemandResponse, network: Network, seconds: float) -> Numbers:
+    """Means over iterations; the first one also pays for what is set up once, so it is left out."""
     laps = _Laps(seconds)
-    with contextlib.suppress(Enough):
+    with contextlib.suppress(Enough), Busy() as busy:
         method.train(task, network, Effort(ENDLESS, float("inf")), seeded(0, "train"), laps, NoCheckpoint())
-    pairs = list(zip(laps.rows, laps.rows[1:], strict=False))
-
-    def median(name: str) -> float:
-        return statistics.median(after[1][name] - before[1][name] for before, after in pairs)
-
+    if len(laps.rows) < FEWEST:
+        raise UsageError(f"training logged {len(laps.rows)} rows; two are needed to tell how long an iteration takes")
+    (began, first), (ended, last), count = laps.rows[0], laps.rows[-1], len(laps.rows) - 1
+    parts = {name: (last[name] - first[name]) / count for name in ("collect_seconds", "update_seconds") if name in last}
     return {
-        # The first iteration also pays for what is set up once.
-        "iteration_seconds": statistics.median(after[0] - before[0] for before, after in pairs),
-        "iteration_samples": int(median("steps")),
-        "iterations": len(pairs),
-        "collect_seconds": median("collect_seconds"),
-        "update_seconds": median("update_seconds"),
+        "iteration_seconds": (ended - began) / count,
+        "iteration_samples": (last["steps"] - first["steps"]) / count,
+        "iterations": count,
+        "training_busy": busy.share,
+        **parts,
     }
 
 
@@ -158,25 +157,38 @@ def _execute(task: DemandResponse, network: Network, controller: Controller, fir
 def _execute_in_chunks(
     task: DemandResponse, network: Network, controller: Controller, first: int, seconds: float
 ) -> Numbers:
-    if not isinstance(controller, ConsensusController) or controller.config.rule != "gossip":
-        raise UsageError("key 'chunked': only consensus-gossip is rolled out in chunks")
-    rollout = FusedConsensus(task, network, controller.models[0].actor, controller.config.dual)
-    rollout.reset(first)
-    rollout.step()
-    rollout.seconds = dict.fromkeys(STAGES, 0.0)
-    network.reset_counters()
-    steps, began = 0, time.perf_counter()
-    while steps < FEWEST or (steps < MOST_STEPS and time.perf_counter() - began < seconds):
-        rollout.step()
-        steps += 1
-    spent, agents = time.perf_counter() - began, task.spec.n_agents
-    return {
+    if (
+        not isinstance(controller, ConsensusController)
+        or controller.config.rule != "gossip"
+        or controller.config.actions != "mean"
+    ):
+        raise UsageError("key 'chunked': only consensus-gossip with its mean actions is rolled out in chunks")
+    agents, cores = task.spec.n_agents, os.cpu_count() or 1
+
+    def run(threads: int) -> tuple[FusedConsensus, float, int]:
+        rollout = FusedConsensus(task, network, controller.models[0].actor, controller.config.dual, threads=threads)
+        rollout.reset(first)
+        rollout.step()  # the first one warms up
+        rollout.seconds = dict.fromkeys(STAGES, 0.0)
+        network.reset_counters()
+        steps, began = 0, time.perf_counter()
+        while steps < FEWEST or (steps < MOST_STEPS and time.perf_counter() - began < seconds):
+            rollout.step()
+            steps += 1
+        return rollout, time.perf_counter() - began, steps
+
+    rollout, spent, steps = run(1)
+    found = {
         **_per_step(rollout.seconds, spent, steps * agents),
         "messages": network.messages / steps / agents,
         "bytes": network.bytes / steps / agents,
         "state_bytes": rollout.state.bytes_per_agent,
         "products_microseconds": 1e6 * _products(rollout, agents) / agents,
     }
+    if agents >= cores * CHUNK:
+        _, spent, steps = run(cores)
+        found["all_cores_microseconds"] = 1e6 * spent / (steps * agents)
+    return found
 
 
 def _products(rollout: FusedConsensus, n_agents: int) -> float:
@@ -202,28 +214,30 @@ def _per_step(seconds: Mapping[str, float], spent: float, agent_steps: int) -> N
     }
 
 
-def _forget_peak() -> None:
-    """Let the system's high-water mark start from what is held now: data and levels of budgets are nobody's cost."""
-    with contextlib.suppress(OSError):  # only Linux can
-        Path("/proc/self/clear_refs").write_text("5")
-
-
-def _memory(before: int) -> Numbers:
-    """Most memory since the setup beyond what the process began with."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    with contextlib.suppress(OSError):
-        status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-        peak = int(status["VmHWM"].split()[0]) * 1024
-    return {"peak_memory": max(0, peak - before) / MEBIBYTE}
+def _memory(before: float | None) -> Numbers:
+    """Most memory since the setup beyond what there was before it, MiB; None where the system does not say."""
+    peak = memory_peak()
+    return {"peak_memory": None if peak is None or before is None else peak - before}
 
 
 def main() -> None:
-    """See the module; what a user got wrong is one line on standard error."""
-    cell = Cell.model_validate_json(sys.argv[1])
+    """See the module. What a user got wrong is one line on standard error; any other end is said in a line of JSON."""
+
+    def tell(now: str, numbers: Numbers) -> None:
+        print(json.dumps({"now": now, **numbers}), flush=True)
+
     try:
-        measure(cell, lambda now, numbers: print(json.dumps({"now": now, **numbers}), flush=True))
-    except UsageError as mistake:
-        sys.exit(str(mistake))
+        here = provenance_here()
+        machine = {"git_revision": here.git_revision, "cpu": here.cpu, "cores": here.cores, "gpu": here.gpu}
+        cell = Cell.model_validate_json(sys.argv[1])
+        tell("setup", machine | {"torch": here.packages["torch"]})
+        measure(cell, tell)
+    except (UsageError, ValidationError) as mistake:
+        print(mistake, file=sys.stderr)
+        sys.exit(MISTAKE)
+    except Exception as fault:
+        status, error = how_it_ended(fault)
+        print(json.dumps({"status": status, "error": error}), flush=True)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from matplotlib.figure import Figure
 from scipy import stats
 
 from benchmark.canvas import panels_of, save, shared_legend, style
@@ -19,7 +20,7 @@ from benchmark.tables import BLANK
 
 FEWEST = 3  # sizes for an exponent with an interval
 GROWN = 4.0  # times the smallest value: from there on what does not depend on N is a quarter at most
-# Quantity, its heading, and what makes of it the cost of all agents together.
+# The cost of all agents together, and its heading.
 QUANTITIES = {"iteration_seconds": "training, s/iteration", "hour_seconds": "execution, s/hour of the district"}
 
 
@@ -44,24 +45,25 @@ class Fit:
         return f"{self.exponent:.2f} [{self.low:.2f}, {self.high:.2f}] ({self.first:,} to {self.last:,})"
 
 
-def fit(sizes: Sequence[int], values: Sequence[float], *, first: int = 0) -> Fit | None:
+def fit(sizes: Sequence[int], values: Sequence[float]) -> Fit | None:
     """The growth exponent over the sizes where the cost grows; over all of them where it does not.
+
+    It grows from the size on after which no cost is below `GROWN` times the least one.
 
     Args:
         sizes: N, ascending.
         values: Of each, positive.
-        first: Only from this size on, whatever the values.
 
     Returns:
-        None with fewer than three sizes.
+        None where the cost grows over fewer than three sizes.
     """
     n, y = np.array(sizes), np.array(values, dtype=np.float64)
-    n, y = n[n >= first], y[n >= first]
-    if not first and len(y):
-        grown = y >= GROWN * y.min()
-        begin = int(np.argmax(grown)) if grown.any() else 0
-        if len(y) - begin >= FEWEST:
-            n, y = n[begin:], y[begin:]
+    if not len(y):
+        return None
+    begin = int(np.flatnonzero(y < GROWN * y.min())[-1]) + 1
+    if begin == len(y):
+        begin = 0
+    n, y = n[begin:], y[begin:]
     if len(y) < FEWEST:
         return None
     line = stats.linregress(np.log(n), np.log(y))
@@ -70,22 +72,22 @@ def fit(sizes: Sequence[int], values: Sequence[float], *, first: int = 0) -> Fit
 
 
 def cells(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
-    """One row per cell, with the seconds that an hour of the whole district takes."""
-    table = pd.DataFrame(list(rows))
-    for name in ("iteration_seconds", "step_microseconds", "stopped_in"):
+    """One row per cell of `run_scale`, with `hour_seconds`: what an hour of the whole district takes."""
+    table = pd.DataFrame(list(rows)).drop(columns="fresh", errors="ignore")
+    for name in ("iteration_seconds", "step_microseconds", "peak_memory", "stopped_in"):
         if name not in table:
             table[name] = None
     table["hour_seconds"] = pd.to_numeric(table["step_microseconds"]) * table["n_agents"] / 1e6
     return table
 
 
-def fits(table: pd.DataFrame, *, first: int = 0) -> dict[tuple[str, str], Fit]:
+def fits(table: pd.DataFrame) -> dict[tuple[str, str], Fit]:
     """The exponents by line and quantity, where there are enough sizes for one."""
     found = {}
     for name, line in table.groupby("line", sort=False):
         for quantity in QUANTITIES:
             known = line[line[quantity].notna()]
-            made = fit(known["n_agents"].tolist(), known[quantity].tolist(), first=first)
+            made = fit(known["n_agents"].tolist(), known[quantity].tolist())
             if made is not None:
                 found[str(name), quantity] = made
     return found
@@ -101,19 +103,25 @@ def markdown(table: pd.DataFrame) -> str:
         known = [exponents.get((str(name), quantity)) for quantity in QUANTITIES]
         words = [BLANK if found is None else found.text() for found in known]
         last = done.iloc[-1] if len(done) else None
-        words += [BLANK] * 3 if last is None else [f"{last.step_microseconds:.3g}", f"{last.peak_memory:.0f}"]
-        words += [] if last is None else [f"{last.n_agents:,}"]
+        words += (
+            [BLANK] * 3
+            if last is None
+            else [f"{last.step_microseconds:.3g}", _mebibytes(last.peak_memory), f"{last.n_agents:,}"]
+        )
         words += [f"{s.n_agents:,}: {s.status} in {s.stopped_in}" for s in stopped.itertuples()] or [BLANK]
         lines.append(f"| {name} | " + " | ".join(words) + " |")
     return "\n".join(lines) + "\n"
 
 
-def write_scale(rows: Sequence[dict[str, Any]], provenance: str, target: Path) -> list[Path]:
-    """Write `cells.csv`, `fits.csv`, `scale.md`, `provenance.json` and the figure.
+def _mebibytes(value: Any) -> str:
+    return BLANK if pd.isna(value) else f"{value:.0f}"
+
+
+def write_scale(rows: Sequence[dict[str, Any]], target: Path) -> list[Path]:
+    """Write `cells.csv` (with where each was measured), `fits.csv`, `scale.md` and the figure.
 
     Args:
         rows: Of the cells.
-        provenance: JSON of where they were made.
         target: Folder.
 
     Returns:
@@ -125,22 +133,28 @@ def write_scale(rows: Sequence[dict[str, Any]], provenance: str, target: Path) -
         "cells.csv": table.to_csv(index=False),
         "fits.csv": pd.DataFrame(exponents).to_csv(index=False),
         "scale.md": markdown(table),
-        "provenance.json": provenance + "\n",
     }
     for name, text in contents.items():
         write_file(target / name, text.encode())
-    return [*(target / name for name in contents), *_draw(table, target / "figures")]
-
-
-def _draw(table: pd.DataFrame, folder: Path) -> list[Path]:
     with style():
-        names = list(QUANTITIES.values())
-        figure, panels = panels_of("Cost against the number of agents", names, sharey=False)
-        for axes, quantity in zip(panels, QUANTITIES, strict=True):
-            known = table[table[quantity].notna()]
-            sns.lineplot(known, x="n_agents", y=quantity, hue="line", style="line", markers=True, markersize=3, ax=axes)
-            axes.set(xscale="log", yscale="log", xlabel="agents", ylabel="")
-            if (own := axes.get_legend()) is not None:
-                own.remove()
-        shared_legend(figure, panels, "", columns=2)
-        return save(figure, folder / "scaling")
+        drawn = save(figure_of(table), target / "figures" / "scaling")
+    return [*(target / name for name in contents), *drawn]
+
+
+def figure_of(table: pd.DataFrame) -> Figure:
+    """Training and execution of all agents together against N, both axes logarithmic."""
+    names = list(QUANTITIES.values())
+    figure, panels = panels_of("Cost against the number of agents", names, sharey=False)
+    # Not every line trains, and a line is to look alike in both panels.
+    lines = list(table["line"].unique())
+    looks: dict[str, Any] = {"hue": "line", "hue_order": lines, "style": "line", "style_order": lines}
+    looks |= {"palette": sns.color_palette("husl", len(lines)), "markers": True, "markersize": 3}
+    for axes, quantity in zip(panels, QUANTITIES, strict=True):
+        known = table[table[quantity].notna()].astype({quantity: float})
+        if len(known):
+            sns.lineplot(known, x="n_agents", y=quantity, ax=axes, **looks)
+        axes.set(xscale="log", yscale="log", xlabel="agents", ylabel="")
+        if (own := axes.get_legend()) is not None:
+            own.remove()
+    shared_legend(figure, panels, "", columns=2)
+    return figure

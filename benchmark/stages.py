@@ -14,7 +14,7 @@ from envs.network import Network
 from envs.observations import Observations
 
 STAGES = ("observe", "policy", "dynamics", "dual", "messages")
-TALKS = ("mix", "mean", "neighbour_mean")
+TALKS = ("mix", "mean", "neighbour_mean", "propagate", "gather")
 
 
 class Stopwatch:

@@ -43,6 +43,7 @@ from torch.nn import functional
 
 from baselines.base import Effort, NoCheckpoint
 from baselines.registry import METHODS, make_method, unknown_name
+from benchmark.machine import Busy
 from benchmark.quality import Enough, Judge
 from benchmark.runner import DEFAULT_EFFORT, how_it_ended
 from benchmark.seeding import seeded
@@ -101,23 +102,6 @@ class WorkCount:
             self._rows[key] = self._rows.get(key, 0) + rows
             self.gflop += 6e-9 * rows * weight.numel()
         return output
-
-
-class Busy:
-    """Processor time over wall-clock time of what runs while it is entered.
-
-    Attributes:
-        share: 1 where one thread had a core to itself.
-    """
-
-    share = 0.0
-
-    def __enter__(self) -> Busy:
-        self._cpu, self._wall = time.process_time(), time.perf_counter()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.share = (time.process_time() - self._cpu) / (time.perf_counter() - self._wall)
 
 
 def gemm_rate(seconds: float = 0.5) -> float:

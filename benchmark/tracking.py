@@ -143,7 +143,9 @@ class Tracker:
                 run.define_metric("scaling/*", step_metric="scaling/n_agents")
                 for row in rows:
                     if row["line"] == line:
-                        run.log({f"scaling/{name}": value for name, value in row.items() if name != "line"})
+                        run.log(
+                            {f"scaling/{name}": value for name, value in row.items() if name not in ("line", "fresh")}
+                        )
         with self._init(name="scale report", group="scale", job_type="leaderboard", config={"suite": "scale"}) as run:
             artifact = wandb.Artifact("scale-report", type="leaderboard")
             for file in files:

@@ -14,6 +14,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
+import highspy
 import numpy as np
 from scipy import sparse
 
@@ -32,6 +33,7 @@ from envs.sparse_program import (
     solved,
 )
 
+PARTS = 16  # of the buildings, one simplex each
 GROUPS = 64  # of buildings whose plans are mixed as one: more of them need fewer rounds and a larger master
 ROUNDS = 40
 # Mean prices that multipliers may move in the first round, and what follows a success and a failure: 14 and 30 rounds
@@ -48,7 +50,7 @@ class Totals:
         waiting: [T] kWh.
         usage: Import in each budget row plus its share of the debt, [R] kWh summed over hours.
         duals: Multipliers of the rows, [R].
-        value: Of what is minimised.
+        value: Of what is minimised, mean prices · kWh summed over hours.
         bound: Nothing can be below; equal to `value` for an exact optimum.
     """
 
@@ -61,7 +63,7 @@ class Totals:
 
 
 class OwnPlans:
-    """The plans of K buildings, each for itself under multipliers of the budget rows; one simplex per thread.
+    """The plans of K buildings, each for itself under multipliers of the budget rows; a simplex for each of some parts.
 
     Buildings of one efficiency have the same matrix: only bounds differ, and a basis stays dual feasible from one
     building to the next.
@@ -74,13 +76,14 @@ class OwnPlans:
         self._demand, self._solar = (f(start, hours).numpy() for f in (district.demand, district.solar))
         self._counted = buildings.member[rows.budget].T.astype(np.float64)  # [K, R]
         self._due = self._counted * (rows.count / hours)  # of a unit owed
-        # Buildings that follow one another share a simplex: their data are sorted, so the bases are near.
+        # Buildings that follow one another share a simplex: their data are sorted, so the bases are near. Where several
+        # plans are best, the basis decides: the parts are the same whatever the number of threads.
         order = np.arange(len(buildings.weight))
         efficiency = district.efficiency.numpy()
         alike = [order[efficiency == value] for value in np.unique(efficiency)]
-        self._parts = [part for rows_ in alike for part in np.array_split(rows_, threads) if len(part)]
+        self._parts = [part for same in alike for part in np.array_split(same, PARTS) if len(part)]
         self._solvers = [_Simplex(buildings.only(int(part[0])), start, hours) for part in self._parts]
-        self._pool = ThreadPoolExecutor(threads)
+        self._threads = threads
 
     def at(self, duals: Array, *, without_grid: bool = False) -> tuple[Array, Array, Array]:
         """The cheapest plans at multipliers [R]: import [K, T], waiting load [K, T], and values [K] with λ paid.
@@ -101,7 +104,8 @@ class OwnPlans:
                     bounds[0][GRID * hours : (GRID + 1) * hours] = 0.0
                 value[k], grid[k], waiting[k] = simplex.solve(bounds, added[k], owed[k])
 
-        list(self._pool.map(solve, self._parts, self._solvers))
+        with ThreadPoolExecutor(self._threads) as pool:
+            list(pool.map(solve, self._parts, self._solvers))
         return grid, waiting, value
 
     def cost(self, grid: Array, waiting: Array) -> Array:
@@ -111,8 +115,15 @@ class OwnPlans:
         return grid @ prices(district, *self._window) + district.delay_price * waiting.sum(1) + debt
 
     def usage(self, grid: Array, waiting: Array) -> Array:
-        """What plans use in each row, debt included, [K, R]."""
-        return self._counted * (grid @ self.rows.hours.T) + self._due * waiting[:, -1:]
+        """See the function of this name."""
+        return usage(self.buildings, self.rows, grid, waiting)
+
+
+def usage(buildings: Buildings, rows: BudgetRows, grid: Array, waiting: Array) -> Array:
+    """What plans [K, T] use in each budget row, [K, R] kWh summed over its hours, debt included."""
+    counted = buildings.member[rows.budget].T.astype(np.float64)  # [K, R]
+    debt = waiting[:, -1:] * (rows.count / grid.shape[1])
+    return np.asarray(counted * (grid @ rows.hours.T + debt))
 
 
 class _Simplex:
@@ -140,10 +151,15 @@ class _Simplex:
         cost = self._cost.copy()
         cost[GRID * hours : (GRID + 1) * hours] += added
         cost[(WAITING + 1) * hours - 1] += owed
-        solver.changeColsCost(len(cost), self._columns, cost)
         top, low, high = bounds
-        solver.changeColsBounds(len(cost), self._columns, np.zeros_like(cost), top)
-        solver.changeRowsBounds(len(self._rows), self._rows, low, high)  # type: ignore[attr-defined]  # not in its stubs
+        # The stubs lack the last one.
+        for taken in (
+            solver.changeColsCost(len(cost), self._columns, cost),
+            solver.changeColsBounds(len(cost), self._columns, np.zeros_like(cost), top),
+            solver.changeRowsBounds(len(self._rows), self._rows, low, high),  # type: ignore[attr-defined]
+        ):
+            if taken != highspy.HighsStatus.kOk:
+                raise RuntimeError(f"HiGHS did not take a building's numbers: {taken}")
         value, columns, _ = solved(solver)
         plan = columns.reshape(BLOCKS, hours)
         return value, plan[GRID], plan[WAITING]
@@ -206,8 +222,8 @@ class _Master:
         """The cheapest mixture within the budgets, without a bound.
 
         Args:
-            centre: Instead, multipliers within ± `width` of these (du Merle et al., 1999): rows may be
-                exceeded at the dearest of them, and what they leave is paid for at the least of them.
+            centre: Instead, multipliers within ± `width` of these (Marsten, Hogan and Blankenship, 1975): rows may
+                be exceeded at the dearest of them, and what they leave is paid for at the least of them.
             width: See there.
         """
         rows, groups = self._plans.rows, self._sum.shape[0]

@@ -19,13 +19,14 @@ their plans in any optimum is feasible for each and costs the same.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from envs.decomposition import OwnPlans, Totals, decompose, own_optimum
+from envs.decomposition import OwnPlans, Totals, decompose, own_optimum, usage
 from envs.district import District
 from envs.errors import UsageError
 from envs.sparse_program import (
@@ -53,13 +54,13 @@ class Plan:
     """An optimal plan of a district.
 
     Attributes:
-        objective: $/h.
-        cost: $/h, the part of the objective that is paid for energy, owed energy included.
+        objective: $/h, that no plan is below; what this one costs but for `gap`.
+        cost: $/h that this plan pays for energy, owed energy included.
         imports: [hours] kWh, the district's import.
         multipliers: [m], in mean prices: in an hour of budget k the effective price is p + λ_k. Of a budget
             that binds in each step, the mean over its hours.
         used: [m] kWh, average use plus debt of each budget; the largest of any hour where it binds in each.
-        gap: The optimum is at most by this share cheaper: above 0 where the program was solved in parts.
+        gap: By which share this plan may be dearer than the best: above 0 where the program was solved in parts.
     """
 
     objective: float
@@ -112,19 +113,23 @@ def solve(district: District, budgets: tuple[Budget, ...], start: int, hours: in
             f"district '{district.name}': {len(buildings.weight)} different buildings over {hours} hours are too many "
             f"for the linear program; at most {LARGEST_APART} building-hours are allowed"
         )
-    rows = budget_rows(district, budgets, start, hours)
-    plans = OwnPlans(buildings, rows, start, hours, threads=torch.get_num_threads())
-    plan = _plan(district, own_optimum(plans), rows, start, hours)
+    rows, kinds = budget_rows(district, budgets, start, hours), len(buildings.weight)
+    coupled = kinds * hours <= LARGEST_COUPLED
+    plans = None if coupled else OwnPlans(buildings, rows, start, hours, threads=torch.get_num_threads())
+    # Without budgets the program falls apart into buildings, which is far cheaper than solving it whole.
+    alone = _alone(buildings, rows, start, hours) if plans is None else own_optimum(plans)
+    plan = _plan(district, alone, rows, start, hours)
     if bool((plan.used <= limits * (1 + ROUNDING)).all()):
         return plan
-    if len(buildings.weight) * hours <= LARGEST_COUPLED or bool((energy > limits * (1 + ROUNDING)).any()):
-        whole = minimise(buildings, rows, start, hours)
-        return _plan(district, _totals(buildings, whole, rows), rows, start, hours)
+    # In parts it is solved only where owing everything is within the budgets, see `decompose`.
+    if plans is None or bool((energy > limits * (1 + ROUNDING)).any()):
+        whole = _totals(buildings, minimise(buildings, rows, start, hours), rows)
+        return _plan(district, whole, rows, start, hours)
     plan = _plan(district, decompose(plans, GAP), rows, start, hours)
     if plan.gap > LARGEST_GAP:
         raise UsageError(
-            f"district '{district.name}': {len(buildings.weight)} different buildings over {hours} hours are too many "
-            f"for one linear program, and in parts it was known to {100 * plan.gap:.1f} % of the optimum alone"
+            f"district '{district.name}': {kinds} different buildings over {hours} hours are too many for one linear "
+            f"program, and solved in parts its optimum lies anywhere within {100 * plan.gap:.1f} %"
         )
     return plan
 
@@ -226,12 +231,17 @@ def _smallest_scale_by_program(district: District, budgets: tuple[Budget, ...], 
     return Certificate(optimum.value, torch.from_numpy(weights / total), float((optimum.value - 1) / total))
 
 
+def _alone(buildings: Buildings, rows: BudgetRows, start: int, hours: int) -> Totals:
+    """What everybody does without budgets."""
+    found = [minimise(buildings.only(k), None, start, hours) for k in range(len(buildings.weight))]
+    grid, waiting = (np.concatenate(parts) for parts in zip(*((f.grid, f.waiting) for f in found), strict=True))
+    return _totals(buildings, Optimum(grid, waiting, np.zeros(len(rows.limit)), sum(f.value for f in found)), rows)
+
+
 def _totals(buildings: Buildings, optimum: Optimum, rows: BudgetRows) -> Totals:
-    counted, weight = (buildings.member * buildings.weight)[rows.budget], buildings.weight  # [R, K], [K]
-    own = np.asarray(rows.hours.multiply(counted @ optimum.grid).sum(1))
-    owed = counted @ optimum.waiting[:, -1] * rows.count / optimum.grid.shape[1]
-    imports, waiting = weight @ optimum.grid, weight @ optimum.waiting
-    return Totals(imports, waiting, own + owed, optimum.duals, optimum.value, optimum.value)
+    weight, grid, waiting = buildings.weight, optimum.grid, optimum.waiting
+    used = weight @ usage(buildings, rows, grid, waiting)
+    return Totals(weight @ grid, weight @ waiting, used, optimum.duals, optimum.value, optimum.value)
 
 
 def _plan(district: District, totals: Totals, rows: BudgetRows, start: int, hours: int) -> Plan:
@@ -243,11 +253,12 @@ def _plan(district: District, totals: Totals, rows: BudgetRows, start: int, hour
     np.maximum.at(used, rows.budget, totals.usage / rows.count)
     np.add.at(multipliers, rows.budget, totals.duals * rows.count)
     np.add.at(counted, rows.budget, rows.count)
+    missing = totals.value - totals.bound  # between the plan and what nothing can be below
     return Plan(
-        objective=float((cost + delay) * district.mean_price),
+        objective=float((cost + delay - missing / hours) * district.mean_price),
         cost=float(cost * district.mean_price),
         imports=torch.from_numpy(imports),
         multipliers=torch.from_numpy(multipliers / np.maximum(counted, 1.0)),
         used=torch.from_numpy(used),
-        gap=totals.value / totals.bound - 1 if totals.bound else 0.0,
+        gap=0.0 if missing == 0 else missing / abs(totals.bound) if totals.bound else math.inf,
     )

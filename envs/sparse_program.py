@@ -242,12 +242,17 @@ class Program:
         solver.setOptionValue("output_flag", False)
         # The interior point is slower here, and a vertex has exact multipliers.
         solver.setOptionValue("solver", "simplex")
-        solver.passModel(model)
+        if (taken := solver.passModel(model)) == highspy.HighsStatus.kError:
+            raise RuntimeError(f"HiGHS did not take the program: {taken}")
         return solver
 
 
 def solved(solver: highspy.Highs) -> tuple[float, Array, Array]:
-    """Solve what a solver holds; the least cost, the variables and the rows' dual values."""
+    """Solve what a solver holds; the least cost, the variables and the rows' dual values.
+
+    Raises:
+        RuntimeError: there is no optimum, or HiGHS did not find it.
+    """
     solver.run()
     status = solver.getModelStatus()
     if status != highspy.HighsModelStatus.kOptimal:

@@ -1,13 +1,12 @@
 """Exponents against powers of N that are known."""
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from benchmark.scale_report import cells, fit, fits, markdown, write_scale
+from benchmark.scale_report import cells, figure_of, fit, fits, markdown, write_scale
 
 SIZES = [2**k for k in range(2, 15)]
 
@@ -26,21 +25,23 @@ def test_what_does_not_grow_yet_is_left_out() -> None:
     assert found is not None
     assert found.first == 512  # the first with four times the least
     assert 0.9 < found.exponent < 1.0
-    later = fit(SIZES, [100 + n for n in SIZES], first=4096)
-    assert later is not None
-    assert later.first == 4096
-    assert found.exponent < later.exponent < 1.0
+    slow = fit(SIZES, [500.0, *(100 + n for n in SIZES[1:])])  # a first cell that something held up
+    assert slow == found
+
+
+def test_what_has_only_begun_to_grow_has_no_exponent() -> None:
+    assert fit([4, 8, 16, 32, 64, 128], [1.0, 1.0, 1.0, 1.0, 2.0, 8.0]) is None
 
 
 def test_the_interval_covers_the_truth_as_often_as_it_says() -> None:
     generator = np.random.default_rng(0)
     covered = 0
     for _ in range(400):
-        noisy = [n**1.3 * float(np.exp(0.1 * generator.standard_normal())) for n in SIZES]
-        found = fit(SIZES, noisy, first=4)
+        noise = np.exp(0.1 * generator.standard_normal(len(SIZES)))
+        found = fit(SIZES, [100 + n**1.3 * e if n > 256 else 100 * e for n, e in zip(SIZES, noise, strict=True)])
         assert found is not None
         covered += found.low <= 1.3 <= found.high
-    assert 0.92 <= covered / 400 <= 0.98
+    assert 0.85 <= covered / 400 <= 0.99  # a constant beside the power biases the slope a little
 
 
 def test_two_sizes_have_no_interval() -> None:
@@ -70,12 +71,11 @@ def test_table_and_files_say_where_a_line_grows_and_stops(tmp_path: Path) -> Non
     text = markdown(table)
     assert "| linear | – | 1.00 [1.00, 1.00] (16 to 64) | 2 | 10 | 64 | – |" in text
     assert "| 64 | 3 | 64 | 128: out of time in training |" in text
-    files = write_scale(rows(), json.dumps({"cores": 2}), tmp_path)
+    files = write_scale(rows(), tmp_path)
     assert {path.name for path in files} == {
         "cells.csv",
         "fits.csv",
         "scale.md",
-        "provenance.json",
         "scaling.png",
         "scaling.pdf",
     }
@@ -83,3 +83,13 @@ def test_table_and_files_say_where_a_line_grows_and_stops(tmp_path: Path) -> Non
     kept = pd.read_csv(tmp_path / "cells.csv")
     assert len(kept) == 11
     assert pd.read_csv(tmp_path / "fits.csv")["exponent"].round(6).tolist() == [1.0, 2.0, 2.0]
+
+
+def test_a_line_has_one_colour_in_both_panels() -> None:
+    figure = figure_of(cells([*rows(), *({**row, "line": "other"} for row in rows()[:5])]))
+    training, execution = (
+        {line.get_color() for line in axes.get_lines() if len(line.get_xdata())} for axes in figure.axes
+    )
+    assert len(training) == 1
+    assert len(execution) == 3
+    assert training < execution

@@ -76,8 +76,8 @@ def test_a_program_too_large_to_couple_is_solved_in_parts(monkeypatch: pytest.Mo
     assert isinstance(whole, Plan)
     assert isinstance(parts, Plan)
     assert whole.gap == 0
-    assert 0 < parts.gap <= GAP
-    assert whole.objective <= parts.objective <= whole.objective * (1 + GAP)
+    assert 0 <= parts.gap <= GAP
+    assert whole.objective * (1 - GAP) < parts.objective < whole.objective * (1 + 1e-6), "what no plan is below"
     limits = torch.tensor([budget.limit for budget in budgets])
     assert bool((parts.used <= limits * (1 + 1e-6)).all())
     # Multipliers of the optimum are hardly ever unique, so only what they are worth is compared: the bound.
@@ -87,5 +87,7 @@ def test_a_program_too_large_to_couple_is_solved_in_parts(monkeypatch: pytest.Mo
 def test_an_answer_too_far_from_its_bound_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(envs.linear_program, "LARGEST_COUPLED", 100)
     monkeypatch.setattr(envs.linear_program, "decompose", partial(decompose, rounds=3))
-    with pytest.raises(UsageError, match=r"synthetic_150.*30 different buildings over 72 hours.*% of the optimum"):
+    with pytest.raises(
+        UsageError, match=r"synthetic_150.*30 different buildings over 72 hours.*anywhere within [0-9.]+ %"
+    ):
         solve(MANY, tight("hourly"), START, HOURS)

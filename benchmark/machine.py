@@ -1,0 +1,53 @@
+"""The machine that measures: its threads, its memory, and whether it was ours alone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import torch
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Sums over several threads round otherwise: a run is to be the same alone and among others."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+class Busy:
+    """Processor time over wall-clock time of what runs while it is entered.
+
+    Attributes:
+        share: 1 where one thread had a core to itself.
+    """
+
+    share = 0.0
+
+    def __enter__(self) -> Busy:
+        self._cpu, self._wall = time.process_time(), time.perf_counter()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.share = (time.process_time() - self._cpu) / (time.perf_counter() - self._wall)
+
+
+def reset_memory_peak() -> None:
+    """Linux: forget the highest resident size so far, so that the next reading is this work's own."""
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def memory_peak() -> float | None:
+    """Highest resident size since the last reset, MiB; None where the system does not say."""
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM")), None)
