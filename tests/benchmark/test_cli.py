@@ -327,6 +327,10 @@ def test_what_was_published_reproduces_and_a_changed_figure_does_not(accord: Acc
         (["audit", "oracle"], "'oracle' is a bound and does not act"),
         (["audit", "gossip"], "unknown method 'gossip'"),
         (["audit", "serve_now", "--scenario", "paper_seven/ring"], "must be district/network/budget"),
+        (["scale", "gosip"], "LINES: 'gosip' is not in the suite; allowed: consensus-gossip, "),
+        (["scale", "--agents", "8,many"], "--agents: 'many' is not a number of agents; allowed: whole numbers from 2"),
+        (["scale", "rule_based", "--publish"], "--publish: the suite is published whole; leave out LINES"),
+        (["profile", "gosip"], "METHOD: unknown method 'gosip'; allowed: consensus-gossip, "),
         (["reproduce", "quick"], "nothing is published under results/quick/"),
         (["reproduce", "tiny.yaml", "--methods", "random"], "no published run is left after the filters"),
     ],
@@ -347,3 +351,14 @@ def test_usage_errors_exit_with_status_2(accord: Accord, words: list[str]) -> No
     status, _, told = accord(*words)
     assert status == 2
     assert "Traceback" not in told
+
+
+def test_scale_measures_once_and_leaves_a_report(accord: Accord, tmp_path: Path) -> None:
+    words = ["scale", "rule_based", "--agents", "6", "--wandb", "disabled", "--root", str(tmp_path)]
+    status, said, told = accord(*words)
+    assert status == 0
+    assert "| rule_based | – |" in said
+    assert "rule_based, 6 agents: done" in told
+    cells = pd.read_csv(tmp_path / "reports" / "scale" / "cells.csv")
+    assert accord(*words)[0] == 0
+    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "reports" / "scale" / "cells.csv"), cells)

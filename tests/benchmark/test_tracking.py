@@ -115,6 +115,24 @@ def test_an_offline_file_holds_config_curve_and_every_metric(recorded: tuple[Rec
     assert sum("day/waiting_load" in row for row in found.history) == 2928 // 24
 
 
+def test_every_line_of_scale_is_a_run_of_its_own(tmp_path: Path) -> None:
+    file = tmp_path / "cells.csv"
+    file.write_text("line,n_agents\n")
+    rows = [
+        {"line": line, "n_agents": n, "fresh": True, "status": "done", "step_microseconds": cost / n}
+        for line, cost in (("gossip", 1.0), ("rule", 2.0))
+        for n in (4, 8)
+    ]
+    assert Tracker("offline", tmp_path).log_scale(rows, [file])
+    gossip, rule, report = offline_runs(tmp_path)
+    assert [run.name for run in (gossip, rule, report)] == ["gossip", "rule", "scale report"]
+    assert {run.group for run in (gossip, rule, report)} == {"scale"}
+    assert [row["scaling/n_agents"] for row in rule.history] == [4, 8]
+    assert [row["scaling/step_microseconds"] for row in rule.history] == [0.5, 0.25]
+    assert not any("fresh" in name or "line" in name for row in rule.history for name in row)
+    assert report.artifacts == {"scale-report": ["cells.csv"]}
+
+
 def test_a_leaderboard_is_a_table_and_an_artifact(tmp_path: Path) -> None:
     file = tmp_path / "leaderboard.csv"
     file.write_text("method,cost\nserve_now,1.5\n")
