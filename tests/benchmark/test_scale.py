@@ -59,7 +59,9 @@ def test_every_cell_has_its_costs(rows: list[Row]) -> None:
 
 def test_a_finished_cell_is_not_measured_again(rows: list[Row], root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(benchmark.scale, "_watched")
-    assert run_scale(SUITE, ["gossip", "rule"], [], root, lambda line: None) == rows
+    again = run_scale(SUITE, ["gossip", "rule"], [], root, lambda line: None)
+    assert all(row["fresh"] for row in rows)
+    assert again == [{**row, "fresh": False} for row in rows]
 
 
 def test_methods_that_train_on_the_whole_task_get_copies_of_all_agents(tmp_path: Path) -> None:
@@ -82,7 +84,7 @@ def test_a_line_ends_at_its_first_limit(limits: dict, status: str, stopped_in: s
 
 
 def test_a_mistake_is_told_and_not_kept(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="key 'chunked': only consensus-gossip is rolled out in chunks"):
+    with pytest.raises(UsageError, match="key 'chunked': only consensus-gossip with its mean actions"):
         run_scale(SUITE, ["wrong"], [], tmp_path, lambda line: None)
     assert not list(tmp_path.rglob("*.json"))
     with pytest.raises(UsageError, match="LINES: 'gosip' is not in the suite; allowed: gossip, rule"):
