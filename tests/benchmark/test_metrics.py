@@ -17,7 +17,7 @@ from benchmark.runner import run
 from benchmark.seeding import seeded
 from benchmark.trajectory import Timings, Trajectory
 from envs.budgets import parse_budget
-from envs.catalogue import resolve, smallest_level
+from envs.catalogue import DistrictScenario, resolve, smallest_level
 from envs.task import Box, Budget, Step, TaskSpec
 
 ROOT = Path(__file__).parents[2]
@@ -261,6 +261,8 @@ def beyond_the_possible(records: list[Record]) -> list[str]:
     wrong = []
     for record in records:
         scenario = resolve(record.spec.scenario)
+        if not isinstance(scenario, DistrictScenario):
+            continue  # no budgets: games and the like
         name = parse_budget(scenario.budget_name)
         least = smallest_level(scenario.district_name, name.kind, name.intervals)
         if record.metrics.get("feasible") and least > 1.01 * scenario.level:
