@@ -3,14 +3,14 @@
 The equations are those of `envs.demand_response`, `baselines.augmentation` and `baselines.dual`, fused: a chunk's
 observations are one buffer with a row per input of the policy, coming hours that no agent can tell apart are one row,
 what all agents share is part of the first layer's bias, and profiles are read from tables by hour of the day. Results
-are the same up to float32's rounding. What an hour reads and writes of an agent is `CrowdState`, and its messages.
+are the same up to float32's rounding. An hour reads and writes `crowd.CrowdState` of an agent, and its messages.
 """
 
 from __future__ import annotations
 
 import math
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import partial
 from time import perf_counter
 
@@ -19,57 +19,20 @@ from torch import Tensor, nn
 
 from baselines.actors import GaussianActor, StochasticActor
 from baselines.augmentation import compress, load_prices
+from baselines.crowd import at_rest, by_hour, weekdays
 from baselines.dual import DualConfig, shares
 from baselines.networks import Body
 from envs.demand_response import DemandResponse
-from envs.district import HOURS, District
+from envs.district import HOURS
 from envs.errors import UsageError
 from envs.network import Network
-from envs.observations import DAYS, past_day
+from envs.observations import DAYS
 
 STAGES = ("observe", "policy", "dynamics", "dual")
 CHUNK = 4096  # agents whose buffers stay in a core's cache
 # Inputs of the policy that differ between agents, in the order of the buffer's rows; prices and their sums follow.
 OWN = ("waiting_load", "demand", "soc", "solar", "demand_past_day", "solar_past_day")
 PARAMETERS = ("demand_scale", "pv", "battery", "connection")
-
-
-@dataclass
-class CrowdState:
-    """What an hour reads and writes of N agents, float32 unless said.
-
-    Attributes:
-        waiting: [N] waiting load, kWh.
-        stored: [N] energy in the battery, kWh.
-        imported: [N] import of the last hour, kWh.
-        nu: [N] multiplier of the local equality, mean prices.
-        lam: [N, m] multipliers of the budgets, mean prices.
-        demand_row, solar_row: [N] int32, where the agent's profile begins in an hour's table.
-        shift: [N] int32, days by which it lives ahead of the calendar.
-        demand_scale, pv, capacity, power, connection, own_peak: [N], see `District`.
-        parameters: [4, N] what the policy sees of them.
-    """
-
-    waiting: Tensor
-    stored: Tensor
-    imported: Tensor
-    nu: Tensor
-    lam: Tensor
-    demand_row: Tensor
-    solar_row: Tensor
-    shift: Tensor
-    demand_scale: Tensor
-    pv: Tensor
-    capacity: Tensor
-    power: Tensor
-    connection: Tensor
-    own_peak: Tensor
-    parameters: Tensor
-
-    @property
-    def bytes_per_agent(self) -> float:
-        """Of all tensors together."""
-        return sum(getattr(self, part.name).nbytes for part in fields(self)) / len(self.waiting)
 
 
 @dataclass(frozen=True)
@@ -133,7 +96,7 @@ class FusedConsensus:
         _check(task, policy, dual)
         spec, district = task.spec, task.district
         self._task, self._network, self._dual = task, network, dual
-        self.state, self._tables, self._week = _start(task, dual), _by_hour(district), _week(district)
+        self.state, self._tables, self._week = at_rest(task, dual), by_hour(district), weekdays(district)
         self._efficiency = float(district.efficiency[0])
         self._layers = [(layer.weight.detach(), layer.bias.detach()[:, None]) for layer in _linear(policy)]
         mean_share = spec.limits / spec.member_counts / spec.usage_scale
@@ -303,49 +266,3 @@ def _check(task: DemandResponse, policy: StochasticActor, dual: DualConfig) -> N
     for what, found in wrong.items():
         if found:
             raise UsageError(f"{spec.name}: {what} cannot be rolled out in chunks")
-
-
-def _by_hour(district: District) -> tuple[Tensor, ...]:
-    """Demand, solar and the means of their past days, each [24, profiles · days]: an hour of the day is one row."""
-
-    def table(profiles: Tensor) -> Tensor:
-        return profiles.float().reshape(-1, HOURS).T.contiguous()
-
-    demand, solar = district.demand_profiles, district.solar_profiles
-    past = [past_day(profiles).reshape(profiles.shape) for profiles in (demand, solar)]
-    return tuple(table(profiles) for profiles in (demand, solar, *past))
-
-
-def _week(district: District) -> Tensor:
-    """One-hot day of the week of each day, [7, days]."""
-    return torch.eye(DAYS)[:, district.weekday[::HOURS]].contiguous()
-
-
-def _start(task: DemandResponse, dual: DualConfig) -> CrowdState:
-    """Plant at rest, multipliers where the settings say."""
-    district, n, m = task.district, task.spec.n_agents, len(task.spec.budgets)
-    days, peak = district.hours // HOURS, district.own_peak
-    return CrowdState(
-        waiting=torch.zeros(n),
-        stored=torch.zeros(n),
-        imported=torch.zeros(n),
-        nu=torch.full((n,), dual.nu_start),
-        lam=torch.full((n, m), dual.lambda_start),
-        demand_row=(district.demand_profile * days).int(),
-        solar_row=(district.solar_profile * days).int(),
-        shift=(district.shift // HOURS).int(),
-        demand_scale=district.demand_scale.float(),
-        pv=district.pv_kw.float(),
-        capacity=district.battery_kwh.float(),
-        power=district.battery_kw.float(),
-        connection=district.connection_kwh.float(),
-        own_peak=peak.float(),
-        parameters=torch.stack(
-            [
-                (peak / district.base_load).log2(),
-                district.pv_kw / peak,
-                district.battery_kwh / peak,
-                peak / district.connection_kwh,
-            ]
-        ).float(),
-    )

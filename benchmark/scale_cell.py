@@ -78,10 +78,8 @@ def measure(cell: Cell, tell: Callable[[str, Numbers], None]) -> None:
         controller = method.build(task, seeded(0, "train"))
         first = scenario.district.measured[0]
         execute = _execute_in_chunks if cell.chunked else _execute
-        with Busy() as busy:
-            found = execute(task, network, controller, first, cell.at_least)
-        found |= {"parameters": controller.parameters, "execution_busy": busy.share}
-        tell("", found | _memory(before))
+        found = execute(task, network, controller, first, cell.at_least)
+        tell("", found | {"parameters": controller.parameters} | _memory(before))
 
 
 def _method(cell: Cell, n_agents: int) -> Method:
@@ -134,7 +132,7 @@ def _execute(task: DemandResponse, network: Network, controller: Controller, fir
     step = task.reset(1, seeded(0, "evaluate"), start=first, horizon=ENDLESS)
     network.reset_counters()
     steps, began, act = 0, 0.0, acting(controller)
-    with told_apart(controller) as watch:
+    with told_apart(controller) as watch, Busy() as busy:
         while steps <= FEWEST or (steps <= MOST_STEPS and time.perf_counter() - began < seconds):
             with watch(act):
                 actions = controller.act(step)
@@ -148,6 +146,7 @@ def _execute(task: DemandResponse, network: Network, controller: Controller, fir
         spent = time.perf_counter() - began
     return {
         **_per_step(watch.seconds, spent, (steps - 1) * task.spec.n_agents),
+        "execution_busy": busy.share,
         "messages": network.messages / steps / task.spec.n_agents,
         "bytes": network.bytes / steps / task.spec.n_agents,
     }
@@ -177,11 +176,13 @@ def _execute_in_chunks(
             steps += 1
         return rollout, time.perf_counter() - began, steps
 
-    rollout, spent, steps = run(1)
+    with Busy() as busy:
+        rollout, spent, steps = run(1)
     found = {
         **_per_step(rollout.seconds, spent, steps * agents),
         "messages": network.messages / steps / agents,
         "bytes": network.bytes / steps / agents,
+        "execution_busy": busy.share,
         "state_bytes": rollout.state.bytes_per_agent,
         "products_microseconds": 1e6 * _products(rollout, agents) / agents,
     }

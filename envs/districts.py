@@ -25,6 +25,7 @@ JANUARY_2022_SET = 153 * HOURS + 1
 DELAY_PRICE = 0.05  # share of the mean price per kWh and hour
 CONNECTION_PEAKS = 2.0  # connection limit in own peaks
 SYNTHETIC_SEED = 2026
+WEEK = 7 * HOURS
 FEEDER_SIZE = 100  # buildings on one feeder of a synthetic district
 
 
@@ -50,8 +51,6 @@ HALF_YEARS: Plan = {
     "waiting_peaks": 2.0,
     "in_sample": False,
 }
-
-WEEK = (243 * HOURS, 250 * HOURS)  # the first of the measured ones
 
 # Shifted by whole days, one building trains on days that another is measured on.
 SHIFTED_YEARS: Plan = {**HALF_YEARS, "in_sample": True}
@@ -166,7 +165,8 @@ def make_district(name: str) -> District:
         return from_folder(name.removeprefix("folder:"))
     if match := re.fullmatch(r"synthetic_([1-9][0-9]*)(-week)?", name):
         year = synthetic(int(match[1]))
-        return replace(year, name=name, measured=WEEK) if match[2] else year
+        first = year.measured[0]
+        return replace(year, name=name, measured=(first, first + WEEK)) if match[2] else year
     raise UsageError(f"unknown district '{name}'; allowed: {ALLOWED}")
 
 
