@@ -34,7 +34,7 @@ from envs.demand_response import DemandResponse
 from envs.errors import UsageError
 from envs.network import Network
 
-MOST_ITERATIONS = 14  # two episodes of a week in rollouts of a day: what happens once in each counts its share
+MOST_ITERATIONS = 56  # eight episodes of a week in rollouts of a day: what happens once in each counts its share
 MOST_STEPS = 500
 FEWEST = 2  # iterations or steps after the first
 ENDLESS = 10**12
