@@ -82,6 +82,30 @@ class ModelView:
     task: Task
 
 
+class Rollout(Protocol):
+    """A controller and its task advanced together, agents a part at a time: equal to both apart up to rounding.
+
+    Attributes:
+        seconds: Spent so far, by stage; `dynamics` are the task's, all others the controller's.
+        multipliers: λ [N, m], mean prices.
+    """
+
+    seconds: dict[str, float]
+
+    @property
+    def multipliers(self) -> Tensor:
+        """See the class."""
+
+    def reset(self, start: int) -> None:
+        """Put the plant at rest at an hour of the calendar; the controller's multipliers stay."""
+
+    def step(self) -> None:
+        """One step of every agent, messages included."""
+
+    def outcome(self) -> Step:
+        """What the last step left, of one copy, without observations."""
+
+
 class Controller(ABC):
     """What acts in a task. The harness rolls it out; it never computes its own metrics.
 
@@ -118,6 +142,13 @@ class Controller(ABC):
 
     def feedback(self, step: Step) -> None:  # noqa: B027
         """See the outcome of the last action, for dual updates; may talk through the network."""
+
+    def in_chunks(self, task: Task) -> Rollout | None:
+        """The same rollout on a bounded working set, for very many agents; None where there is none.
+
+        Called after `reset`; a rollout of one copy that continues where the controller stands.
+        """
+        return None
 
     def diagnostics(self) -> dict[str, Tensor]:
         """Internal numbers that the record keeps over time, such as `multipliers` [B, N, m]."""
@@ -201,6 +232,7 @@ class Bound:
         imports: [hours] kWh, the district's import.
         multipliers: [m], optimal multipliers in mean prices.
         level: The budget's level as a fraction of the uncontrolled peak.
+        gap: By which share the optimum may lie above `objective`: more than 0 where it was not computed exactly.
     """
 
     objective: float
@@ -208,6 +240,7 @@ class Bound:
     imports: Tensor
     multipliers: Tensor
     level: float
+    gap: float = 0.0
 
 
 @dataclass(frozen=True)

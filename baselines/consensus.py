@@ -21,12 +21,14 @@ from baselines.augmentation import (
     augmented_dim,
     effective_prices,
 )
-from baselines.base import Checkpoint, Controller, Effort, Log, Method, MethodConfig, ModelView
+from baselines.base import Checkpoint, Controller, Effort, Log, Method, MethodConfig, ModelView, Rollout
 from baselines.dual import DualConfig, Multipliers, Rule
 from baselines.environment import Widths, to_box
+from baselines.fused import FusedConsensus, NotFusedError
 from baselines.parts import PartOf, log_after
 from baselines.ppo import ActorCritic, PPOConfig, train_ppo
 from baselines.registry import register
+from envs.demand_response import DemandResponse
 from envs.errors import UsageError
 from envs.network import Network
 from envs.task import Box, Step, Task, TaskSpec
@@ -159,6 +161,18 @@ class ConsensusController(Controller):
     def feedback(self, step: Step) -> None:
         """One dual step."""
         self.multipliers.update(step)
+
+    def in_chunks(self, task: Task) -> Rollout | None:
+        """One shared policy's mean actions, with multipliers where they stand now; see `baselines.fused`."""
+        if len(self.models) > 1 or self.config.actions != "mean" or not isinstance(task, DemandResponse):
+            return None
+        try:
+            rollout = FusedConsensus(task, self.network, self.models[0].actor, self.config.dual, self.config.rule)
+        except NotFusedError:
+            return None
+        rollout.state.lam.copy_(self.multipliers.lam[0])
+        rollout.state.nu.copy_(self.multipliers.nu[0])
+        return rollout
 
     def diagnostics(self) -> dict[str, Tensor]:
         """λ [B, N, m] and ν [B, N]."""

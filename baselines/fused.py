@@ -20,19 +20,25 @@ from torch import Tensor, nn
 from baselines.actors import GaussianActor, StochasticActor
 from baselines.augmentation import compress, load_prices
 from baselines.crowd import at_rest, by_hour, weekdays
-from baselines.dual import DualConfig, shares
+from baselines.dual import DualConfig, Rule, shares
 from baselines.networks import Body
 from envs.demand_response import DemandResponse
 from envs.district import HOURS
 from envs.errors import UsageError
 from envs.network import Network
 from envs.observations import DAYS
+from envs.task import Step
 
+RULES = ("gossip", "broadcast", "independent")
 STAGES = ("observe", "policy", "dynamics", "dual")
 CHUNK = 4096  # agents whose buffers stay in a core's cache
 # Inputs of the policy that differ between agents, in the order of the buffer's rows; prices and their sums follow.
 OWN = ("waiting_load", "demand", "soc", "solar", "demand_past_day", "solar_past_day")
 PARAMETERS = ("demand_scale", "pv", "battery", "connection")
+
+
+class NotFusedError(UsageError):
+    """A task, a policy or multipliers that only the plain rollout knows."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +69,7 @@ class Hour:
 
 
 class FusedConsensus:
-    """Rolls one copy of a demand-response task out under consensus by plain gossip with one shared policy.
+    """A `Rollout` of one copy of a demand-response task under consensus with one shared policy.
 
     Attributes:
         state: What is kept of the agents.
@@ -76,6 +82,7 @@ class FusedConsensus:
         network: Network,
         policy: StochasticActor,
         dual: DualConfig,
+        rule: Rule = "gossip",
         *,
         chunk: int = CHUNK,
         threads: int = 1,
@@ -87,15 +94,16 @@ class FusedConsensus:
             network: Who talks to whom.
             policy: Shared by all agents.
             dual: Steps of the multipliers.
+            rule: How they are agreed on: one of `RULES`.
             chunk: Agents at a time.
             threads: Chunks at a time.
 
         Raises:
-            UsageError: something that is not fused, see `_check`.
+            NotFusedError: see `_check`.
         """
-        _check(task, policy, dual)
+        _check(task, policy, dual, rule)
         spec, district = task.spec, task.district
-        self._task, self._network, self._dual = task, network, dual
+        self._task, self._network, self._dual, self._rule = task, network, dual, rule
         self.state, self._tables, self._week = at_rest(task, dual), by_hour(district), weekdays(district)
         self._efficiency = float(district.efficiency[0])
         self._layers = [(layer.weight.detach(), layer.bias.detach()[:, None]) for layer in _linear(policy)]
@@ -127,9 +135,51 @@ class FusedConsensus:
         for name, spent in zip(STAGES, map(sum, zip(*laps, strict=True)), strict=True):
             self.seconds[name] += spent
         began = perf_counter()
-        self.state.lam = self._network.mix(self.state.lam[None], self._dual.rounds)[0]
+        self._talk()
         self.seconds["messages"] += perf_counter() - began
         self._column = (self._column + 1) % self._task.district.hours
+
+    @property
+    def multipliers(self) -> Tensor:
+        """λ [N, m]."""
+        return self.state.lam
+
+    def outcome(self) -> Step:
+        """What the last hour left; see `Rollout`."""
+        task, state, district, spec = self._task, self.state, self._task.district, self._task.spec
+        column = (self._column - 1) % district.hours
+        day, hour = divmod(column, HOURS)
+        rows = state.demand_row + (state.shift + day) % self._week.shape[1]
+        demand = self._tables[0][hour].index_select(0, rows) * state.demand_scale
+        price = torch.full((1,), float(district.price[column]))
+        measures = {
+            "import_kwh": state.imported[None],
+            "waiting_load": state.waiting[None],
+            "demand": demand[None],
+            "price": price,
+        }
+        if district.carbon is not None:
+            measures["carbon"] = torch.full((1,), float(district.carbon[column]))
+        reward = -price * state.imported - spec.delay_price * spec.price_scale * state.waiting
+        never = torch.zeros(1, dtype=torch.bool)
+        return Step(
+            obs=torch.empty(1, spec.n_agents, 0),
+            reward=reward[None],
+            usage=state.imported[None, :, None],
+            shortfall=None,
+            active=torch.empty(1, 0, len(spec.budgets)),
+            counted=task.counted_at(column)[None],
+            measures=measures,
+            terminated=never,
+            truncated=never,
+            alive=torch.ones(1, spec.n_agents, dtype=torch.bool),
+        )
+
+    def _talk(self) -> None:
+        if self._rule == "gossip":
+            self.state.lam = self._network.mix(self.state.lam[None], self._dual.rounds)[0]
+        elif self._rule == "broadcast":
+            self.state.lam.copy_(self._network.mean(self.state.lam[None])[0].expand_as(self.state.lam))
 
     def look_up(self) -> Hour:
         """What all agents share in the coming hour, the first layer included."""
@@ -169,7 +219,7 @@ class FusedConsensus:
             now=int(level_of[0]),
             active=active,
             weights=[(first, bias), *self._layers[1:]],
-            counted=torch.stack([budget.hours for budget in spec.budgets], -1)[district.hour[self._column]].float(),
+            counted=self._task.counted_at(self._column),
         )
 
     @torch.inference_mode()  # a thread of its own knows nothing of the caller's
@@ -246,11 +296,11 @@ def _linear(policy: StochasticActor) -> list[nn.Linear]:
     return layers
 
 
-def _check(task: DemandResponse, policy: StochasticActor, dual: DualConfig) -> None:
+def _check(task: DemandResponse, policy: StochasticActor, dual: DualConfig, rule: Rule) -> None:
     """Only what large districts use is fused.
 
     Raises:
-        UsageError: something else.
+        NotFusedError: something else.
     """
     spec, district, body = task.spec, task.district, policy.body
     wrong = {
@@ -260,9 +310,10 @@ def _check(task: DemandResponse, policy: StochasticActor, dual: DualConfig) -> N
         "budgets of some of the agents": any(budget.agents is not None for budget in spec.budgets),
         "batteries of different efficiency": bool((district.efficiency != district.efficiency[0]).any()),
         "a calendar without whole days": district.hours % HOURS != 0,
-        "multipliers other than plain gossip's": dual.mixing != "plain" or dual.mix_active_only,
+        f"rules other than {', '.join(RULES)}": rule not in RULES,
+        "rounds other than plain ones": dual.mixing != "plain" or dual.mix_active_only,
         "steps of multipliers other than constant ones": dual.step_rule != "constant" or dual.share != "equal",
     }
     for what, found in wrong.items():
         if found:
-            raise UsageError(f"{spec.name}: {what} cannot be rolled out in chunks")
+            raise NotFusedError(f"{spec.name}: {what} cannot be rolled out in chunks")

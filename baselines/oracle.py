@@ -29,4 +29,4 @@ class Oracle(Reference):
         found = solve(scenario.district, scenario.budgets(), start, end - start)
         if isinstance(found, Certificate):
             return Infeasible(found.weights, found.excess, found.scale * scenario.level, scenario.level)
-        return Bound(found.objective, found.cost, found.imports, found.multipliers, scenario.level)
+        return Bound(found.objective, found.cost, found.imports, found.multipliers, scenario.level, found.gap)

@@ -54,7 +54,7 @@ def reference_metrics(spec: RunSpec, context: Context) -> dict[str, Value]:
         raise UsageError(f"method {spec.method}: '{scenario.address}' has no budgets to bound anything under")
     if spec.method != ORACLE:
         solved = _with_bound(context, scenario, REFERENCES[spec.method]().solve(scenario))
-    metrics: dict[str, Value] = {"oracle": context.oracle, "oracle_objective": context.oracle_objective}
+    metrics = comparison(context)
     if solved.oracle == "feasible" and solved.oracle_objective is not None:
         served, optimum = context.serve_now_objective, context.oracle_objective
         metrics |= {
@@ -70,6 +70,12 @@ def reference_metrics(spec: RunSpec, context: Context) -> dict[str, Value]:
     elif solved.oracle == "infeasible":
         metrics |= {"feasible": False, "verdict": "infeasible", "smallest_level": solved.smallest_level}
     return metrics
+
+
+def comparison(context: Context) -> dict[str, Value]:
+    """What a run was compared with."""
+    found: dict[str, Value] = {"oracle": context.oracle, "oracle_objective": context.oracle_objective}
+    return found if context.oracle_gap is None else found | {"oracle_gap": context.oracle_gap}
 
 
 def _make_context(scenario: DistrictScenario) -> Context:
@@ -98,6 +104,7 @@ def _with_bound(context: Context, scenario: DistrictScenario, bound: Bound | Inf
             context,
             oracle="feasible",
             oracle_objective=bound.objective,
+            oracle_gap=bound.gap or None,
             oracle_cost=bound.cost,
             oracle_import_peak=float(bound.imports.max()) / scenario.district.demand_peak,
             oracle_imports=bound.imports.tolist(),

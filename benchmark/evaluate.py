@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from baselines.base import Controller, ModelView
+from baselines.base import Controller, ModelView, Rollout
 from benchmark.metrics import Context, Value, compute, timing_metrics
-from benchmark.trajectory import Timings, Trajectory
+from benchmark.trajectory import TRACED_AGENTS, Timings, Trajectory
 from envs.catalogue import DistrictScenario, EpisodicScenario, Scenario
 from envs.network import Network
 from envs.task import Task
@@ -44,7 +44,8 @@ def evaluate(
     """Roll a controller out and compute every metric; gradients are off.
 
     In a district: warm the controller up, on what held before where the address names a change, reset the plant,
-    roll out the measured hours; one copy of the task, float32 dynamics, float64 sums. An episodic scenario: all
+    roll out the measured hours; one copy of the task, float32 dynamics, float64 sums. More than `TRACED_AGENTS`
+    agents are rolled out in chunks where the controller can be. An episodic scenario: all
     episodes as one batch, each up to its own end.
 
     Args:
@@ -74,13 +75,20 @@ def _evaluate_hours(
     warmup, hours = before.district.warmup, last - first
     with torch.inference_mode():
         controller.reset(task.spec, network, 1, generator, ModelView(task) if controller.privileged else None)
-        if warmup < first:
+        many = task.spec.n_agents > TRACED_AGENTS and before is scenario
+        chunks = controller.in_chunks(task) if many else None
+        if warmup < first and chunks is not None:
+            roll_in_chunks(chunks, warmup, first - warmup, network)
+        elif warmup < first:
             roll(task, controller, warmup, first - warmup, generator, network)
         if before is not scenario:
             task = scenario.task()
             controller.change(task.spec, ModelView(task) if controller.privileged else None)
         trajectory = Trajectory(task.spec, hours, controller.multiplier_limit())
-        timings = roll(task, controller, first, hours, generator, network, trajectory)
+        if chunks is not None:
+            timings = roll_in_chunks(chunks, first, hours, network, trajectory)
+        else:
+            timings = roll(task, controller, first, hours, generator, network, trajectory)
     if not trajectory.finite:
         raise ArithmeticError("the rollout left numbers that are not finite: the controller's actions diverged")
     trajectory.bound = controller.disagreement_bound(trajectory.largest_excess)
@@ -148,6 +156,23 @@ def roll(
         timings.act += acted - began + clock() - stepped
         timings.dynamics += stepped - acted
         if trajectory is not None:
-            trajectory.add(step, controller)
+            lam = controller.diagnostics().get("multipliers")
+            trajectory.add(step, None if lam is None else lam[0])
     timings.messages, timings.bytes = network.messages, network.bytes
     return timings
+
+
+def roll_in_chunks(
+    rollout: Rollout, start: int, hours: int, network: Network, trajectory: Trajectory | None = None
+) -> Timings:
+    """The same for very many agents."""
+    network.reset_counters()
+    before = dict(rollout.seconds)
+    rollout.reset(start)
+    for _ in range(hours):
+        rollout.step()
+        if trajectory is not None:
+            trajectory.add(rollout.outcome(), rollout.multipliers)
+    spent = {stage: seconds - before[stage] for stage, seconds in rollout.seconds.items()}
+    dynamics = spent.pop("dynamics")
+    return Timings(sum(spent.values()), dynamics, network.messages, network.bytes)

@@ -28,6 +28,7 @@ class Context:
     Attributes:
         oracle: "feasible" or "infeasible"; None where there is no linear programme.
         oracle_objective: $/h of the linear programme's optimum.
+        oracle_gap: By which share the optimum may lie above that; None where it is exact.
         oracle_cost: $/h of it that is paid for energy.
         oracle_import_peak: Its highest hour, in uncontrolled peaks.
         oracle_imports: Its import of the district, [T] kWh.
@@ -43,6 +44,7 @@ class Context:
 
     oracle: str | None = None
     oracle_objective: float | None = None
+    oracle_gap: float | None = None
     oracle_cost: float | None = None
     oracle_import_peak: float | None = None
     oracle_imports: list[float] | None = None

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from baselines.base import Controller, Effort, Method, NoCheckpoint
 from baselines.registry import METHODS, REFERENCES
-from benchmark.contexts import compared_on, has_curve, prepare_context, reference_metrics
+from benchmark.contexts import compared_on, comparison, has_curve, prepare_context, reference_metrics
 from benchmark.evaluate import evaluate
 from benchmark.machine import memory_peak, one_thread, reset_memory_peak
 from benchmark.metrics import Context, Value
@@ -211,7 +211,7 @@ def _measure(
     peaks = [peak for peak in (execution_peak, training_peak) if peak is not None]
     metrics: dict[str, Value] = {**evaluation.metrics, **training}
     metrics |= {"peak_memory": max(peaks, default=None), "parameters": float(controller.parameters)}
-    metrics |= {"oracle": context.oracle, "oracle_objective": context.oracle_objective}
+    metrics |= comparison(context)
     if metrics["feasible"] and context.proves_impossible:
         raise ArithmeticError("the run is feasible where the linear programme proves that nothing can be")
     traces = evaluation.traces

@@ -205,7 +205,9 @@ def _opening(scenario: str, records: Sequence[Record], context: Context | None) 
 
     oracle = recorded("oracle")
     if oracle == "feasible":
-        text = f"LP: feasible, optimum {recorded('oracle_objective'):.3f} $/h."
+        gap = recorded("oracle_gap")
+        known = "" if gap is None else f" or up to {100 * gap:.2f} % more: it was solved in parts"
+        text = f"LP: feasible, optimum {recorded('oracle_objective'):.3f} $/h{known}."
     elif oracle == "infeasible":
         smallest = context.smallest_level if context is not None else recorded("smallest_level")
         level = f"; the smallest level that can be met is {smallest:.3f} of the peak" if smallest is not None else ""

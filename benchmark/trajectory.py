@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from baselines.base import Controller
 from envs.task import Step, TaskSpec
 
 DAY = 24
@@ -107,8 +106,8 @@ class Trajectory:
         self._share = self.limits / self.spec.member_counts / self.spec.usage_scale
         self._step = 0
 
-    def add(self, step: Step, controller: Controller) -> None:
-        """Take in the outcome of one step, of a single copy."""
+    def add(self, step: Step, multipliers: Tensor | None = None) -> None:
+        """Take in the outcome of one step, of a single copy, and the multipliers [N, m] after it."""
         usage = step.usage[0].double()  # [N, R]
         if len(self.limits):
             self._add_budgets(usage, step.counted[0].double())
@@ -126,7 +125,7 @@ class Trajectory:
             self.series.setdefault("price", []).append(float(measures["price"][0]))
         if "waiting_load" in measures:
             self._add_waiting(measures["waiting_load"][0])
-        self._add_multipliers(controller.diagnostics().get("multipliers"))
+        self._add_multipliers(multipliers)
         if self.spec.n_agents <= TRACED_AGENTS:
             for name in ("import_kwh", "waiting_load"):
                 if name in measures:
@@ -168,10 +167,9 @@ class Trajectory:
                 self.backlog.add(self._step // DAY, torch.as_tensor(self._day))
             self._day = 0.0
 
-    def _add_multipliers(self, multipliers: Tensor | None) -> None:
-        if multipliers is None or not self.spec.budgets:
+    def _add_multipliers(self, lam: Tensor | None) -> None:
+        if lam is None or not self.spec.budgets:
             return
-        lam = multipliers[0]
         ends_day = (self._step + 1) % DAY == 0
         if ends_day and self.spec.n_agents <= TRACED_AGENTS:
             self.traces.setdefault("multipliers", []).append(lam.numpy().copy())

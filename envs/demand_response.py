@@ -146,7 +146,7 @@ class DemandResponse(Task):
         if self._carbon is not None:
             measures["carbon"] = self._carbon[self._t]
         shortfall = self._demand - imported - battery
-        counted = self._counted_hours[self._hour[self._t]]
+        counted = self.counted_at(self._t)
         self._t = (self._t + 1) % self.district.hours
         self._elapsed += 1
         self._read_hour()
@@ -159,6 +159,10 @@ class DemandResponse(Task):
     def active(self, ahead: int) -> Tensor:
         """Which budgets count in the coming `ahead` hours, [B, ahead, m]."""
         return self._counted_hours[self._hour[self._coming(ahead)]]
+
+    def counted_at(self, hour: Tensor | int) -> Tensor:
+        """Which budgets count in an hour of the calendar, float32, [..., m]."""
+        return self._counted_hours[self._hour[hour]]
 
     def forecast(self, ahead: int) -> dict[str, np.ndarray]:
         """For privileged controllers: what the coming hours of the first copy bring, float64.

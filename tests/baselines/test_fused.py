@@ -4,21 +4,20 @@ import pytest
 import torch
 
 from baselines.consensus import ConsensusController
-from baselines.fused import CHUNK, FusedConsensus
+from baselines.fused import CHUNK, FusedConsensus, NotFusedError
 from baselines.registry import make_method
 from envs.catalogue import resolve_district
-from envs.errors import UsageError
 
 START, HOURS = 1000, 30
 SETTINGS = {"ppo": {"hidden": (16, 16)}}
 COMPARED = (("waiting_load", "waiting"), ("soc", "stored"), ("import_kwh", "imported"))
 
 
-def untrained(address: str, **settings: object) -> ConsensusController:
+def untrained(address: str, rule: str = "gossip", **settings: object) -> ConsensusController:
     """With a last layer of ordinary size, so that actions differ between agents."""
     task = resolve_district(address).task()
     generator = torch.Generator().manual_seed(0)
-    controller = make_method("consensus-gossip", SETTINGS | settings).build(task, generator)
+    controller = make_method(f"consensus-{rule}", SETTINGS | settings).build(task, generator)
     assert isinstance(controller, ConsensusController)
     torch.nn.init.orthogonal_(controller.models[0].actor.body.layers[-1].weight, 1.0, generator=generator)
     return controller
@@ -26,25 +25,28 @@ def untrained(address: str, **settings: object) -> ConsensusController:
 
 def fused(address: str, controller: ConsensusController, chunk: int = CHUNK, threads: int = 1) -> FusedConsensus:
     scenario = resolve_district(address)
-    task, network, dual = scenario.task(), scenario.network(), controller.config.dual
-    rollout = FusedConsensus(task, network, controller.models[0].actor, dual, chunk=chunk, threads=threads)
+    task, network, config = scenario.task(), scenario.network(), controller.config
+    actor = controller.models[0].actor
+    rollout = FusedConsensus(task, network, actor, config.dual, config.rule, chunk=chunk, threads=threads)
     rollout.reset(START)
     return rollout
 
 
 @pytest.mark.parametrize(
-    "address",
+    ("address", "rule"),
     [
-        "paper_seven/two_groups/average-0.27",
-        "homes_17/ring/hourly-0.27",
-        "homes_17/star/window-17_21-0.3",
-        "synthetic_100/regular-4/average-0.3",
-        "synthetic_100/regular-4/hourly-0.35",
+        ("paper_seven/two_groups/average-0.27", "gossip"),
+        ("homes_17/ring/hourly-0.27", "gossip"),
+        ("homes_17/ring/hourly-0.27", "broadcast"),
+        ("homes_17/star/window-17_21-0.3", "gossip"),
+        ("synthetic_100/regular-4/average-0.3", "gossip"),
+        ("synthetic_100/regular-4/average-0.3", "independent"),
+        ("synthetic_100/regular-4/hourly-0.35", "gossip"),
     ],
 )
 @torch.inference_mode()
-def test_equals_the_task_the_policy_and_the_multipliers(address: str) -> None:
-    controller, scenario = untrained(address), resolve_district(address)
+def test_equals_the_task_the_policy_and_the_multipliers(address: str, rule: str) -> None:
+    controller, scenario = untrained(address, rule), resolve_district(address)
     task, network = scenario.task(), scenario.network()
     rollout = fused(address, controller, chunk=48)
     controller.reset(task.spec, network, 1, torch.Generator())
@@ -58,6 +60,12 @@ def test_equals_the_task_the_policy_and_the_multipliers(address: str) -> None:
             torch.testing.assert_close(getattr(rollout.state, name), step.measures[measure][0], rtol=1e-4, atol=1e-3)
         torch.testing.assert_close(rollout.state.lam, controller.multipliers.lam[0], rtol=1e-4, atol=1e-4)
         torch.testing.assert_close(rollout.state.nu, controller.multipliers.nu[0], rtol=1e-4, atol=1e-4)
+        outcome = rollout.outcome()
+        for name in ("import_kwh", "waiting_load", "demand", "price", "carbon"):
+            if name in step.measures:
+                torch.testing.assert_close(outcome.measures[name], step.measures[name], rtol=1e-4, atol=1e-3)
+        torch.testing.assert_close(outcome.reward, step.reward, rtol=1e-4, atol=1e-3)
+        torch.testing.assert_close(outcome.counted, step.counted)
         rollout.state.waiting.copy_(step.measures["waiting_load"][0])
         rollout.state.stored.copy_(step.measures["soc"][0])
         rollout.state.lam.copy_(controller.multipliers.lam[0])
@@ -88,10 +96,32 @@ def test_a_million_agents_keep_less_than_half_a_kibibyte_each() -> None:
     ("address", "settings", "message"),
     [
         ("homes_17/ring/feeder-0.3", {}, "budgets of some of the agents"),
-        ("homes_17/ring/average-0.3", {"dual": {"mixing": "chebyshev"}}, "multipliers other than plain gossip's"),
+        ("homes_17/ring/average-0.3", {"dual": {"mixing": "chebyshev"}}, "rounds other than plain ones"),
+        ("homes_17/ring/average-0.3", {"rule": "primal_dual"}, "rules other than gossip, broadcast, independent"),
         ("homes_17/ring/average-0.3", {"dual": {"step_rule": "pi"}}, "other than constant ones"),
     ],
 )
 def test_what_is_not_fused_says_so(address: str, settings: dict, message: str) -> None:
-    with pytest.raises(UsageError, match=f"homes_17: .*{message}.* cannot be rolled out in chunks"):
+    with pytest.raises(NotFusedError, match=f"homes_17: .*{message}.* cannot be rolled out in chunks"):
         fused(address, untrained(address, **settings))
+
+
+@torch.inference_mode()
+def test_energy_is_conserved() -> None:
+    address, sample = "synthetic_5000/regular-4/average-0.3", torch.arange(0, 5000, 20)
+    rollout, district = fused(address, untrained(address)), resolve_district(address).district.take(sample)
+    hours = 7 * 24
+    demand, solar = district.demand(START, hours), district.solar(START, hours)  # float64
+    efficiency, power, capacity = district.efficiency, district.battery_kw, district.battery_kwh
+    waiting, stored = torch.zeros(2, len(sample), dtype=torch.float64)
+    served = torch.zeros_like(waiting)
+    for t in range(hours):
+        rollout.step()
+        imported, waits, stores = (
+            getattr(rollout.state, name)[sample].double() for name in ("imported", "waiting", "stored")
+        )
+        battery = waiting + demand[:, t] - imported - waits  # what came and was not bought or left waiting
+        charged = torch.minimum(torch.minimum(efficiency * solar[:, t], power), capacity - stored)
+        torch.testing.assert_close(stored + charged - battery / efficiency, stores, rtol=0, atol=1e-4)
+        waiting, stored, served = waits, stores, served + battery
+    assert served.sum() > 100  # kWh

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+import benchmark.evaluate
 from baselines.base import Controller
 from baselines.registry import make_method
 from benchmark.evaluate import evaluate
@@ -92,3 +93,18 @@ def test_a_district_is_measured_on_the_hours_that_are_given(rule: Callable[[], C
     demand = scenario.district.demand(24, 48).sum(0)
     np.testing.assert_allclose(found.traces["district_demand"], demand.numpy(), rtol=1e-5)
     assert evaluate(scenario.validation, rule(), context, seeded(0, "t")).trajectory.hours == 28 * 24
+
+
+@pytest.mark.parametrize("rule", ["gossip", "broadcast", "independent"])
+def test_many_agents_are_measured_in_chunks_with_the_same_metrics(rule: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    scenario = resolve_district("synthetic_40-week/regular-4/hourly-0.3")
+    controller = make_method(f"consensus-{rule}", {"ppo": {"hidden": (8,)}}).build(scenario.task(), seeded(0, "train"))
+    plain = evaluate(scenario, controller, Context(top_price=1.0, demand_peak=1.0), seeded(0, "evaluate")).metrics
+    monkeypatch.setattr(benchmark.evaluate, "TRACED_AGENTS", 39)
+    monkeypatch.setattr(benchmark.evaluate, "roll", None)
+    chunks = evaluate(scenario, controller, Context(top_price=1.0, demand_peak=1.0), seeded(0, "evaluate")).metrics
+    assert set(chunks) == set(plain)
+    for name in set(METRICS) - {"consensus_error", "consensus_spread"} | {"messages", "bytes"}:
+        found = plain[name]
+        assert chunks[name] == (pytest.approx(found, rel=1e-3, abs=1e-6) if isinstance(found, float) else found), name
+    assert plain["violation"]

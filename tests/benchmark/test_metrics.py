@@ -7,7 +7,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from baselines.base import Controller
 from baselines.registry import make_method
 from benchmark.evaluate import evaluate, roll
 from benchmark.leaderboard import read_runs
@@ -33,19 +32,6 @@ CONTEXT = Context(
     demand_peak=5.0,
     top_price=4.0,
 )
-
-
-class Talker(Controller):
-    """Shows whatever multipliers it is told to."""
-
-    def __init__(self) -> None:
-        self.lam = torch.zeros(1, 2, 1)
-
-    def act(self, step: Step) -> Tensor:
-        raise NotImplementedError
-
-    def diagnostics(self) -> dict[str, Tensor]:
-        return {"multipliers": self.lam}
 
 
 def spec(budgets: tuple[Budget, ...], **changes: Any) -> TaskSpec:
@@ -78,7 +64,7 @@ def rolled(
 ) -> Trajectory:
     """A trajectory whose every number is given: price 2, demand 1 and 2 kWh in each hour."""
     chosen = (budget(),) if budgets is None else budgets
-    trajectory, talker = Trajectory(spec(chosen), HOURS, multiplier_limit=5.0), Talker()
+    trajectory = Trajectory(spec(chosen), HOURS, multiplier_limit=5.0)
     done = torch.zeros(1, dtype=torch.bool)
     for t in range(HOURS):
         used = torch.tensor([imports(t)])
@@ -90,7 +76,6 @@ def rolled(
             **{name: value(t) for name, value in extra.items()},
         }
         counted = torch.tensor([[float(b.hours[t % 24]) for b in chosen]])
-        talker.lam = torch.tensor([[[value] for value in multipliers(t)]])
         step = Step(
             obs=torch.zeros(1, 2, 0),
             reward=-2.0 * used,
@@ -103,7 +88,7 @@ def rolled(
             truncated=done,
             alive=torch.ones(1, 2, dtype=torch.bool),
         )
-        trajectory.add(step, talker)
+        trajectory.add(step, torch.tensor([[value] for value in multipliers(t)]))
     return trajectory
 
 
