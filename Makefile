@@ -5,7 +5,7 @@ PEERS := .venv-peers/bin
 SUITE ?= quick
 
 .DEFAULT_GOAL := help
-.PHONY: help bench bench-throughput bench-peers scale test lint leaderboard reproduce tune data clean
+.PHONY: help bench bench-throughput bench-peers scale scale-quality test lint leaderboard reproduce tune data clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' | \
@@ -22,6 +22,9 @@ bench-peers: .venv/installed .venv-peers/installed ## the same, beside BenchMARL
 
 scale: .venv/installed ## cost and memory against the number of agents, 4 to a million (ARGS="--agents 8,64")
 	@$(BIN)/accord scale $(ARGS)
+
+scale-quality: .venv/installed ## seconds and samples until a policy is good, 4 to 64 agents (hours; ARGS="--agents 4,8")
+	@$(BIN)/accord scale-quality $(ARGS)
 
 test: .venv/dev ## run the tests
 	@$(BIN)/python -m pytest $(ARGS)

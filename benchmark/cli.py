@@ -34,7 +34,7 @@ from benchmark.cli_options import (
     out,
     words_of,
 )
-from benchmark.cli_tools import audit, profile, scale, tune
+from benchmark.cli_tools import audit, profile, scale, scale_quality, tune
 from benchmark.launch import launch
 from benchmark.leaderboard import leaderboard, read_runs
 from benchmark.metrics import METRICS, Context
@@ -237,7 +237,7 @@ def reproduce(
         raise typer.Exit(1)
 
 
-for tool in (tune, audit, scale, profile):
+for tool in (tune, audit, scale, scale_quality, profile):
     app.command()(tool)
 
 

@@ -13,7 +13,8 @@ from benchmark.audit import SCENARIO, audit_method
 from benchmark.cli_options import RESULTS, Jobs, Results, Root, Wandb, err, out, words_of
 from benchmark.profiling import profile as run_profile
 from benchmark.scale import Line, load_scale, run_scale
-from benchmark.scale_report import cells, markdown, write_scale
+from benchmark.scale_quality import load_scale_quality, run_scale_quality
+from benchmark.scale_report import cells, markdown, quality_markdown, write_scale, write_scale_quality
 from benchmark.store import SCRATCH, Store
 from benchmark.tracking import Tracker, tracking_mode
 from benchmark.tuning import load_search
@@ -70,11 +71,10 @@ def scale(
     """Measure cost and memory against the number of agents, going on where it stopped; see benchmark/scale.yaml."""
     given = {"seconds": seconds, "memory_gib": memory}
     changed = {name: value for name, value in given.items() if value is not None}
-    if publish and (lines or agents or changed):
-        raise UsageError("--publish: the suite is published whole; leave out LINES, --agents, --seconds and --memory")
+    _only_whole(publish, lines, agents, changed)
     suite, sizes = load_scale().model_copy(update=changed), [_size(word) for word in words_of(agents)]
     tracker = Tracker(tracking_mode(wandb), root)
-    rows = run_scale(suite, words_of(lines), sizes, root, lambda line: err.print(line, highlight=False))
+    rows = run_scale(suite, words_of(lines), sizes, root, lambda line: err.print(line, highlight=False, soft_wrap=True))
     revisions = sorted({str(row.get("git_revision")) for row in rows})
     if publish and len(revisions) > 1:
         raise UsageError(f"--publish: cells of {len(revisions)} revisions under {root}/scale/; remove them first")
@@ -83,6 +83,34 @@ def scale(
     if any(row["fresh"] for row in rows):
         tracker.log_scale(rows, files)
     out.print(markdown(cells(rows)), markup=False, highlight=False, soft_wrap=True)
+    err.print(f"{len(rows)} cells; report in {target}/", soft_wrap=True)
+
+
+def scale_quality(
+    lines: Annotated[str, typer.Argument(help="Lines of the suite, separated by commas; all by default.")] = "",
+    agents: Annotated[str, typer.Option(help="These numbers of agents instead of the suite's, like 4,8.")] = "",
+    seconds: Annotated[float | None, typer.Option(min=1, help="Of training per cell instead of the suite's.")] = None,
+    jobs: Jobs = None,
+    publish: Annotated[bool, typer.Option("--publish", help="Write the whole suite's report to results/.")] = False,
+    root: Root = SCRATCH,
+    results: Results = RESULTS,
+) -> None:
+    """Seconds and samples until a policy is good, against the number of agents; see benchmark/scale_quality.yaml."""
+    _only_whole(publish, lines, agents, seconds)
+    suite, sizes = load_scale_quality(), [_size(word) for word in words_of(agents)]
+    if seconds is not None:
+        suite = suite.model_copy(update={"seconds": seconds})
+    rows = run_scale_quality(
+        suite,
+        words_of(lines),
+        sizes,
+        jobs or os.cpu_count() or 1,
+        root,
+        lambda line: err.print(line, highlight=False, soft_wrap=True),
+    )
+    target = results / "scale" if publish else root / "reports" / "scale"
+    write_scale_quality(rows, target)
+    out.print(quality_markdown(rows), markup=False, highlight=False, soft_wrap=True)
     err.print(f"{len(rows)} cells; report in {target}/", soft_wrap=True)
 
 
@@ -96,6 +124,11 @@ def profile(
         known = ", ".join([*suite.lines, *(name for name in sorted(METHODS) if name not in suite.lines)])
         raise UsageError(f"METHOD: unknown method '{method}'; allowed: {known}")
     run_profile(suite, suite.lines.get(method, Line(method=method)), agents, out)
+
+
+def _only_whole(publish: bool, *changes: object) -> None:
+    if publish and any(changes):
+        raise UsageError("--publish: the suite is published whole; leave out LINES, --agents and the limits")
 
 
 def _size(word: str) -> int:

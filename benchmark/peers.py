@@ -37,7 +37,7 @@ from torch import Tensor
 import envs
 from baselines.base import Controller
 from benchmark.machine import Busy
-from benchmark.quality import WORTH, Goal
+from benchmark.quality import WORTH, PricedGoal
 from benchmark.throughput import SCENARIO, WorkCount, gemm_rate
 from envs.grid import grid_points
 from envs.task import Box, Step
@@ -206,7 +206,7 @@ def measure(
     algorithm: str, address: str, width: int, seconds: float, frames: int, seed: int, quality: bool
 ) -> dict[str, Any]:
     """One row: how fast an algorithm trains on a scenario, where its time goes and, if asked, how good it gets."""
-    goal = Goal(address) if quality else None
+    goal = PricedGoal(address) if quality else None
     prices = Prices() if goal is None else Prices(goal.multiplier, -WORTH * goal.paid - goal.multiplier)
     looks: list[dict[str, Any]] = []
 

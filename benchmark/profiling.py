@@ -10,8 +10,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from benchmark.cells import Numbers
 from benchmark.scale import Line, ScaleSuite
-from benchmark.scale_cell import Numbers, measure
+from benchmark.scale_cell import measure
 from benchmark.stages import STAGES
 
 FUNCTIONS = 15

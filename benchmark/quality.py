@@ -1,9 +1,9 @@
-"""How good a policy is while it trains: the quality mode of `benchmark.throughput`.
+"""How good a policy is while it trains, and how long until it is good.
 
-A policy is good that meets the budget, with an objective within `WITHIN` of the optimum, over the first `HOURS`
-hours that the scenario measures. Policies are rolled out without noise every few seconds (peers: after every
-iteration), which does not count as training. Peers know no multipliers, so they are handed prices that suit the
-optimum: its multiplier on imports, and for the shortfall a little more than what the optimum pays per unit.
+A policy is good that meets the budget, with an objective within `WITHIN` of the optimum. Policies are rolled out
+without noise every few seconds (peers: after every iteration), which does not count as training. `benchmark.throughput`
+looks at the first `HOURS` hours that a scenario measures, with no warm-up. Peers know no multipliers, so they are
+handed prices that suit the optimum: its multiplier on imports, and for the shortfall a little more than what it pays.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from envs.errors import UsageError
 
 HOURS = 744
 WITHIN = 0.1
-EVERY = 2.0  # seconds of training between two looks at our policies
+EVERY, RARELY = 2.0, 0.1  # seconds of training between two looks at our policies, and as a share of them so far
 WORTH = 1.25  # of a served unit to a peer, in what the optimum pays for one
 Look = dict[str, Any]
 
@@ -35,22 +35,22 @@ class Judge(NoCheckpoint):
         seconds: Spent on looking.
     """
 
-    def __init__(self, scenario: DistrictScenario, method: Method, limit: float) -> None:
-        """Args: where and what is trained, and for how many seconds, those of looking left out."""
+    def __init__(self, goal: Goal, method: Method, limit: float) -> None:
+        """Args: what is to be reached, what is trained, and for how many seconds, those of looking left out."""
         self._limit = limit
         self.looks: list[Look] = []
         self.seconds = 0.0
-        self._goal, self._method, self._task = Goal(scenario.address), method, scenario.task()
+        self._goal, self._method, self._task = goal, method, goal.scenario.task()
 
     def snapshot(self, fraction: float, steps: int, seconds: float, state: Callable[[], dict[str, Any]]) -> None:
         """See `Checkpoint.snapshot`."""
         trained = seconds - self.seconds
-        if self.looks and trained - self.looks[-1]["seconds"] < EVERY:
+        if self.looks and trained - self.looks[-1]["seconds"] < max(EVERY, RARELY * trained):
             return
         began = time.perf_counter()
         controller = self._method.build(self._task, seeded(0, "train"))
         controller.load_state_dict(state())
-        self.looks.append(self._goal.look(controller, trained))
+        self.looks.append({**self._goal.look(controller, trained), "steps": steps})
         self.seconds += time.perf_counter() - began
         if self.looks[-1]["good"] or trained >= self._limit:
             raise Enough
@@ -59,23 +59,9 @@ class Judge(NoCheckpoint):
 class Goal:
     """What a policy must reach on a scenario: the budget met, the objective close to the optimum."""
 
-    def __init__(self, address: str) -> None:
-        """Solve the first `HOURS` measured hours of a scenario with perfect foresight."""
-        scenario = resolve_district(address)
-        first = scenario.district.measured[0]
-        self.scenario = scenario.over((first, first, first + HOURS))
-        district = self.scenario.district
-        bound = Oracle().solve(self.scenario)
-        if isinstance(bound, Infeasible):
-            raise UsageError(f"scenario '{address}': nothing meets its budget over the first {HOURS} hours")
-        peak, price = district.demand_peak, district.price
-        self._context = Context(
-            oracle="feasible", oracle_objective=bound.objective, demand_peak=peak, top_price=float(price.max())
-        )
-        # In mean prices: what the optimum's multiplier adds to an import, and what it pays for a unit.
-        self.multiplier = float(bound.multipliers.mean())
-        imports = bound.imports.to(price)
-        self.paid = float((price[first : first + HOURS] * imports).sum() / imports.sum() / district.mean_price)
+    def __init__(self, scenario: DistrictScenario, context: Context) -> None:
+        """Args: where; what the optimum is there."""
+        self.scenario, self._context = scenario, context
 
     def look(self, controller: Controller, seconds: float) -> Look:
         """Roll a controller out; how good it is after `seconds` of training."""
@@ -85,6 +71,32 @@ class Goal:
             isinstance(gap, float) and isinstance(violation, float) and gap <= WITHIN and violation <= VIOLATION_ALLOWED
         )
         return {"seconds": seconds, "gap": gap, "violation": violation, "good": good}
+
+
+class PricedGoal(Goal):
+    """On the first `HOURS` hours that a scenario measures, with prices that suit the optimum.
+
+    Attributes:
+        multiplier: What the optimum adds to the price of an import, in mean prices.
+        paid: What it pays for a unit, in mean prices.
+    """
+
+    def __init__(self, address: str) -> None:
+        """Solve those hours with perfect foresight."""
+        whole = resolve_district(address)
+        first = whole.district.measured[0]
+        scenario = whole.over((first, first, first + HOURS))
+        bound = Oracle().solve(scenario)
+        if isinstance(bound, Infeasible):
+            raise UsageError(f"scenario '{address}': nothing meets its budget over the first {HOURS} hours")
+        peak, price = scenario.district.demand_peak, scenario.district.price
+        optimum = bound.objective
+        context = Context(oracle="feasible", oracle_objective=optimum, demand_peak=peak, top_price=float(price.max()))
+        super().__init__(scenario, context)
+        self.multiplier = float(bound.multipliers.mean())
+        imports = bound.imports.to(price)
+        paid = (price[first : first + HOURS] * imports).sum() / imports.sum()
+        self.paid = float(paid / scenario.district.mean_price)
 
 
 class Enough(Exception):  # noqa: N818 - not an error

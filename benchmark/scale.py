@@ -1,40 +1,24 @@
 """The suite `scale`: what every method costs against the number of agents, cell by cell, until it runs out.
 
-A cell is one method at one size, measured by `benchmark.scale_cell` in a process of its own, one at a time. A finished
-cell is kept, so that a suite that was stopped goes on.
+A cell is one method at one size, measured by `benchmark.scale_cell`, one at a time, see `benchmark.cells`.
 """
 
 from __future__ import annotations
 
-import json
-import signal
-import subprocess
-import sys
-import threading
-import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-import psutil
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from baselines.registry import explain, make_method, nest
-from benchmark.record import write_file
-from benchmark.scale_cell import MISTAKE, Cell
-from benchmark.specs import digest_of
+from benchmark.cells import OURS, Row, measured
+from benchmark.scale_cell import Cell
 from envs.errors import UsageError
 
-MEBIBYTE, GIBIBYTE = 2**20, 2**30
-OURS = 0.9  # of a core's time; with less, something else ran
 FEW = 4  # too few for four neighbours each
-LOOKS = 0.05  # seconds between two looks at a cell's memory
-SETUP = 1800.0  # seconds for data, graph and level of the budget, which no method is charged for
-Row = dict[str, Any]
 
 
 class Line(BaseModel):
@@ -64,11 +48,15 @@ class ScaleSuite(BaseModel):
 
     def cell(self, line: Line, n_agents: int) -> Cell:
         """What to measure at a size."""
-        network = self.network if n_agents > FEW else "complete"
         # Measured on a week: the smallest level of the budget is worked out for a million buildings in seconds.
-        address = f"synthetic_{n_agents}-week/{network}/{line.budget or self.budget}"
+        address = f"synthetic_{n_agents}-week/{network_of(n_agents, self.network)}/{line.budget or self.budget}"
         own = {"method": line.method, "settings": line.settings, "chunked": line.chunked}
         return Cell(scenario=address, copies=self.copies, at_least=self.at_least, **own)
+
+
+def network_of(n_agents: int, network: str) -> str:
+    """The network of districts of any size: of few agents all are connected."""
+    return network if n_agents > FEW else "complete"
 
 
 def load_scale() -> ScaleSuite:
@@ -100,9 +88,8 @@ def run_scale(
         tell: Called with a line of text for each cell.
 
     Returns:
-        Rows with `line`, `n_agents`, `fresh` (measured by this call), `status`, and the numbers of `scale_cell`:
-        seconds, µs per agent-step, MiB, bytes. Of a cell that was stopped `stopped_in`, `resident` (MiB of its
-        process, all that it held) and the numbers of what was over.
+        Rows with `line`, `n_agents`, `fresh` (measured by this call), and what `cells.measured` says: the numbers are
+        those of `scale_cell`, in seconds, µs per agent-step, MiB and bytes.
 
     Raises:
         UsageError: a line that the suite does not have, or a cell that a user's mistake ended.
@@ -113,100 +100,13 @@ def run_scale(
     rows = []
     for name in lines or suite.lines:
         for n_agents in sorted(set(sizes or suite.agents)):
-            row, fresh = _measured(suite.cell(suite.lines[name], n_agents), suite, root)
+            cell = suite.cell(suite.lines[name], n_agents)
+            row, fresh = measured("benchmark.scale_cell", cell, suite.seconds, suite.memory_gib, root / "scale")
             rows.append({"line": name, "n_agents": n_agents, "fresh": fresh, **row})
             tell(_said(rows[-1]))
             if row["status"] != "done":
                 break
     return rows
-
-
-def _measured(cell: Cell, suite: ScaleSuite, root: Path) -> tuple[Row, bool]:
-    """The row of a cell, from scratch where it is there, and whether it had to be measured."""
-    limits = {"seconds": suite.seconds, "memory_gib": suite.memory_gib}
-    what = {"cell": cell.model_dump(mode="json"), "limits": limits}
-    path = root / "scale" / f"{digest_of(what)}.json"
-    if path.exists():
-        row: Row = json.loads(path.read_text())["row"]
-        return row, False
-    row = _watched(cell, suite.seconds, suite.memory_gib * GIBIBYTE)
-    if row["status"] != "failed":  # what failed may not fail again
-        write_file(path, (json.dumps({**what, "row": row}, indent=1) + "\n").encode())
-    return row, True
-
-
-@dataclass
-class _Heard:
-    """What a cell's process has said so far.
-
-    Attributes:
-        now: What it is at.
-        numbers: Of what is over.
-        ready: When it had its data.
-    """
-
-    now: str = "setup"
-    numbers: Row = field(default_factory=dict)
-    ready: float | None = None
-
-    def listen(self, stream: IO[str]) -> None:
-        """Read lines until the process ends; what is no JSON was printed by somebody else."""
-        for line in stream:
-            with suppress(json.JSONDecodeError):
-                said = json.loads(line)
-                self.now = said.pop("now", self.now)
-                self.numbers |= said
-                if self.now != "setup":
-                    self.ready = self.ready or time.perf_counter()
-
-
-def _watched(cell: Cell, seconds: float, memory: float) -> Row:
-    """Run a cell in a process of its own, and end it at a limit."""
-    command = [sys.executable, "-m", "benchmark.scale_cell", cell.model_dump_json()]
-    heard, faults = _Heard(), list[str]()
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        assert process.stderr is not None
-        ears = [
-            threading.Thread(target=heard.listen, args=[process.stdout]),
-            threading.Thread(target=faults.extend, args=[process.stderr]),
-        ]
-        for ear in ears:
-            ear.start()
-        try:
-            stopped, peak = _wait(process, heard, seconds, memory)
-        finally:
-            process.kill()
-            process.wait()
-            for ear in ears:
-                ear.join()
-    said = faults[-1].strip() if faults else f"ended with {process.returncode}"
-    if not stopped and process.returncode == MISTAKE:
-        raise UsageError(said)
-    row = {"status": "done", **heard.numbers}
-    if stopped:
-        row["status"] = stopped
-    elif process.returncode:
-        # The system kills what it has no memory for.
-        row |= {"status": "out of memory" if process.returncode == -signal.SIGKILL else "failed", "error": said}
-    if row["status"] != "done":
-        row |= {"stopped_in": heard.now, "resident": peak / MEBIBYTE}
-    return row
-
-
-def _wait(process: subprocess.Popen[str], heard: _Heard, seconds: float, memory: float) -> tuple[str, int]:
-    """Until the process ends or must: the limit that it ran into, if any, and the most bytes that it held."""
-    inside, began, peak = psutil.Process(process.pid), time.perf_counter(), 0
-    while process.poll() is None:
-        time.sleep(LOOKS)
-        now = time.perf_counter()
-        with suppress(psutil.NoSuchProcess):
-            peak = max(peak, inside.memory_info().rss)
-        if peak > memory:
-            return "out of memory", peak
-        if now - (heard.ready or now) > seconds or (heard.ready is None and now - began > SETUP):
-            return "out of time", peak
-    return "", peak
 
 
 def _said(row: Row) -> str:

@@ -1,21 +1,18 @@
 """One cell of the suite `scale`: what one method costs at one number of agents, in a process of its own.
 
-`python -m benchmark.scale_cell SPEC` prints a line of JSON after the setup, the training and the execution, so that
-what was measured before a limit is not lost.
+It tells after the setup, the training and the execution; see `benchmark.cells`.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 import baselines  # noqa: F401 - registers every method
 from baselines.base import Controller, Effort, Method, ModelView, NoCheckpoint
@@ -23,10 +20,9 @@ from baselines.consensus import ConsensusController
 from baselines.fused import CHUNK, FusedConsensus
 from baselines.joint import JointConfig
 from baselines.registry import make_method, nest
+from benchmark.cells import Numbers, Tell, main_of
 from benchmark.machine import Busy, memory_peak, one_thread, reset_memory_peak
 from benchmark.quality import Enough
-from benchmark.record import provenance_here
-from benchmark.runner import how_it_ended
 from benchmark.seeding import seeded
 from benchmark.stages import STAGES, acting, told_apart
 from envs.catalogue import resolve_district
@@ -38,8 +34,6 @@ MOST_ITERATIONS = 56  # eight episodes of a week in rollouts of a day: what happ
 MOST_STEPS = 500
 FEWEST = 2  # iterations or steps after the first
 ENDLESS = 10**12
-MISTAKE = 2  # exit status of what a user got wrong
-Numbers = dict[str, Any]
 
 
 class Cell(BaseModel):
@@ -55,7 +49,7 @@ class Cell(BaseModel):
     chunked: bool = Field(False, description="Execution in chunks, see `baselines.fused`.")
 
 
-def measure(cell: Cell, tell: Callable[[str, Numbers], None]) -> None:
+def measure(cell: Cell, tell: Tell) -> None:
     """Measure a cell on one thread; `tell` hears what comes next, and the numbers of what is over.
 
     Memory counts from before the task is made, so that it holds the task's tables; what was needed to find the
@@ -221,25 +215,5 @@ def _memory(before: float | None) -> Numbers:
     return {"peak_memory": None if peak is None or before is None else peak - before}
 
 
-def main() -> None:
-    """See the module. What a user got wrong is one line on standard error; any other end is said in a line of JSON."""
-
-    def tell(now: str, numbers: Numbers) -> None:
-        print(json.dumps({"now": now, **numbers}), flush=True)
-
-    try:
-        here = provenance_here()
-        machine = {"git_revision": here.git_revision, "cpu": here.cpu, "cores": here.cores, "gpu": here.gpu}
-        cell = Cell.model_validate_json(sys.argv[1])
-        tell("setup", machine | {"torch": here.packages["torch"]})
-        measure(cell, tell)
-    except (UsageError, ValidationError) as mistake:
-        print(mistake, file=sys.stderr)
-        sys.exit(MISTAKE)
-    except Exception as fault:
-        status, error = how_it_ended(fault)
-        print(json.dumps({"status": status, "error": error}), flush=True)
-
-
 if __name__ == "__main__":
-    main()
+    main_of(Cell, measure)

@@ -20,6 +20,7 @@ from benchmark.tables import BLANK
 
 FEWEST = 3  # sizes for an exponent with an interval
 GROWN = 4.0  # times the smallest value: from there on what does not depend on N is a quarter at most
+BENT = 1.1  # an exponent between two sizes that is above linear
 # The cost of all agents together, and its heading.
 QUANTITIES = {"iteration_seconds": "training, s/iteration", "hour_seconds": "execution, s/hour of the district"}
 
@@ -32,6 +33,7 @@ class Fit:
         exponent: Slope.
         low, high: Ends of its 95 % interval.
         first, last: Sizes that it was fitted on.
+        bends: Size from which on the exponent from each size to the next is above `BENT`, if there is one.
     """
 
     exponent: float
@@ -39,10 +41,12 @@ class Fit:
     high: float
     first: int
     last: int
+    bends: int | None
 
     def text(self) -> str:
         """For a table."""
-        return f"{self.exponent:.2f} [{self.low:.2f}, {self.high:.2f}] ({self.first:,} to {self.last:,})"
+        upward = "" if self.bends is None else f", upward from {self.bends:,}"
+        return f"{self.exponent:.2f} [{self.low:.2f}, {self.high:.2f}] ({self.first:,} to {self.last:,}{upward})"
 
 
 def fit(sizes: Sequence[int], values: Sequence[float]) -> Fit | None:
@@ -68,7 +72,10 @@ def fit(sizes: Sequence[int], values: Sequence[float]) -> Fit | None:
         return None
     line = stats.linregress(np.log(n), np.log(y))
     half = float(stats.t.ppf((1 + CONFIDENCE) / 2, len(y) - 2)) * line.stderr
-    return Fit(float(line.slope), line.slope - half, line.slope + half, int(n[0]), int(n[-1]))
+    flat = np.flatnonzero(np.diff(np.log(y)) <= BENT * np.diff(np.log(n)))
+    last_flat = int(flat[-1]) + 1 if len(flat) else 0  # ends there
+    bends = int(n[last_flat]) if last_flat < len(n) - 1 else None
+    return Fit(float(line.slope), line.slope - half, line.slope + half, int(n[0]), int(n[-1]), bends)
 
 
 def cells(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
@@ -111,6 +118,43 @@ def markdown(table: pd.DataFrame) -> str:
         words += [f"{s.n_agents:,}: {s.status} in {s.stopped_in}" for s in stopped.itertuples()] or [BLANK]
         lines.append(f"| {name} | " + " | ".join(words) + " |")
     return "\n".join(lines) + "\n"
+
+
+def write_scale_quality(rows: Sequence[dict[str, Any]], target: Path) -> list[Path]:
+    """Write `quality.csv` and `quality.md`; see `benchmark.scale_quality`.
+
+    Args:
+        rows: Of the cells.
+        target: Folder.
+
+    Returns:
+        The files.
+    """
+    table = pd.DataFrame(list(rows)).drop(columns="fresh", errors="ignore")
+    contents = {"quality.csv": table.to_csv(index=False), "quality.md": quality_markdown(rows)}
+    for name, text in contents.items():
+        write_file(target / name, text.encode())
+    return [target / name for name in contents]
+
+
+def quality_markdown(rows: Sequence[dict[str, Any]]) -> str:
+    """One row per line, one column per size: seconds and agent-steps until a policy was good, or how close one came."""
+    sizes = sorted({row["n_agents"] for row in rows})
+    lines = ["| method | " + " | ".join(f"{n} agents" for n in sizes) + " |", "|" + "---|" * (len(sizes) + 1)]
+    for name in dict.fromkeys(row["line"] for row in rows):
+        own = {row["n_agents"]: row for row in rows if row["line"] == name}
+        lines.append(f"| {name} | " + " | ".join(_reached(own[n]) if n in own else BLANK for n in sizes) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _reached(row: dict[str, Any]) -> str:
+    if "seconds" not in row:
+        return str(row["status"])
+    effort = f"{row['seconds']:.0f} s, {row['steps'] / 1e6:.2g} M steps"
+    if row["status"] == "done":
+        return effort
+    best = f"best {100 * row['best_gap']:.0f} % above, {100 * row['best_violation']:.1f} % over"
+    return f"{row['status']} after {effort}: {best}"
 
 
 def _mebibytes(value: Any) -> str:

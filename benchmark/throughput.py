@@ -44,7 +44,7 @@ from torch.nn import functional
 from baselines.base import Effort, NoCheckpoint
 from baselines.registry import METHODS, make_method, unknown_name
 from benchmark.machine import Busy
-from benchmark.quality import Enough, Judge
+from benchmark.quality import Enough, Judge, PricedGoal
 from benchmark.runner import DEFAULT_EFFORT, how_it_ended
 from benchmark.seeding import seeded
 from benchmark.throughput_tables import Row, compare, show, show_quality
@@ -129,7 +129,7 @@ def measure(name: str, address: str, width: int, seconds: float, quality: bool =
     rate = gemm_rate()
     try:
         method = make_method(name, width_settings(name, width))
-        judge = Judge(scenario, method, seconds) if quality else None
+        judge = Judge(PricedGoal(address), method, seconds) if quality else None
         task, network = scenario.task(), scenario.network()
         with WorkCount() as work, Busy() as busy, contextlib.suppress(Enough):
             method.train(task, network, effort, seeded(seed, "train"), curve.append, judge or NoCheckpoint())

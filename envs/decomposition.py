@@ -34,7 +34,7 @@ from envs.sparse_program import (
 )
 
 PARTS = 16  # of the buildings, one simplex each
-GROUPS = 64  # of buildings whose plans are mixed as one: more of them need fewer rounds and a larger master
+GROUPS = 256  # of buildings whose plans are mixed as one: more of them need fewer rounds and a larger master
 ROUNDS = 40
 # Mean prices that multipliers may move in the first round, and what follows a success and a failure: 14 and 30 rounds
 # for sixty buildings under hourly budgets 1.3 and 1.05 times the smallest, where halves or no growth took 12 to 40.

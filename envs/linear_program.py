@@ -30,7 +30,6 @@ from envs.decomposition import OwnPlans, Totals, decompose, own_optimum, usage
 from envs.district import District
 from envs.errors import UsageError
 from envs.sparse_program import (
-    LARGEST_COUPLED,
     BudgetRows,
     Buildings,
     Optimum,
@@ -46,6 +45,7 @@ ROUNDING = 1e-9  # relative; differences below it are arithmetic, not violations
 AGENTS_AT_ONCE = 4096
 GAP = 1e-3  # that is good enough of a program solved in parts
 LARGEST_GAP = 1e-2  # that is an answer at all
+LARGEST_WHOLE = 100_000  # building-hours solved in one piece: a thousand buildings' week took 6 min, in parts 80 s
 LARGEST_APART = 3_000_000  # building-hours solved building by building: a thousand buildings take a minute
 
 
@@ -114,7 +114,7 @@ def solve(district: District, budgets: tuple[Budget, ...], start: int, hours: in
             f"for the linear program; at most {LARGEST_APART} building-hours are allowed"
         )
     rows, kinds = budget_rows(district, budgets, start, hours), len(buildings.weight)
-    coupled = kinds * hours <= LARGEST_COUPLED
+    coupled = kinds * hours <= LARGEST_WHOLE
     plans = None if coupled else OwnPlans(buildings, rows, start, hours, threads=torch.get_num_threads())
     # Without budgets the program falls apart into buildings, which is far cheaper than solving it whole.
     alone = _alone(buildings, rows, start, hours) if plans is None else own_optimum(plans)

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-import benchmark.scale
-from benchmark.scale import Line, Row, ScaleSuite, load_scale, run_scale
+import benchmark.cells
+from benchmark.cells import Row
+from benchmark.scale import Line, ScaleSuite, load_scale, run_scale
 from envs.errors import UsageError
 
 SMALL = {"ppo.hidden": [8], "copies": 2}
@@ -58,7 +59,7 @@ def test_every_cell_has_its_costs(rows: list[Row]) -> None:
 
 
 def test_a_finished_cell_is_not_measured_again(rows: list[Row], root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(benchmark.scale, "_watched")
+    monkeypatch.delattr(benchmark.cells, "_watched")
     again = run_scale(SUITE, ["gossip", "rule"], [], root, lambda line: None)
     assert all(row["fresh"] for row in rows)
     assert again == [{**row, "fresh": False} for row in rows]

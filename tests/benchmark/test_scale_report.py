@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmark.scale_report import cells, figure_of, fit, fits, markdown, write_scale
+from benchmark.scale_report import cells, figure_of, fit, fits, markdown, quality_markdown, write_scale
 
 SIZES = [2**k for k in range(2, 15)]
 
@@ -27,6 +27,16 @@ def test_what_does_not_grow_yet_is_left_out() -> None:
     assert 0.9 < found.exponent < 1.0
     slow = fit(SIZES, [500.0, *(100 + n for n in SIZES[1:])])  # a first cell that something held up
     assert slow == found
+
+
+def test_where_a_cost_bends_upward_is_found() -> None:
+    found = fit(SIZES, [n if n <= 256 else n**1.5 / 16 for n in SIZES])
+    assert found is not None
+    assert found.bends == 256
+    assert "upward from 256)" in found.text()
+    straight = fit(SIZES, [1.0 * n for n in SIZES])
+    assert straight is not None
+    assert straight.bends is None
 
 
 def test_what_has_only_begun_to_grow_has_no_exponent() -> None:
@@ -93,3 +103,15 @@ def test_a_line_has_one_colour_in_both_panels() -> None:
     assert len(training) == 1
     assert len(execution) == 3
     assert training < execution
+
+
+def test_quality_shows_what_it_took_or_how_close_it_came() -> None:
+    reached = {"line": "a", "n_agents": 4, "status": "done", "seconds": 7.2, "steps": 215_040}
+    close = {"line": "b", "n_agents": 4, "status": "not good", "seconds": 90.0, "steps": 6_000_000}
+    close |= {"best_gap": 0.157, "best_violation": 0.0224}
+    failed = {"line": "c", "n_agents": 4, "status": "failed"}
+    lines = quality_markdown([reached, {**reached, "n_agents": 8}, close, failed]).splitlines()
+    assert lines[0] == "| method | 4 agents | 8 agents |"
+    assert lines[2] == "| a | 7 s, 0.22 M steps | 7 s, 0.22 M steps |"
+    assert lines[3] == "| b | not good after 90 s, 6 M steps: best 16 % above, 2.2 % over | – |"
+    assert lines[4] == "| c | failed | – |"

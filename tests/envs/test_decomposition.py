@@ -71,7 +71,7 @@ def test_without_budgets_buildings_are_planned_one_by_one() -> None:
 def test_a_program_too_large_to_couple_is_solved_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     budgets = tight("hourly")
     whole = solve(MANY, budgets, START, HOURS)
-    monkeypatch.setattr(envs.linear_program, "LARGEST_COUPLED", 100)
+    monkeypatch.setattr(envs.linear_program, "LARGEST_WHOLE", 100)
     parts = solve(MANY, budgets, START, HOURS)
     assert isinstance(whole, Plan)
     assert isinstance(parts, Plan)
@@ -85,7 +85,7 @@ def test_a_program_too_large_to_couple_is_solved_in_parts(monkeypatch: pytest.Mo
 
 
 def test_an_answer_too_far_from_its_bound_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(envs.linear_program, "LARGEST_COUPLED", 100)
+    monkeypatch.setattr(envs.linear_program, "LARGEST_WHOLE", 100)
     monkeypatch.setattr(envs.linear_program, "decompose", partial(decompose, rounds=3))
     with pytest.raises(
         UsageError, match=r"synthetic_150.*30 different buildings over 72 hours.*anywhere within [0-9.]+ %"

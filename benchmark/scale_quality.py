@@ -1,0 +1,139 @@
+"""The suite `scale-quality`: seconds and samples until a policy is good, against the number of agents.
+
+A cell is one method at one size, measured by `benchmark.quality_cell`, see `benchmark.cells`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from importlib import resources
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from baselines.registry import explain, make_method, nest
+from benchmark.cells import OURS, Row, measured
+from benchmark.contexts import prepare_context
+from benchmark.quality_cell import QualityCell
+from benchmark.scale import network_of
+from benchmark.store import Store
+from envs.catalogue import resolve_district
+from envs.errors import UsageError
+
+MEMORY_GIB = 8.0
+GUARD = 4.0  # times the seconds of training: looking at policies takes its own
+
+
+class QualityLine(BaseModel):
+    """One line of the table: a method with its settings at every size."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    method: str = Field(description="Its name.")
+    settings: dict[str, Any] = Field({}, description="By dotted name.")
+
+
+class QualitySuite(BaseModel):
+    """What is measured, and when a cell is over."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    agents: tuple[int, ...] = Field(min_length=1, description="Sizes N.")
+    seconds: float = Field(gt=0, description="Of training per cell.")
+    steps: int = Field(gt=0, description="Agent-steps of training per cell.")
+    seed: int = Field(ge=0, description="Of training.")
+    budget: str = Field(description="Third word of the address.")
+    network: str = Field(description="For five agents or more; fewer are all connected.")
+    lines: dict[str, QualityLine] = Field(min_length=1, description="By the name that tables show.")
+
+    def cell(self, line: QualityLine, n_agents: int, store: Store) -> QualityCell:
+        """What to measure at a size; the optimum is worked out once."""
+        scenario = resolve_district(f"synthetic_{n_agents}/{network_of(n_agents, self.network)}/{self.budget}")
+        optimum = prepare_context(scenario, store).oracle_objective
+        if optimum is None:
+            raise UsageError(f"scenario '{scenario.address}': no plan meets its budget, so none is good")
+        return QualityCell(
+            method=line.method,
+            scenario=scenario.address,
+            optimum=optimum,
+            settings=line.settings,
+            steps=self.steps,
+            seconds=self.seconds,
+            seed=self.seed,
+        )
+
+
+def load_scale_quality() -> QualitySuite:
+    """The suite that comes with Accord.
+
+    Raises:
+        UsageError: its file has an unknown key, a wrong value or a setting that a method does not have.
+    """
+    path = Path(str(resources.files("benchmark") / "scale_quality.yaml"))
+    try:
+        suite = QualitySuite.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except ValidationError as error:
+        raise UsageError(f"{path}: {explain(error)}") from None
+    for line in suite.lines.values():
+        make_method(line.method, nest(line.settings))
+    return suite
+
+
+def run_scale_quality(
+    suite: QualitySuite,
+    lines: Sequence[str],
+    sizes: Sequence[int],
+    jobs: int,
+    root: Path,
+    tell: Callable[[str], None],
+) -> list[Row]:
+    """Measure cells, some lines at a time, and return a row for each; a line ends with its first that is not done.
+
+    Args:
+        suite: What to measure.
+        lines: Names of those wanted; all where there are none.
+        sizes: Numbers of agents; the suite's where there are none.
+        jobs: Lines at a time, each on one thread.
+        root: Scratch folder, where finished cells are kept.
+        tell: Called with a line of text for each cell.
+
+    Returns:
+        Rows with `line`, `n_agents`, `fresh` and what `quality_cell.measure` tells.
+
+    Raises:
+        UsageError: a line that the suite does not have, or a cell that a user's mistake ended.
+    """
+    for name in lines:
+        if name not in suite.lines:
+            raise UsageError(f"LINES: '{name}' is not in the suite; allowed: {', '.join(suite.lines)}")
+
+    one_at_a_time = Lock()
+
+    def run(name: str) -> Iterator[Row]:
+        for n_agents in sorted(set(sizes or suite.agents)):
+            with one_at_a_time:
+                cell = suite.cell(suite.lines[name], n_agents, Store(root))
+            folder = root / "scale-quality"
+            row, fresh = measured("benchmark.quality_cell", cell, GUARD * suite.seconds, MEMORY_GIB, folder)
+            row = {"line": name, "n_agents": n_agents, "fresh": fresh, **row}
+            tell(_said(row))
+            yield row
+            if row["status"] != "done":
+                break
+
+    with ThreadPoolExecutor(jobs) as pool:
+        return [row for rows in pool.map(lambda name: list(run(name)), lines or suite.lines) for row in rows]
+
+
+def _said(row: Row) -> str:
+    parts = [f"{row['line']}, {row['n_agents']:,} agents: {row['status']}"]
+    if "seconds" in row:
+        parts.append(f"{row['seconds']:.0f} s and {row['steps']:,.0f} agent-steps of training")
+        parts.append(f"best {100 * row['best_gap']:.1f} % above the optimum, {100 * row['best_violation']:.1f} % over")
+    if row.get("busy", 1.0) < OURS:
+        parts.append(f"worth little, since only {100 * row['busy']:.0f} % of a core was ours")
+    return ", ".join(parts)

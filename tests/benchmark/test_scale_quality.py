@@ -1,0 +1,55 @@
+"""The suite `scale-quality` on two buildings: real trainings in real processes."""
+
+from pathlib import Path
+
+import pytest
+
+from benchmark.scale_quality import QualityLine, QualitySuite, load_scale_quality, run_scale_quality
+from envs.errors import UsageError
+
+SETTINGS = {"ppo.hidden": [16, 16], "copies": 8}
+SUITE = QualitySuite(
+    agents=(2, 3),
+    seconds=60,
+    steps=400_000,
+    seed=0,
+    budget="average-0.9",  # a budget that asks for nothing: good is what is cheap
+    network="ring",
+    lines={
+        "gossip": QualityLine(method="consensus-gossip", settings=SETTINGS),
+        "late": QualityLine(method="consensus-gossip", settings={**SETTINGS, "ppo.lr": 1e-8}),
+    },
+)
+
+
+def test_training_stops_once_its_policy_is_good(tmp_path: Path) -> None:
+    told: list[str] = []
+    row = run_scale_quality(SUITE, ["gossip"], [2], 1, tmp_path, told.append)[0]
+    assert row["status"] == "done"
+    assert row["gap"] == row["best_gap"] <= 0.1
+    assert row["violation"] <= 0.01
+    assert 0 < row["steps"] < SUITE.steps
+    assert told[0].startswith("gossip, 2 agents: done, ")
+    again = run_scale_quality(SUITE, ["gossip"], [2], 1, tmp_path, told.append)[0]
+    assert again == {**row, "fresh": False}
+
+
+def test_a_line_ends_with_its_first_cell_that_is_not_good(tmp_path: Path) -> None:
+    suite = SUITE.model_copy(update={"steps": 20_000})
+    rows = run_scale_quality(suite, ["late"], [], 1, tmp_path, lambda line: None)
+    assert [(row["n_agents"], row["status"]) for row in rows] == [(2, "not good")]
+    assert rows[0]["best_gap"] > 0.1
+
+
+def test_mistakes_are_told(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="LINES: 'gosip' is not in the suite; allowed: gossip, late"):
+        run_scale_quality(SUITE, ["gosip"], [], 1, tmp_path, lambda line: None)
+    impossible = SUITE.model_copy(update={"budget": "average-0.01"})
+    with pytest.raises(UsageError, match="no plan meets its budget"):
+        run_scale_quality(impossible, ["late"], [2], 1, tmp_path, lambda line: None)
+
+
+def test_the_suite_that_comes_along_can_be_read() -> None:
+    suite = load_scale_quality()
+    assert suite.agents[-1] == 64
+    assert {line.method for line in suite.lines.values()} >= {"consensus-gossip", "mappo-augmented", "qmix-lagrangian"}
