@@ -38,16 +38,16 @@ class MultiplierDraw(BaseModel):
         m = len(spec.budgets)
 
         def uniform(*size: int) -> Tensor:
-            return torch.rand(*shape, *size, generator=generator)
+            return torch.rand(*shape, *size, generator=generator, device=generator.device)
 
         level = self.lambda_high * uniform(1)
         if m > 1 and all(torch.equal(b.hours, spec.budgets[0].hours) for b in spec.budgets):
             level = self.lambda_high * uniform(m)  # budgets of the same hours have no wave between them
         elif m > 1:
             phase, depth = 2 * torch.pi * uniform(1), uniform(1)
-            hours = torch.stack([_centre(b.hours) for b in spec.budgets]) * (2 * torch.pi / 24)
+            hours = torch.stack([_centre(b.hours) for b in spec.budgets]).to(phase) * (2 * torch.pi / 24)
             wave = 1 + depth * torch.cos(hours - phase)
-            noise = self.noise * torch.randn(*shape, m, generator=generator)
+            noise = self.noise * torch.randn(*shape, m, generator=generator, device=generator.device)
             level = (level * wave + noise).clamp_min(0.0)
         level = level * (uniform(1) >= self.zero_share)
         nu = self.nu_low + (self.nu_high - self.nu_low) * uniform()
@@ -217,7 +217,7 @@ class AugmentedEnvironment:
         self.widths = Widths(augmented_dim(task.spec), 0, task.spec.action)
         self.groups, self.agents = copies * agents, 1
         self.horizon = task.spec.horizon
-        self.weights = torch.ones(1)
+        self.weights = torch.ones(1, device=task.device)
         self._reward = MeanReward()
 
     def reset(self) -> View:

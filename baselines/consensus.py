@@ -117,7 +117,7 @@ class Consensus(Method):
 
     def _model(self, task: Task, generator: torch.Generator) -> ActorCritic:
         widths = Widths(augmented_dim(task.spec), 0, task.spec.action)
-        return ActorCritic(widths, self.config.ppo, generator)
+        return ActorCritic(widths, self.config.ppo, generator).to(task.device)
 
 
 class ConsensusController(Controller):
@@ -140,7 +140,8 @@ class ConsensusController(Controller):
         """Start every multiplier where the settings say."""
         super().reset(spec, network, batch, generator, model)
         self.multipliers = Multipliers(self.config.rule, self.config.dual, spec, network, batch)
-        self._rows = [_agents_of(spec, kind) for kind in spec.agent_types.unique().tolist()]
+        kinds = spec.agent_types.unique().tolist() if len(self.models) > 1 else []
+        self._rows = [_agents_of(spec, kind).to(spec.device) for kind in kinds]
 
     def change(self, spec: TaskSpec, model: ModelView | None = None) -> None:
         """Aim at the new budgets."""

@@ -56,8 +56,9 @@ class HeldMultipliers(nn.Module):
         """Args: task, handling, first values, and whether each agent has multipliers of its own."""
         super().__init__()
         first = 0.0 if handling == "none" else config.price
-        self.register_buffer("lam", torch.full((spec.n_agents if own else 1, len(spec.budgets)), first))
-        self.register_buffer("nu", torch.full((1,), config.nu))
+        shape = (spec.n_agents if own else 1, len(spec.budgets))
+        self.register_buffer("lam", torch.full(shape, first, device=spec.device))
+        self.register_buffer("nu", torch.full((1,), config.nu, device=spec.device))
 
     def expand(self, batch: int, n_agents: int) -> tuple[Tensor, Tensor]:
         """λ [B, N, m] and ν [B, N].

@@ -45,6 +45,10 @@ class CrowdState:
     own_peak: Tensor
     parameters: Tensor
 
+    def to(self, device: torch.device) -> CrowdState:
+        """The same on a device."""
+        return CrowdState(**{part.name: getattr(self, part.name).to(device) for part in fields(self)})
+
     @property
     def bytes_per_agent(self) -> float:
         """Of all tensors together."""

@@ -51,7 +51,7 @@ class Multipliers:
     def __init__(self, rule: Rule, config: DualConfig, spec: TaskSpec, network: Network, batch: int) -> None:
         """Args: rule and steps, the task's spec, who can talk to whom, number of copies."""
         self._rule, self._config, self._network = rule, config, network
-        device = spec.agent_scale.device
+        device = spec.device
         shape = (batch, spec.n_agents, len(spec.budgets))
         self.lam = torch.full(shape, config.lambda_start, device=device)
         self.nu = torch.full(shape[:2], config.nu_start, device=device)

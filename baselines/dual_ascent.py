@@ -92,8 +92,8 @@ class DualAscent:
         step = self._task.reset(self._copies, self._generator, horizon=2 * HOURS, initial=initial)
         for _ in range(HOURS):
             step = self._task.step(self._controller.act(step))
-        used = torch.zeros(spec.n_agents, len(spec.budgets))
-        counted, owed = torch.zeros(len(spec.budgets)), torch.zeros(())
+        used = torch.zeros(spec.n_agents, len(spec.budgets), device=spec.device)
+        counted, owed = torch.zeros(len(spec.budgets), device=spec.device), torch.zeros((), device=spec.device)
         for _ in range(HOURS):
             step = self._task.step(self._controller.act(step))
             used += budget_usage(spec, step).sum(0)
@@ -117,4 +117,4 @@ class DualAscent:
 
 
 def _mean_shortfall(step: Step, spec: TaskSpec) -> Tensor:
-    return torch.zeros(()) if step.shortfall is None else step.shortfall.mean() / spec.usage_scale
+    return torch.zeros((), device=spec.device) if step.shortfall is None else step.shortfall.mean() / spec.usage_scale

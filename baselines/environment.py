@@ -89,7 +89,8 @@ class MeanReward:
     """Mean of what was added since it was last read."""
 
     def __init__(self) -> None:
-        self._sum, self._count = torch.zeros(()), 0
+        self._sum: float | Tensor = 0.0
+        self._count = 0
 
     def add(self, reward: Tensor) -> None:
         """Take in a step's rewards."""
@@ -99,7 +100,7 @@ class MeanReward:
     def read(self) -> float:
         """The mean; counting begins anew."""
         mean = float(self._sum) / max(1, self._count)
-        self._sum, self._count = torch.zeros(()), 0
+        self._sum, self._count = 0.0, 0
         return mean
 
 

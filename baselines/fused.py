@@ -9,6 +9,7 @@ are the same up to float32's rounding. An hour reads and writes `crowd.CrowdStat
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -31,7 +32,7 @@ from envs.task import Step
 
 RULES = ("gossip", "broadcast", "independent")
 STAGES = ("observe", "policy", "dynamics", "dual")
-CHUNK = 4096  # agents whose buffers stay in a core's cache
+CHUNK, DEVICE_CHUNK = 4096, 2**18  # agents whose buffers stay in a core's cache, and that fill an accelerator
 # Inputs of the policy that differ between agents, in the order of the buffer's rows; prices and their sums follow.
 OWN = ("waiting_load", "demand", "soc", "solar", "demand_past_day", "solar_past_day")
 PARAMETERS = ("demand_scale", "pv", "battery", "connection")
@@ -73,6 +74,8 @@ class FusedConsensus:
 
     Attributes:
         state: What is kept of the agents.
+        chunk: Agents at a time.
+        clock: Tells the time between stages; one that waits for an accelerator tells where its time goes.
         seconds: Spent so far in each of `STAGES`, summed over threads, and on `messages`.
     """
 
@@ -84,7 +87,7 @@ class FusedConsensus:
         dual: DualConfig,
         rule: Rule = "gossip",
         *,
-        chunk: int = CHUNK,
+        chunk: int | None = None,
         threads: int = 1,
     ) -> None:
         """Set up.
@@ -95,23 +98,29 @@ class FusedConsensus:
             policy: Shared by all agents.
             dual: Steps of the multipliers.
             rule: How they are agreed on: one of `RULES`.
-            chunk: Agents at a time.
+            chunk: Agents at a time; by default what suits the task's device.
             threads: Chunks at a time.
 
         Raises:
             NotFusedError: see `_check`.
         """
         _check(task, policy, dual, rule)
-        spec, district = task.spec, task.district
+        spec, district, self._device = task.spec, task.district, task.device
         self._task, self._network, self._dual, self._rule = task, network, dual, rule
-        self.state, self._tables, self._week = at_rest(task, dual), by_hour(district), weekdays(district)
+        self.state = at_rest(task, dual).to(self._device)
+        self._tables = tuple(table.to(self._device) for table in by_hour(district))
+        self._week = weekdays(district).to(self._device)
         self._efficiency = float(district.efficiency[0])
-        self._layers = [(layer.weight.detach(), layer.bias.detach()[:, None]) for layer in _linear(policy)]
+        (weight, bias), *rest = ((layer.weight.detach(), layer.bias.detach()[:, None]) for layer in _linear(policy))
+        self._first = weight.cpu(), bias.cpu()  # what all agents share is worked out beside the device
+        self._rest = [(weight.to(self._device), bias.to(self._device)) for weight, bias in rest]
         mean_share = spec.limits / spec.member_counts / spec.usage_scale
         self._unit = mean_share.clamp_min(1e-6) if dual.unit == "share" else torch.ones_like(mean_share)
         self._aim = (1 - dual.tighten) * shares(spec, "equal")[0] / spec.usage_scale  # [m]
         n = spec.n_agents
-        self._chunks = [slice(first, min(first + chunk, n)) for first in range(0, n, chunk)]
+        self.chunk = min(n, chunk or (CHUNK if self._device.type == "cpu" else DEVICE_CHUNK))
+        self._chunks = [slice(first, min(first + self.chunk, n)) for first in range(0, n, self.chunk)]
+        self.clock: Callable[[], float] = perf_counter
         self._threads = threads
         self.seconds = dict.fromkeys((*STAGES, "messages"), 0.0)
 
@@ -124,9 +133,9 @@ class FusedConsensus:
     @torch.inference_mode()
     def step(self) -> None:
         """One hour of every agent, then their messages."""
-        began = perf_counter()
+        began = self.clock()
         work = partial(self._advance, self.look_up())
-        self.seconds["observe"] += perf_counter() - began
+        self.seconds["observe"] += self.clock() - began
         if self._threads == 1:
             laps = [work(rows) for rows in self._chunks]
         else:
@@ -134,9 +143,9 @@ class FusedConsensus:
                 laps = list(pool.map(work, self._chunks))
         for name, spent in zip(STAGES, map(sum, zip(*laps, strict=True)), strict=True):
             self.seconds[name] += spent
-        began = perf_counter()
+        began = self.clock()
         self._talk()
-        self.seconds["messages"] += perf_counter() - began
+        self.seconds["messages"] += self.clock() - began
         self._column = (self._column + 1) % self._task.district.hours
 
     @property
@@ -146,12 +155,12 @@ class FusedConsensus:
 
     def outcome(self) -> Step:
         """What the last hour left; see `Rollout`."""
-        task, state, district, spec = self._task, self.state, self._task.district, self._task.spec
+        task, state, district, spec, device = self._task, self.state, self._task.district, self._task.spec, self._device
         column = (self._column - 1) % district.hours
         day, hour = divmod(column, HOURS)
         rows = state.demand_row + (state.shift + day) % self._week.shape[1]
         demand = self._tables[0][hour].index_select(0, rows) * state.demand_scale
-        price = torch.full((1,), float(district.price[column]))
+        price = torch.full((1,), float(district.price[column]), device=device)
         measures = {
             "import_kwh": state.imported[None],
             "waiting_load": state.waiting[None],
@@ -159,20 +168,20 @@ class FusedConsensus:
             "price": price,
         }
         if district.carbon is not None:
-            measures["carbon"] = torch.full((1,), float(district.carbon[column]))
+            measures["carbon"] = torch.full((1,), float(district.carbon[column]), device=device)
         reward = -price * state.imported - spec.delay_price * spec.price_scale * state.waiting
-        never = torch.zeros(1, dtype=torch.bool)
+        never = torch.zeros(1, dtype=torch.bool, device=device)
         return Step(
-            obs=torch.empty(1, spec.n_agents, 0),
+            obs=torch.empty(1, spec.n_agents, 0, device=device),
             reward=reward[None],
             usage=state.imported[None, :, None],
             shortfall=None,
-            active=torch.empty(1, 0, len(spec.budgets)),
+            active=torch.empty(1, 0, len(spec.budgets), device=device),
             counted=task.counted_at(column)[None],
             measures=measures,
             terminated=never,
             truncated=never,
-            alive=torch.ones(1, spec.n_agents, dtype=torch.bool),
+            alive=torch.ones(1, spec.n_agents, dtype=torch.bool, device=device),
         )
 
     def _talk(self) -> None:
@@ -182,12 +191,30 @@ class FusedConsensus:
             self.state.lam.copy_(self._network.mean(self.state.lam[None])[0].expand_as(self.state.lam))
 
     def look_up(self) -> Hour:
-        """What all agents share in the coming hour, the first layer included."""
+        """What all agents share in the coming hour, the first layer included; nothing is read back from a device."""
+        (weight, bias), levels, level_of, active = self._shared()
+        district, device = self._task.district, self._device
+        day, hour = divmod(self._column, HOURS)
+        first = (weight.to(device, non_blocking=True), bias.to(device, non_blocking=True))
+        return Hour(
+            profiles=tuple(table[hour] for table in self._tables),  # type: ignore[arg-type]
+            week=self._week,
+            day=day,
+            price=float(district.price[self._column]),
+            levels=levels.to(device, non_blocking=True),
+            now=int(level_of[0]),
+            active=active.to(device, non_blocking=True),
+            weights=[first, *self._rest],
+            counted=self._task.counted_at(self._column),
+        )
+
+    def _shared(self) -> tuple[tuple[Tensor, Tensor], Tensor, Tensor, Tensor]:
+        """First layer on the buffer's rows, levels of the tariff, which of them an hour has, budgets that count."""
         district, spec = self._task.district, self._task.spec
         coming = (self._column + torch.arange(HOURS)) % district.hours
         tariff = (district.price[coming] / district.mean_price).float()
         active = torch.stack([budget.hours for budget in spec.budgets], -1)[district.hour[coming]].float()  # [24, m]
-        inputs, angle = self._layers[0][0], 2 * math.pi * float(district.hour[self._column]) / HOURS
+        inputs, angle = self._first[0], 2 * math.pi * float(district.hour[self._column]) / HOURS
         columns = {name: part.where for name, part in spec.obs_fields.items() if name != "tariff"}
         # As `augment` puts them: the tariff's columns go, prices and their sums come last.
         prices, sums = inputs[:, -HOURS - 4 : -4], inputs[:, -4:]
@@ -196,7 +223,7 @@ class FusedConsensus:
             return torch.cat([inputs[:, columns[name]] for name in names], 1)
 
         known = torch.tensor([[float(tariff[0])], [math.sin(angle)], [math.cos(angle)]])
-        bias = self._layers[0][1] + of("price", "hour_sin", "hour_cos") @ known
+        bias = self._first[1] + of("price", "hour_sin", "hour_cos") @ known
         if bool((active == active[0]).all()):
             # λ adds the same to every coming hour: hours of one tariff are one, and what waiting saves is known.
             due = load_prices(spec, tariff)
@@ -209,23 +236,12 @@ class FusedConsensus:
         else:
             levels, level_of = tariff, torch.arange(HOURS)
             first = torch.cat([of(*OWN, *PARAMETERS, "weekday"), prices, sums], 1)
-        day, hour = divmod(self._column, HOURS)
-        return Hour(
-            profiles=tuple(table[hour] for table in self._tables),  # type: ignore[arg-type]
-            week=self._week,
-            day=day,
-            price=float(district.price[self._column]),
-            levels=levels,
-            now=int(level_of[0]),
-            active=active,
-            weights=[(first, bias), *self._layers[1:]],
-            counted=self._task.counted_at(self._column),
-        )
+        return (first, bias), levels, level_of, active
 
     @torch.inference_mode()  # a thread of its own knows nothing of the caller's
     def _advance(self, hour: Hour, rows: slice) -> tuple[float, float, float, float]:
         """One chunk's hour without its messages; seconds of each of `STAGES`."""
-        state, began = self.state, perf_counter()
+        state, began = self.state, self.clock()
         day = state.shift[rows] + hour.day
         day = torch.where(day >= hour.week.shape[1], day - hour.week.shape[1], day)
         demand_at, solar_at = state.demand_row[rows] + day, state.solar_row[rows] + day
@@ -233,7 +249,7 @@ class FusedConsensus:
         demand = demand_now.index_select(0, demand_at) * state.demand_scale[rows]
         solar = solar_now.index_select(0, solar_at) * state.pv[rows]
         lam, nu = state.lam[rows].T, state.nu[rows]  # [m, n], [n]
-        seen = torch.empty(hour.weights[0][0].shape[1], len(nu))
+        seen = torch.empty(hour.weights[0][0].shape[1], len(nu), device=nu.device)
         unit = 1 / state.own_peak[rows]
         torch.mul(state.waiting[rows], unit, out=seen[0]).log1p_()
         torch.mul(demand, unit, out=seen[1])
@@ -245,13 +261,13 @@ class FusedConsensus:
         seen[len(OWN) : at] = state.parameters[:, rows]
         seen[at : at + DAYS] = hour.week.index_select(1, day)
         self._see_prices(hour, lam, nu, seen[at + DAYS :])
-        observed = perf_counter()
+        observed = self.clock()
         (weight, bias), *rest = hour.weights
         x = torch.addmm(bias, weight, seen)
         for weight, bias in rest:
             x = torch.addmm(bias, weight, x.relu_())
         share = x.add_(1.0).mul_(0.5).clamp_(0.0, 1.0)  # [2, n]
-        decided = perf_counter()
+        decided = self.clock()
         load, power, capacity = demand + state.waiting[rows], state.power[rows], state.capacity[rows]
         charged = torch.minimum(torch.minimum(self._efficiency * solar, power), capacity - state.stored[rows])
         stored = state.stored[rows] + charged
@@ -261,12 +277,12 @@ class FusedConsensus:
         torch.sub(rest_of_load, imported, out=state.waiting[rows])
         torch.sub(stored, battery, alpha=1 / self._efficiency, out=state.stored[rows]).clamp_min_(0.0)
         state.imported[rows] = imported
-        acted = perf_counter()
+        acted = self.clock()
         scale, dual = 1 / self._task.spec.usage_scale, self._dual
         excess = hour.counted * (imported[:, None] * scale - self._aim) / self._unit  # [n, m]
         state.lam[rows] = (state.lam[rows] + dual.alpha * excess).clamp_(0.0, dual.lambda_max)
         nu.sub_((demand - imported - battery) * (dual.eta * scale)).clamp_(-dual.nu_max, dual.nu_max)
-        return observed - began, decided - observed, acted - decided, perf_counter() - acted
+        return observed - began, decided - observed, acted - decided, self.clock() - acted
 
     def _see_prices(self, hour: Hour, lam: Tensor, nu: Tensor, out: Tensor) -> None:
         """Write what the policy sees of λ [m, n] and ν [n]; see `augmentation.augment`."""
@@ -277,7 +293,7 @@ class FusedConsensus:
         torch.add(now, nu, out=sums[1])
         if len(sums) > 2:  # hours that λ tells apart: see `augmentation.load_prices`
             wait = self._task.spec.delay_price
-            costs = prices + wait * torch.arange(float(HOURS))[:, None]
+            costs = prices + wait * torch.arange(float(HOURS), device=prices.device)[:, None]
             best = costs.amin(0).add_(wait * HOURS)
             dearest = torch.full_like(best, -math.inf)
             for ahead in reversed(range(HOURS)):

@@ -41,8 +41,8 @@ class JointConfig(MethodConfig):
     def networks(self, spec: TaskSpec) -> Tensor | None:
         """Which network is whose, [N]; None where all agents share one."""
         if self.policies == "per_agent":
-            return torch.arange(spec.n_agents)
-        return spec.agent_types if self.policies == "per_type" else None
+            return torch.arange(spec.n_agents, device=spec.device)
+        return spec.agent_types.to(spec.device) if self.policies == "per_type" else None
 
 
 def is_priced(spec: TaskSpec, config: JointConfig, method: str) -> bool:
@@ -101,7 +101,7 @@ class JointEnvironment:
         self.widths = joint_widths(task, config, priced)
         self.groups, self.agents = max(1, config.lanes // task.spec.n_agents), task.spec.n_agents
         self.horizon = task.spec.horizon
-        self.weights = torch.ones(1)
+        self.weights = torch.ones(1, device=task.device)
         self._reward = MeanReward()
         self._plant: dict[str, Tensor] = {}
 
@@ -113,7 +113,8 @@ class JointEnvironment:
             self._over = step.terminated
             return self._view(step, step.obs)
         if self._held is None:
-            multipliers, nu = self._config.constraints.draw.draw(spec, shape, self._generator)
+            drawn = self._config.constraints.draw.draw(spec, shape, self._generator)
+            multipliers, nu = (value.to(self._task.device) for value in drawn)
             if self._config.multipliers == "global":
                 multipliers = multipliers[:, :1]
             # States of every kind: which of them a policy meets depends on multipliers that it will be given.

@@ -112,7 +112,7 @@ class PolicyGradient(Method):
         priced = is_priced(spec, config, f"{'mappo' if config.critic == 'central' else 'ippo'}-{config.handling}")
         critic: Any = "team" if config.critic == "central" and config.reward == "team" else config.critic
         widths = joint_widths(task, config, priced, objectives)
-        model = ActorCritic(widths, config.ppo, generator, critic, config.networks(spec))
+        model = ActorCritic(widths, config.ppo, generator, critic, config.networks(spec)).to(spec.device)
         decode = partial(_decode, spec=spec)
         return model, make_controller(model.actor, spec, config, priced, decode, sampled=config.actions == "sampled")
 

@@ -100,7 +100,7 @@ class VectorEnvironment(JointEnvironment):
         """See `JointEnvironment`; the weights are 1, the held λ and the held ν."""
         assert held is not None
         super().__init__(task, config, True, held, gamma, generator)
-        self.weights = torch.cat([torch.ones(1), held.lam[0], held.nu])
+        self.weights = torch.cat([torch.ones_like(held.nu), held.lam[0], held.nu])
         self.widths = joint_widths(task, config, True, objectives=len(self.weights))
 
     def _objectives(self, step: Step, reward: Tensor) -> Tensor:
@@ -118,14 +118,15 @@ def measure(task: Task, controller: PolicyController, network: Network, copies: 
     spec, generator = task.spec, torch.Generator().manual_seed(0)
     controller.reset(spec, network, copies, generator)
     step = task.reset(copies, generator)
-    used, counted, cost = torch.zeros(len(spec.budgets)), torch.zeros(len(spec.budgets)), 0.0
-    owed, top_price = torch.zeros(spec.n_agents), 0.0
+    used, counted = torch.zeros(2, len(spec.budgets), device=spec.device)
+    owed, cost, top_price = torch.zeros(spec.n_agents, device=spec.device), 0.0, 0.0
     for _ in range(spec.horizon):
         step = task.step(controller.act(step))
         used += budget_usage(spec, step).sum((0, 1))
         counted += step.counted.sum(0)
         cost -= float(step.reward.sum()) / copies
-        owed += torch.zeros(()) if step.shortfall is None else step.shortfall.mean(0)
+        if step.shortfall is not None:
+            owed += step.shortfall.mean(0)
         top_price = max(top_price, float(step.measures["price"].max())) if "price" in step.measures else 0.0
     owed = owed.clamp_min(0.0)
     debt = (spec.members * owed[:, None]).sum(0) / spec.horizon

@@ -51,7 +51,7 @@ class Body(nn.Module):
 
     def start(self, *shape: int) -> Tensor | None:
         """The memory at an episode's start, [*shape, H]; None without one."""
-        return None if self.gru is None else torch.zeros(*shape, self.gru.hidden_size)
+        return None if self.gru is None else next(self.gru.parameters()).new_zeros(*shape, self.gru.hidden_size)
 
     def forward(
         self, own: Tensor, shared: Tensor | None = None, memory: Tensor | None = None
@@ -180,14 +180,14 @@ def make_body(
 
 
 def _linear(inputs: int, outputs: int, gain: float, generator: torch.Generator) -> nn.Linear:
-    linear = nn.Linear(inputs, outputs)
+    linear = nn.Linear(inputs, outputs, device=generator.device)
     nn.init.orthogonal_(linear.weight, gain, generator=generator)
     nn.init.zeros_(linear.bias)
     return linear
 
 
 def _gru(width: int, generator: torch.Generator) -> nn.GRU:
-    gru = nn.GRU(width, width)
+    gru = nn.GRU(width, width, device=generator.device)
     for name, values in gru.named_parameters():
         if "weight" in name:
             for gate in values.detach().chunk(3):

@@ -275,7 +275,7 @@ def _update(
     sums: dict[str, Any] = {"policy_loss": 0.0, "value_loss": 0.0, "kl": 0.0, "clipped": 0.0}
     count = 0
     for _ in range(config.epochs):
-        order = torch.randperm(rows, generator=generator)
+        order = torch.randperm(rows, generator=generator, device=generator.device)
         for start in range(0, rows, size):
             some = order[start : start + size].to(advantage.device)
             part = {name: values[:, some] for name, values in batch.items()}

@@ -102,7 +102,8 @@ class QNetwork(Actor):
         values, memory = self.values(view.obs[None], memory)
         best = forbid(values[0], view.mask).argmax(-1, keepdim=True)
         random = pick(forbid(torch.zeros_like(values[0]), view.mask), generator)
-        return torch.where(torch.rand(best.shape, generator=generator) < epsilon, random, best), memory
+        chance = torch.rand(best.shape, generator=generator, device=generator.device).to(best.device)
+        return torch.where(chance < epsilon, random, best), memory
 
 
 class Monotonic(nn.Module):
@@ -207,7 +208,7 @@ class _Learner:
 
     def __init__(self, values: TeamValue, config: ValueConfig) -> None:
         self._values, self._config = values, config
-        self._normaliser = ValueNormaliser(1, decay=0.99)
+        self._normaliser = ValueNormaliser(1, decay=0.99).to(next(values.parameters()).device)
         self._target = copy.deepcopy(values).requires_grad_(False)
         # The target's values keep the units of their time: in moving ones returns would feed on themselves.
         self._target_units = copy.deepcopy(self._normaliser)

@@ -21,18 +21,18 @@ class Replay:
     def add(self, sequences: dict[str, Tensor]) -> None:
         """Take in named tensors [sequences, ...]; the oldest make room."""
         count = len(next(iter(sequences.values())))
-        rows = (self._next + torch.arange(count)) % self._capacity
         for name, values in sequences.items():
             if name not in self._kept:
-                self._kept[name] = torch.zeros(self._capacity, *values.shape[1:], dtype=values.dtype)
+                self._kept[name] = values.new_zeros(self._capacity, *values.shape[1:])
+            rows = (self._next + torch.arange(count, device=values.device)) % self._capacity
             self._kept[name][rows] = values
-        self._next = int(rows[-1] + 1) % self._capacity
+        self._next = (self._next + count) % self._capacity
         self._size = min(self._capacity, self._size + count)
 
     def sample(self, count: int, generator: torch.Generator) -> dict[str, Tensor]:
         """`count` sequences, with replacement, time first: [T, count, ...]."""
-        rows = torch.randint(self._size, (count,), generator=generator)
-        return {name: values[rows].transpose(0, 1) for name, values in self._kept.items()}
+        rows = torch.randint(self._size, (count,), generator=generator, device=generator.device)
+        return {name: values[rows.to(values.device)].transpose(0, 1) for name, values in self._kept.items()}
 
     def state_dict(self) -> dict[str, object]:
         """Everything, so that an interrupted training goes on bit for bit."""
@@ -43,5 +43,5 @@ class Replay:
         """Take it back."""
         self._next, self._size = state["next"], state["size"]  # type: ignore[assignment]
         for name, values in state["kept"].items():  # type: ignore[attr-defined]
-            self._kept[name] = torch.zeros(self._capacity, *values.shape[1:], dtype=values.dtype)
+            self._kept[name] = values.new_zeros(self._capacity, *values.shape[1:])
             self._kept[name][: self._size] = values

@@ -43,7 +43,7 @@ class RuleBased(Method):
 
     def build(self, task: Task, generator: torch.Generator) -> Controller:
         """An untuned rule: everything at once."""
-        return _Rule(torch.tensor([torch.inf, 1.0, 0.0]))
+        return _Rule(torch.tensor([torch.inf, 1.0, 0.0], device=task.device))
 
     def train(
         self,
@@ -58,7 +58,8 @@ class RuleBased(Method):
         if not isinstance(task, DemandResponse):
             raise UsageError(f"method rule_based: task '{task.spec.name}' is not demand response")
         prices = (task.district.price / task.district.mean_price).unique()
-        grid = torch.tensor(list(itertools.product(prices.tolist(), self.config.shares, self.config.patience)))
+        points = list(itertools.product(prices.tolist(), self.config.shares, self.config.patience))
+        grid = torch.tensor(points, device=task.device)
         first, last = task.district.training
         hours = min(self.config.hours, last - first)
         with torch.inference_mode():
@@ -91,8 +92,8 @@ def _try(
     spec: TaskSpec = task.spec
     rule.reset(spec, cast(Network, None), copies, generator)
     step = task.reset(copies, generator, start=start, horizon=hours)
-    objective = torch.zeros(copies)
-    used, counted = torch.zeros(copies, len(spec.budgets)), torch.zeros(copies, len(spec.budgets))
+    objective = torch.zeros(copies, device=task.device)
+    used, counted = torch.zeros(2, copies, len(spec.budgets), device=task.device)
     for _ in range(hours):
         step = task.step(rule.act(step))
         objective -= step.reward.sum(-1)

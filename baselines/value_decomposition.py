@@ -90,9 +90,9 @@ class ValueDecomposition(Method):
         gridded = task
         if isinstance(task.spec.action, Box):
             gridded = GridTask(task, config.levels)
-            decode = partial(_from_grid, points=grid_points(task.spec.action, config.levels))
+            decode = partial(_from_grid, points=grid_points(task.spec.action, config.levels).to(task.device))
         widths, networks = joint_widths(gridded, config, priced), config.networks(task.spec)
-        values = TeamValue(widths, task.spec.n_agents, config, generator, networks)
+        values = TeamValue(widths, task.spec.n_agents, config, generator, networks).to(task.device)
         return gridded, values, make_controller(values.agent, task.spec, config, priced, decode)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import Annotated
 
+import torch
 import typer
 from rich.table import Table
 
@@ -12,9 +13,16 @@ from baselines.registry import METHODS, REFERENCES
 from benchmark.audit import SCENARIO, audit_method
 from benchmark.cli_options import RESULTS, Jobs, Results, Root, Wandb, err, out, words_of
 from benchmark.profiling import profile as run_profile
-from benchmark.scale import Line, load_scale, run_scale
+from benchmark.scale import CPU, Line, load_scale, run_scale
 from benchmark.scale_quality import load_scale_quality, run_scale_quality
-from benchmark.scale_report import cells, markdown, quality_markdown, write_scale, write_scale_quality
+from benchmark.scale_report import (
+    beside_other_devices,
+    cells,
+    markdown,
+    quality_markdown,
+    write_scale,
+    write_scale_quality,
+)
 from benchmark.store import SCRATCH, Store
 from benchmark.tracking import Tracker, tracking_mode
 from benchmark.tuning import load_search
@@ -63,6 +71,7 @@ def scale(
     agents: Annotated[str, typer.Option(help="These numbers of agents instead of the suite's, like 8,64.")] = "",
     seconds: Annotated[float | None, typer.Option(min=1, help="Limit per cell instead of the suite's.")] = None,
     memory: Annotated[float | None, typer.Option(min=0.1, help="Limit per cell in GiB instead of the suite's.")] = None,
+    device: Annotated[str, typer.Option(help="cpu, or cuda where there is one; the report shows both.")] = CPU,
     publish: Annotated[bool, typer.Option("--publish", help="Write the whole suite's report to results/.")] = False,
     wandb: Wandb = None,
     root: Root = SCRATCH,
@@ -72,18 +81,21 @@ def scale(
     given = {"seconds": seconds, "memory_gib": memory}
     changed = {name: value for name, value in given.items() if value is not None}
     _only_whole(publish, lines, agents, changed)
-    suite, sizes = load_scale().model_copy(update=changed), [_size(word) for word in words_of(agents)]
+    _check_device(device)
+    suite = load_scale().model_copy(update=changed | {"device": device})
+    sizes = [_size(word) for word in words_of(agents)]
     tracker = Tracker(tracking_mode(wandb), root)
     rows = run_scale(suite, words_of(lines), sizes, root, lambda line: err.print(line, highlight=False, soft_wrap=True))
     revisions = sorted({str(row.get("git_revision")) for row in rows})
     if publish and len(revisions) > 1:
         raise UsageError(f"--publish: cells of {len(revisions)} revisions under {root}/scale/; remove them first")
     target = results / "scale" if publish else root / "reports" / "scale"
-    files = write_scale(rows, target)
+    table = beside_other_devices(cells(rows), target)
+    files = write_scale(table, target)
     if any(row["fresh"] for row in rows):
         tracker.log_scale(rows, files)
-    out.print(markdown(cells(rows)), markup=False, highlight=False, soft_wrap=True)
-    err.print(f"{len(rows)} cells; report in {target}/", soft_wrap=True)
+    out.print(markdown(table), markup=False, highlight=False, soft_wrap=True)
+    err.print(f"{len(table)} cells; report in {target}/", soft_wrap=True)
 
 
 def scale_quality(
@@ -129,6 +141,12 @@ def profile(
 def _only_whole(publish: bool, *changes: object) -> None:
     if publish and any(changes):
         raise UsageError("--publish: the suite is published whole; leave out LINES, --agents and the limits")
+
+
+def _check_device(device: str) -> None:
+    here = [CPU, "cuda"] if torch.cuda.is_available() else [CPU]
+    if device not in here:
+        raise UsageError(f"--device: '{device}' is not here; allowed on this machine: {', '.join(here)}")
 
 
 def _size(word: str) -> int:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import torch
+
+CPU = torch.device("cpu")
 
 
 @contextmanager
@@ -38,10 +41,28 @@ class Busy:
         self.share = (time.process_time() - self._cpu) / (time.perf_counter() - self._wall)
 
 
-def reset_memory_peak() -> None:
-    """Linux: forget the highest resident size so far, so that the next reading is this work's own."""
+def cores_allowed() -> int:
+    """Processors that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def wait_for(device: torch.device) -> None:
+    """Until an accelerator has done what it was given; a processor has."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def reset_memory_peak(device: torch.device = CPU) -> None:
+    """Forget the highest size so far, resident (Linux) and of a device, so that the next reading is this work's own."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
     with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
+
+
+def device_memory_peak(device: torch.device) -> float | None:
+    """Most that tensors held on an accelerator since the last reset, MiB; None for a processor."""
+    return torch.cuda.max_memory_allocated(device) / 2**20 if device.type == "cuda" else None
 
 
 def memory_peak() -> float | None:

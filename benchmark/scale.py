@@ -13,12 +13,13 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from baselines.registry import explain, make_method, nest
+from baselines.registry import METHODS, explain, make_method, nest
 from benchmark.cells import OURS, Row, measured
 from benchmark.scale_cell import Cell
 from envs.errors import UsageError
 
 FEW = 4  # too few for four neighbours each
+CPU = "cpu"
 
 
 class Line(BaseModel):
@@ -44,6 +45,7 @@ class ScaleSuite(BaseModel):
     copies: int = Field(ge=1, description="Of the task in an iteration of a method that trains on the whole of it.")
     budget: str = Field(description="Of every line that names none.")
     network: str = Field(description="For five agents or more; fewer are all connected.")
+    device: str = Field("cpu", description="cpu, or cuda where there is one.")
     lines: dict[str, Line] = Field(min_length=1, description="By the name that tables and figure show.")
 
     def cell(self, line: Line, n_agents: int) -> Cell:
@@ -51,7 +53,15 @@ class ScaleSuite(BaseModel):
         # Measured on a week: the smallest level of the budget is worked out for a million buildings in seconds.
         address = f"synthetic_{n_agents}-week/{network_of(n_agents, self.network)}/{line.budget or self.budget}"
         own = {"method": line.method, "settings": line.settings, "chunked": line.chunked}
-        return Cell(scenario=address, copies=self.copies, at_least=self.at_least, **own)
+        return Cell(scenario=address, copies=self.copies, at_least=self.at_least, device=self.device, **own)
+
+    def running(self) -> list[str]:
+        """Names of the lines that run on the suite's device: planners with a solver stay on the processor."""
+        return [
+            name
+            for name, line in self.lines.items()
+            if self.device == CPU or not METHODS[line.method].method.privileged
+        ]
 
 
 def network_of(n_agents: int, network: str) -> str:
@@ -88,21 +98,23 @@ def run_scale(
         tell: Called with a line of text for each cell.
 
     Returns:
-        Rows with `line`, `n_agents`, `fresh` (measured by this call), and what `cells.measured` says: the numbers are
-        those of `scale_cell`, in seconds, µs per agent-step, MiB and bytes.
+        Rows with `line`, `device`, `n_agents`, `fresh` (measured by this call), and what `cells.measured` says: the
+        numbers are those of `scale_cell`, in seconds, µs per agent-step, MiB and bytes.
 
     Raises:
         UsageError: a line that the suite does not have, or a cell that a user's mistake ended.
     """
     for name in lines:
-        if name not in suite.lines:
-            raise UsageError(f"LINES: '{name}' is not in the suite; allowed: {', '.join(suite.lines)}")
+        if name not in suite.running():
+            where = "" if suite.device == CPU else f" on {suite.device}"
+            raise UsageError(f"LINES: '{name}' is not in the suite{where}; allowed: {', '.join(suite.running())}")
     rows = []
-    for name in lines or suite.lines:
+    for name in lines or suite.running():
         for n_agents in sorted(set(sizes or suite.agents)):
             cell = suite.cell(suite.lines[name], n_agents)
             row, fresh = measured("benchmark.scale_cell", cell, suite.seconds, suite.memory_gib, root / "scale")
-            rows.append({"line": name, "n_agents": n_agents, "fresh": fresh, **row})
+            shown = name if suite.device == CPU else f"{name} on {suite.device}"
+            rows.append({"line": shown, "device": suite.device, "n_agents": n_agents, "fresh": fresh, **row})
             tell(_said(rows[-1]))
             if row["status"] != "done":
                 break

@@ -6,9 +6,9 @@ It tells after the setup, the training and the execution; see `benchmark.cells`.
 from __future__ import annotations
 
 import contextlib
-import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -17,14 +17,22 @@ from pydantic import BaseModel, ConfigDict, Field
 import baselines  # noqa: F401 - registers every method
 from baselines.base import Controller, Effort, Method, ModelView, NoCheckpoint
 from baselines.consensus import ConsensusController
-from baselines.fused import CHUNK, FusedConsensus
+from baselines.fused import FusedConsensus
 from baselines.joint import JointConfig
 from baselines.registry import make_method, nest
 from benchmark.cells import Numbers, Tell, main_of
-from benchmark.machine import Busy, memory_peak, one_thread, reset_memory_peak
+from benchmark.machine import (
+    Busy,
+    cores_allowed,
+    device_memory_peak,
+    memory_peak,
+    one_thread,
+    reset_memory_peak,
+    wait_for,
+)
 from benchmark.quality import Enough
 from benchmark.seeding import seeded
-from benchmark.stages import STAGES, acting, told_apart
+from benchmark.stages import STAGES, Stopwatch, acting, told_apart
 from envs.catalogue import resolve_district
 from envs.demand_response import DemandResponse
 from envs.errors import UsageError
@@ -47,6 +55,7 @@ class Cell(BaseModel):
     copies: int = Field(ge=1, description="Of the task in an iteration of a method that trains on the whole of it.")
     at_least: float = Field(gt=0, description="Seconds of training and of execution, where that is enough for some.")
     chunked: bool = Field(False, description="Execution in chunks, see `baselines.fused`.")
+    device: str = Field("cpu", description="Where every tensor lives, cpu or cuda.")
 
 
 def measure(cell: Cell, tell: Tell) -> None:
@@ -58,22 +67,23 @@ def measure(cell: Cell, tell: Tell) -> None:
     Raises:
         UsageError: the scenario cannot be made, or the method does not run on it.
     """
+    device = torch.device(cell.device)
     with one_thread():
-        reset_memory_peak()
+        reset_memory_peak(device)
         before, began = memory_peak(), time.perf_counter()
         scenario = resolve_district(cell.scenario)
-        task, network = scenario.task(), scenario.network()
+        task, network = scenario.task(cell.device), scenario.network().to(device)
         method = _method(cell, task.spec.n_agents)
         ready = {"setup_seconds": time.perf_counter() - began}
-        reset_memory_peak()
+        reset_memory_peak(device)
         tell("training" if method.learns else "execution", ready)
         if method.learns:
-            tell("execution", _train(method, task, network, cell.at_least) | _memory(before))
-        controller = method.build(task, seeded(0, "train"))
+            tell("execution", _train(method, task, network, cell.at_least) | _memory(before, device))
+        controller = method.build(task, seeded(0, "train", cell.device))
         first = scenario.district.measured[0]
         execute = _execute_in_chunks if cell.chunked else _execute
         found = execute(task, network, controller, first, cell.at_least)
-        tell("", found | {"parameters": controller.parameters} | _memory(before))
+        tell("", found | {"parameters": controller.parameters} | _memory(before, device))
 
 
 def _method(cell: Cell, n_agents: int) -> Method:
@@ -105,7 +115,8 @@ def _train(method: Method, task: DemandResponse, network: Network, seconds: floa
     """Means over iterations; the first one also pays for what is set up once, so it is left out."""
     laps = _Laps(seconds)
     with contextlib.suppress(Enough), Busy() as busy:
-        method.train(task, network, Effort(ENDLESS, float("inf")), seeded(0, "train"), laps, NoCheckpoint())
+        generator = seeded(0, "train", task.device.type)
+        method.train(task, network, Effort(ENDLESS, float("inf")), generator, laps, NoCheckpoint())
     if len(laps.rows) < FEWEST:
         raise UsageError(f"training logged {len(laps.rows)} rows; two are needed to tell how long an iteration takes")
     (began, first), (ended, last), count = laps.rows[0], laps.rows[-1], len(laps.rows) - 1
@@ -121,12 +132,15 @@ def _train(method: Method, task: DemandResponse, network: Network, seconds: floa
 
 @torch.inference_mode()
 def _execute(task: DemandResponse, network: Network, controller: Controller, first: int, seconds: float) -> Numbers:
+    device, act = task.device, acting(controller)
     view = ModelView(task) if controller.privileged else None
-    controller.reset(task.spec, network, 1, seeded(0, "evaluate"), view)
-    step = task.reset(1, seeded(0, "evaluate"), start=first, horizon=ENDLESS)
-    network.reset_counters()
-    steps, began, act = 0, 0.0, acting(controller)
-    with told_apart(controller) as watch, Busy() as busy:
+    generator = seeded(0, "evaluate", device.type)
+    controller.reset(task.spec, network, 1, generator, view)
+
+    def run(watch: Stopwatch) -> tuple[float, int]:
+        """Seconds and steps after the first one, which warms up."""
+        step = task.reset(1, generator, start=first, horizon=ENDLESS)
+        steps, began = 0, 0.0
         while steps <= FEWEST or (steps <= MOST_STEPS and time.perf_counter() - began < seconds):
             with watch(act):
                 actions = controller.act(step)
@@ -135,15 +149,26 @@ def _execute(task: DemandResponse, network: Network, controller: Controller, fir
             with watch("dual"):
                 controller.feedback(step)
             steps += 1
-            if steps == 1:  # the first one warms up
+            if steps == 1:
+                wait_for(device)
+                network.reset_counters()
                 began, watch.seconds = time.perf_counter(), dict.fromkeys(STAGES, 0.0)
-        spent = time.perf_counter() - began
-    return {
-        **_per_step(watch.seconds, spent, (steps - 1) * task.spec.n_agents),
+        wait_for(device)
+        return time.perf_counter() - began, steps - 1
+
+    with told_apart(controller) as watch, Busy() as busy:
+        spent, steps = run(watch)
+    agent_steps = steps * task.spec.n_agents
+    found = {
+        "step_microseconds": 1e6 * spent / agent_steps,
         "execution_busy": busy.share,
-        "messages": network.messages / steps / task.spec.n_agents,
-        "bytes": network.bytes / steps / task.spec.n_agents,
+        "messages": network.messages / agent_steps,
+        "bytes": network.bytes / agent_steps,
     }
+    if device.type != "cpu":  # stages are told apart in a run of their own, which waits for each
+        with told_apart(controller, partial(wait_for, device)) as watch:
+            agent_steps = run(watch)[1] * task.spec.n_agents
+    return found | _by_stage(watch.seconds, agent_steps)
 
 
 @torch.inference_mode()
@@ -156,63 +181,70 @@ def _execute_in_chunks(
         or controller.config.actions != "mean"
     ):
         raise UsageError("key 'chunked': only consensus-gossip with its mean actions is rolled out in chunks")
-    agents, cores = task.spec.n_agents, os.cpu_count() or 1
+    agents, cores, device = task.spec.n_agents, cores_allowed(), task.device
 
-    def run(threads: int) -> tuple[FusedConsensus, float, int]:
+    def run(threads: int = 1, clock: Callable[[], float] = time.perf_counter) -> tuple[FusedConsensus, float, int]:
         rollout = FusedConsensus(task, network, controller.models[0].actor, controller.config.dual, threads=threads)
         rollout.reset(first)
         rollout.step()  # the first one warms up
-        rollout.seconds = dict.fromkeys(STAGES, 0.0)
+        rollout.clock, rollout.seconds = clock, dict.fromkeys(STAGES, 0.0)
         network.reset_counters()
+        wait_for(device)
         steps, began = 0, time.perf_counter()
         while steps < FEWEST or (steps < MOST_STEPS and time.perf_counter() - began < seconds):
             rollout.step()
             steps += 1
+        wait_for(device)
         return rollout, time.perf_counter() - began, steps
 
+    def waiting() -> float:
+        wait_for(device)
+        return time.perf_counter()
+
     with Busy() as busy:
-        rollout, spent, steps = run(1)
+        rollout, spent, steps = run()
     found = {
-        **_per_step(rollout.seconds, spent, steps * agents),
+        "step_microseconds": 1e6 * spent / (steps * agents),
         "messages": network.messages / steps / agents,
         "bytes": network.bytes / steps / agents,
         "execution_busy": busy.share,
         "state_bytes": rollout.state.bytes_per_agent,
-        "products_microseconds": 1e6 * _products(rollout, agents) / agents,
+        "products_microseconds": 1e6 * _products(rollout, agents, device) / agents,
     }
-    if agents >= cores * CHUNK:
-        _, spent, steps = run(cores)
-        found["all_cores_microseconds"] = 1e6 * spent / (steps * agents)
-    return found
+    if device.type != "cpu":  # stages are told apart in a run of their own, which waits for each
+        rollout, _, steps = run(clock=waiting)
+    elif cores > 1 and agents >= cores * rollout.chunk:
+        _, all_spent, all_steps = run(cores)
+        found["all_cores_microseconds"] = 1e6 * all_spent / (all_steps * agents)
+    return found | _by_stage(rollout.seconds, steps * agents)
 
 
-def _products(rollout: FusedConsensus, n_agents: int) -> float:
+def _products(rollout: FusedConsensus, n_agents: int, device: torch.device) -> float:
     """Seconds of the policy's matrix products alone for all agents, chunk by chunk; the fastest of three."""
-    weights = rollout.look_up().weights
-    size = min(CHUNK, n_agents)
-    inputs = [torch.rand(weight.shape[1], size) for weight, _ in weights]
-    outputs = [torch.empty(weight.shape[0], size) for weight, _ in weights]
+    weights, size = rollout.look_up().weights, rollout.chunk
+    inputs = [torch.rand(weight.shape[1], size, device=device) for weight, _ in weights]
+    outputs = [torch.empty(weight.shape[0], size, device=device) for weight, _ in weights]
     best = float("inf")
     for _ in range(3):
+        wait_for(device)
         began = time.perf_counter()
         for _ in range(-(-n_agents // size)):
             for (weight, bias), x, y in zip(weights, inputs, outputs, strict=True):
                 torch.addmm(bias, weight, x, out=y)
+        wait_for(device)
         best = min(best, time.perf_counter() - began)
     return best
 
 
-def _per_step(seconds: Mapping[str, float], spent: float, agent_steps: int) -> Numbers:
-    return {
-        "step_microseconds": 1e6 * spent / agent_steps,
-        **{f"{stage}_microseconds": 1e6 * seconds[stage] / agent_steps for stage in STAGES},
-    }
+def _by_stage(seconds: Mapping[str, float], agent_steps: int) -> Numbers:
+    return {f"{stage}_microseconds": 1e6 * seconds[stage] / agent_steps for stage in STAGES}
 
 
-def _memory(before: float | None) -> Numbers:
-    """Most memory since the setup beyond what there was before it, MiB; None where the system does not say."""
-    peak = memory_peak()
-    return {"peak_memory": None if peak is None or before is None else peak - before}
+def _memory(before: float | None, device: torch.device) -> Numbers:
+    """Most memory since the setup, MiB: resident beyond what there was before it, and of an accelerator's tensors."""
+    peak, held = memory_peak(), device_memory_peak(device)
+    resident = None if peak is None or before is None else peak - before  # where the system does not say
+    return {"peak_memory": resident} | ({} if held is None else {"device_memory": held})
 
 
 if __name__ == "__main__":

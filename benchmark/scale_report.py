@@ -20,9 +20,12 @@ from benchmark.tables import BLANK
 
 FEWEST = 3  # sizes for an exponent with an interval
 GROWN = 4.0  # times the smallest value: from there on what does not depend on N is a quarter at most
+CELLS = "cells.csv"
+MANY = 10_000  # agents, from which on execution is fitted once more: what does not grow is nothing there
 BENT = 1.1  # an exponent between two sizes that is above linear
 # The cost of all agents together, and its heading.
 QUANTITIES = {"iteration_seconds": "training, s/iteration", "hour_seconds": "execution, s/hour of the district"}
+CROWD = "hour_seconds of many"
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ class Fit:
         return f"{self.exponent:.2f} [{self.low:.2f}, {self.high:.2f}] ({self.first:,} to {self.last:,}{upward})"
 
 
-def fit(sizes: Sequence[int], values: Sequence[float]) -> Fit | None:
+def fit(sizes: Sequence[int], values: Sequence[float], *, whole: bool = False) -> Fit | None:
     """The growth exponent over the sizes where the cost grows; over all of them where it does not.
 
     It grows from the size on after which no cost is below `GROWN` times the least one.
@@ -57,6 +60,7 @@ def fit(sizes: Sequence[int], values: Sequence[float]) -> Fit | None:
     Args:
         sizes: N, ascending.
         values: Of each, positive.
+        whole: Over all sizes, whether it grows or not.
 
     Returns:
         None where the cost grows over fewer than three sizes.
@@ -65,7 +69,7 @@ def fit(sizes: Sequence[int], values: Sequence[float]) -> Fit | None:
     if not len(y):
         return None
     begin = int(np.flatnonzero(y < GROWN * y.min())[-1]) + 1
-    if begin == len(y):
+    if whole or begin == len(y):
         begin = 0
     n, y = n[begin:], y[begin:]
     if len(y) < FEWEST:
@@ -88,13 +92,24 @@ def cells(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
     return table
 
 
+def beside_other_devices(table: pd.DataFrame, target: Path) -> pd.DataFrame:
+    """The cells with those that the report in `target` has of other devices: a report shows all."""
+    path = target / CELLS
+    if not path.exists():
+        return table
+    kept = pd.read_csv(path)
+    kept = kept[~kept["device"].isin(table["device"].unique())]
+    return pd.concat([table, kept], ignore_index=True) if len(kept) else table
+
+
 def fits(table: pd.DataFrame) -> dict[tuple[str, str], Fit]:
-    """The exponents by line and quantity, where there are enough sizes for one."""
+    """The exponents by line and quantity, where there are enough sizes for one; `CROWD` is that of many agents."""
     found = {}
-    for name, line in table.groupby("line", sort=False):
-        for quantity in QUANTITIES:
-            known = line[line[quantity].notna()]
-            made = fit(known["n_agents"].tolist(), known[quantity].tolist())
+    many = table[table["n_agents"] >= MANY]
+    parts = [(table, quantity, quantity) for quantity in QUANTITIES] + [(many, "hour_seconds", CROWD)]
+    for part, column, quantity in parts:
+        for name, line in part[part[column].notna()].groupby("line", sort=False):
+            made = fit(line["n_agents"].tolist(), line[column].tolist(), whole=quantity == CROWD)
             if made is not None:
                 found[str(name), quantity] = made
     return found
@@ -102,12 +117,13 @@ def fits(table: pd.DataFrame) -> dict[tuple[str, str], Fit]:
 
 def markdown(table: pd.DataFrame) -> str:
     """One row per line: growth of training and execution, the largest size, and where it stopped and why."""
-    headings = ["method", "training grows as N^", "execution grows as N^", "µs/agent-step", "MiB", "at", "stopped at"]
+    headings = ["method", "training grows as N^", "execution grows as N^", f"from {MANY:,} agents on"]
+    headings += ["µs/agent-step", "MiB", "at", "stopped at"]
     lines = ["| " + " | ".join(headings) + " |", "|" + "---|" * len(headings)]
     exponents = fits(table)
     for name, line in table.groupby("line", sort=False):
         done, stopped = line[line["status"] == "done"], line[line["status"] != "done"]
-        known = [exponents.get((str(name), quantity)) for quantity in QUANTITIES]
+        known = [exponents.get((str(name), quantity)) for quantity in (*QUANTITIES, CROWD)]
         words = [BLANK if found is None else found.text() for found in known]
         last = done.iloc[-1] if len(done) else None
         words += (
@@ -161,20 +177,19 @@ def _mebibytes(value: Any) -> str:
     return BLANK if pd.isna(value) else f"{value:.0f}"
 
 
-def write_scale(rows: Sequence[dict[str, Any]], target: Path) -> list[Path]:
+def write_scale(table: pd.DataFrame, target: Path) -> list[Path]:
     """Write `cells.csv` (with where each was measured), `fits.csv`, `scale.md` and the figure.
 
     Args:
-        rows: Of the cells.
+        table: See `cells`.
         target: Folder.
 
     Returns:
         The files.
     """
-    table = cells(rows)
     exponents = [{"line": line, "quantity": name, **vars(found)} for (line, name), found in fits(table).items()]
     contents = {
-        "cells.csv": table.to_csv(index=False),
+        CELLS: table.to_csv(index=False),
         "fits.csv": pd.DataFrame(exponents).to_csv(index=False),
         "scale.md": markdown(table),
     }

@@ -24,8 +24,10 @@ class Stopwatch:
         seconds: Of each of `STAGES`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, wait: Callable[[], None] = lambda: None) -> None:
+        """Args: called before the clock is read; waits for an accelerator."""
         self.seconds = dict.fromkeys(STAGES, 0.0)
+        self._wait = wait
         self._open: list[str] = []
         self._since = 0.0
 
@@ -41,6 +43,7 @@ class Stopwatch:
             self._open.pop()
 
     def _lap(self) -> None:
+        self._wait()
         now = time.perf_counter()
         if self._open:
             self.seconds[self._open[-1]] += now - self._since
@@ -57,12 +60,12 @@ class Stopwatch:
 
 
 @contextmanager
-def told_apart(controller: Controller) -> Iterator[Stopwatch]:
-    """A stopwatch that knows observations, actors and messages wherever they are called from.
+def told_apart(controller: Controller, wait: Callable[[], None] = lambda: None) -> Iterator[Stopwatch]:
+    """A stopwatch that knows observations, actors and messages wherever they are called from; see `Stopwatch`.
 
     What else a controller does before it acts is `observe` where it has an actor, and `policy` where it has none.
     """
-    watch = Stopwatch()
+    watch = Stopwatch(wait)
     actors = {type(part) for module in controller.modules().values() for part in module.modules()}
     with ExitStack() as patches:
         named = [(Observations, "observe", "observe"), *((Network, name, "messages") for name in TALKS)]

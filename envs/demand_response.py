@@ -93,7 +93,8 @@ class DemandResponse(Task):
         self._check_start(start)
         if start is None:
             first, last = self.district.training
-            drawn = torch.randint(first, max(first + 1, last - self._horizon + 1), (batch,), generator=generator)
+            latest = max(first, last - self._horizon)
+            drawn = torch.randint(first, latest + 1, (batch,), generator=generator, device=generator.device)
             self._t = drawn.to(self.device)
         else:
             self._t = torch.full((batch,), start, device=self.device)
@@ -103,9 +104,11 @@ class DemandResponse(Task):
             self._waiting, self._stored = zero.clone(), zero.clone()
         elif initial == "random":
             # The square puts half of the draws in the lowest quarter, where controllers spend their time.
-            waiting = torch.rand(shape, generator=generator).to(self.device).square()
-            self._waiting = waiting * self._own_peak * self.district.waiting_peaks
-            self._stored = torch.rand(shape, generator=generator).to(self.device) * self._capacity
+            waiting, stored = (
+                torch.rand(shape, generator=generator, device=generator.device).to(self.device) for _ in range(2)
+            )
+            self._waiting = waiting.square() * self._own_peak * self.district.waiting_peaks
+            self._stored = stored * self._capacity
         else:
             self._waiting = self._given(initial, "waiting_load", math.inf * self._capacity.clamp_min(1.0), shape)
             self._stored = self._given(initial, "soc", self._capacity, shape)
@@ -162,7 +165,8 @@ class DemandResponse(Task):
 
     def counted_at(self, hour: Tensor | int) -> Tensor:
         """Which budgets count in an hour of the calendar, float32, [..., m]."""
-        return self._counted_hours[self._hour[hour]]
+        # A number is looked up here: on a device that would wait for everything before it.
+        return self._counted_hours[int(self.district.hour[hour]) if isinstance(hour, int) else self._hour[hour]]
 
     def forecast(self, ahead: int) -> dict[str, np.ndarray]:
         """For privileged controllers: what the coming hours of the first copy bring, float64.
@@ -180,6 +184,7 @@ class DemandResponse(Task):
 
     def take(self, agents: Tensor) -> DemandResponse:
         """A task of the buildings with these indices; each keeps its share of the budgets."""
+        agents = agents.to(self.district.shift.device)
         budgets = tuple(_budget_of(b, agents, self.spec.n_agents) for b in self.spec.budgets)
         return DemandResponse(self.district.take(agents), budgets, tariff_ahead=self._tariff_ahead, device=self.device)
 
@@ -241,12 +246,13 @@ class DemandResponse(Task):
             ahead=HOURS,
             usage_scale=district.base_load,
             price_scale=district.mean_price,
-            agent_scale=(district.own_peak / district.base_load).float(),
+            agent_scale=(district.own_peak / district.base_load).to(self.device, torch.float32),
             units=UNITS,
             plant=PLANT,
             price_field="tariff" if self._tariff_ahead else None,
             delay_price=district.delay_price,
             agent_types=district.agent_type,
+            device=self.device,
         )
 
     def _read_hour(self) -> None:

@@ -62,6 +62,8 @@ class Network:
         directed = directed[torch.argsort(directed[:, 1] * n_agents + directed[:, 0])]
         self.sources, self.targets = directed[:, 0].contiguous(), directed[:, 1].contiguous()
         self.degree = torch.bincount(self.targets, minlength=n_agents)
+        # Weights are worked out here, wherever the network moves to.
+        self._on_cpu = self.sources.numpy(), self.targets.numpy(), self.degree.numpy().astype(np.float64)
         self.messages = 0
         self.bytes = 0
         self._dense = n_agents <= DENSE_AGENTS
@@ -241,8 +243,7 @@ class Network:
     def _weights(self, kind: str) -> csr_matrix:
         """Give the float64 matrix `[N, N]` called metropolis, normalised or neighbours."""
         n_agents = self.n_agents
-        sources, targets = self.sources.cpu().numpy(), self.targets.cpu().numpy()
-        degree = self.degree.cpu().numpy().astype(np.float64)
+        sources, targets, degree = self._on_cpu
         if kind == "metropolis":
             values = 1.0 / (1.0 + np.maximum(degree[sources], degree[targets]))
             kept = 1.0 - np.bincount(targets, weights=values, minlength=n_agents)

@@ -99,6 +99,7 @@ class TaskSpec:
         price_field: Name of the observation field that holds the coming price of resource 0.
         delay_price: Price of postponing one unit of use by one step, in mean prices; 0 if delay is free.
         agent_types: Integer type of each agent, [N]; agents of one type are alike.
+        device: Where the numbers of the budgets are wanted: the task's own.
     """
 
     name: str
@@ -119,6 +120,7 @@ class TaskSpec:
     price_field: str | None = None
     delay_price: float = 0.0
     agent_types: Tensor = field(default_factory=lambda: torch.zeros(1, dtype=torch.long))
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
     @property
     def obs_dim(self) -> int:
@@ -128,26 +130,27 @@ class TaskSpec:
     @cached_property
     def limits(self) -> Tensor:
         """Bounds of the budgets, in units of their resource, [m]."""
-        return torch.tensor([b.limit for b in self.budgets])
+        return torch.tensor([b.limit for b in self.budgets], device=self.device)
 
     @cached_property
     def resource_of(self) -> Tensor:
         """Index of each budget's resource, [m]."""
-        return torch.tensor([b.resource for b in self.budgets], dtype=torch.long)
+        return torch.tensor([b.resource for b in self.budgets], dtype=torch.long, device=self.device)
 
     @cached_property
     def members(self) -> Tensor:
         """1 where an agent's usage counts in a budget: [N, m], or [1, m] where every budget has all agents."""
         if all(b.agents is None for b in self.budgets):
-            return torch.ones(1, len(self.budgets))
+            return torch.ones(1, len(self.budgets), device=self.device)
         everyone = torch.ones(self.n_agents)
-        return torch.stack([everyone if b.agents is None else b.agents.float() for b in self.budgets], -1)
+        members = [everyone if b.agents is None else b.agents.float() for b in self.budgets]
+        return torch.stack(members, -1).to(self.device)
 
     @cached_property
     def member_counts(self) -> Tensor:
         """Number of agents in each budget, [m]."""
         counts = [self.n_agents if b.agents is None else int(b.agents.sum()) for b in self.budgets]
-        return torch.tensor(counts, dtype=torch.float32)
+        return torch.tensor(counts, dtype=torch.float32, device=self.device)
 
 
 @dataclass(frozen=True)
@@ -225,4 +228,5 @@ class Task(ABC):
 
     def sample_agents(self, n: int, generator: torch.Generator) -> Task:
         """Separable tasks: a task of `n` agents drawn with replacement from this one's population, to train on."""
-        return self.take(torch.randint(self.spec.n_agents, (n,), generator=generator))
+        drawn = torch.randint(self.spec.n_agents, (n,), generator=generator, device=generator.device)
+        return self.take(drawn)

@@ -330,6 +330,7 @@ def test_what_was_published_reproduces_and_a_changed_figure_does_not(accord: Acc
         (["scale", "gosip"], "LINES: 'gosip' is not in the suite; allowed: consensus-gossip, "),
         (["scale", "--agents", "8,many"], "--agents: 'many' is not a number of agents; allowed: whole numbers from 2"),
         (["scale", "rule_based", "--publish"], "--publish: the suite is published whole; leave out LINES"),
+        (["scale", "--device", "gpu"], "--device: 'gpu' is not here; allowed on this machine: cpu"),
         (["scale-quality", "gosip"], "LINES: 'gosip' is not in the suite; allowed: consensus-gossip, "),
         (["scale-quality", "--agents", "4", "--publish"], "--publish: the suite is published whole; leave out LINES"),
         (["profile", "gosip"], "METHOD: unknown method 'gosip'; allowed: consensus-gossip, "),

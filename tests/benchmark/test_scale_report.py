@@ -6,7 +6,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmark.scale_report import cells, figure_of, fit, fits, markdown, quality_markdown, write_scale
+from benchmark.scale_report import (
+    CROWD,
+    beside_other_devices,
+    cells,
+    figure_of,
+    fit,
+    fits,
+    markdown,
+    quality_markdown,
+    write_scale,
+)
 
 SIZES = [2**k for k in range(2, 15)]
 
@@ -79,9 +89,9 @@ def test_table_and_files_say_where_a_line_grows_and_stops(tmp_path: Path) -> Non
     assert found["linear", "hour_seconds"].exponent == pytest.approx(1)
     assert found["square", "hour_seconds"].exponent == pytest.approx(2)
     text = markdown(table)
-    assert "| linear | – | 1.00 [1.00, 1.00] (16 to 64) | 2 | 10 | 64 | – |" in text
-    assert "| 64 | 3 | 64 | 128: out of time in training |" in text
-    files = write_scale(rows(), tmp_path)
+    assert "| linear | – | 1.00 [1.00, 1.00] (16 to 64) | – | 2 | 10 | 64 | – |" in text
+    assert "| – | 64 | 3 | 64 | 128: out of time in training |" in text
+    files = write_scale(table, tmp_path)
     assert {path.name for path in files} == {
         "cells.csv",
         "fits.csv",
@@ -92,7 +102,29 @@ def test_table_and_files_say_where_a_line_grows_and_stops(tmp_path: Path) -> Non
     assert all(path.stat().st_size > 0 for path in files)
     kept = pd.read_csv(tmp_path / "cells.csv")
     assert len(kept) == 11
-    assert pd.read_csv(tmp_path / "fits.csv")["exponent"].round(6).tolist() == [1.0, 2.0, 2.0]
+    assert pd.read_csv(tmp_path / "fits.csv")["exponent"].round(6).tolist() == [2.0, 1.0, 2.0]
+
+
+def test_many_agents_are_fitted_apart() -> None:
+    sizes = [256, 4096, 16384, 65536, 262144, 2**20]
+    costs = [{"line": "a", "n_agents": n, "step_microseconds": 1.0 + 500.0 / n} for n in sizes]
+    found = fits(cells(costs))
+    assert found["a", "hour_seconds"].exponent < 0.985 < found["a", CROWD].exponent < 1
+    assert found["a", CROWD].first == 16384
+
+
+def test_a_report_keeps_what_other_devices_measured(tmp_path: Path) -> None:
+    def on(device: str, step: float) -> pd.DataFrame:
+        return cells([{**row, "device": device, "step_microseconds": step} for row in rows()[:2]])
+
+    write_scale(pd.concat([on("cpu", 2.0), on("cuda", 3.0)]), tmp_path)
+    both = beside_other_devices(on("cpu", 1.0), tmp_path)
+    assert list(zip(both["device"], both["step_microseconds"], strict=True)) == [
+        ("cpu", 1.0),
+        ("cpu", 1.0),
+        ("cuda", 3.0),
+        ("cuda", 3.0),
+    ]
 
 
 def test_a_line_has_one_colour_in_both_panels() -> None:

@@ -1,0 +1,88 @@
+"""Tensors stay on their device, and no step waits for it.
+
+The device of these tests is torch's `meta`, which every machine has: tensors there have shapes and no numbers, so what
+mixes devices fails, and so does what reads a number back. Products with sparse matrices are not there: few agents.
+"""
+
+import pytest
+import torch
+from torch import Tensor
+from torch.optim import Adam
+
+from baselines.base import Effort, NoCheckpoint
+from baselines.consensus import ConsensusController
+from baselines.fused import FusedConsensus
+from baselines.registry import make_method
+from envs.catalogue import resolve_district
+from envs.demand_response import DemandResponse
+from envs.network import Network
+
+ADDRESS = "synthetic_20/regular-4/hourly-0.35"
+SMALL = {"hidden": (8,)}
+PPO = {"ppo": {**SMALL, "rollout_steps": 12}}
+LEARNERS = {
+    "consensus-gossip": {**PPO, "copies": 2},
+    "ippo-augmented": {**PPO, "lanes": 40},
+    "mappo-augmented": {**PPO, "lanes": 40},
+    "iql-augmented": {**SMALL, "lanes": 40, "sequence": 12},
+    "qmix-augmented": {**SMALL, "lanes": 40, "sequence": 12},
+}
+
+
+def elsewhere() -> tuple[DemandResponse, Network]:
+    scenario = resolve_district(ADDRESS)
+    return scenario.task("meta"), scenario.network().to("meta")
+
+
+@pytest.mark.parametrize("method", [*LEARNERS, "consensus-primal_dual", "rule_based", "serve_now", "random"])
+@torch.inference_mode()
+def test_execution_stays_on_its_device(method: str) -> None:
+    task, network = elsewhere()
+    controller = make_method(method, LEARNERS.get(method, {})).build(task, torch.Generator())
+    controller.reset(task.spec, network, 1, torch.Generator())
+    step = task.reset(1, torch.Generator(), start=1000, horizon=2)
+    for _ in range(2):
+        step = task.step(controller.act(step))
+        controller.feedback(step)
+    assert step.reward.device.type == step.obs.device.type == "meta"
+    assert all(value.device.type == "meta" for value in controller.diagnostics().values())
+
+
+@pytest.mark.parametrize("budget", ["hourly-0.35", "average-0.3"])
+def test_chunks_stay_on_their_device(budget: str) -> None:
+    scenario = resolve_district(f"synthetic_20/regular-4/{budget}")
+    task, network = scenario.task("meta"), scenario.network().to("meta")
+    controller = make_method("consensus-gossip", PPO).build(scenario.task(), torch.Generator())
+    assert isinstance(controller, ConsensusController)
+    rollout = FusedConsensus(task, network, controller.models[0].actor, controller.config.dual, chunk=8)
+    rollout.reset(1000)
+    for _ in range(2):
+        rollout.step()
+    assert rollout.multipliers.device.type == rollout.outcome().reward.device.type == "meta"
+
+
+@pytest.fixture
+def read(monkeypatch: pytest.MonkeyPatch) -> list[Tensor]:
+    """What training reads back, which counts as zero."""
+    seen: list[Tensor] = []
+
+    def zero(tensor: Tensor) -> float:
+        seen.append(tensor)
+        return 0.0
+
+    monkeypatch.setattr(torch.Tensor, "__float__", zero)
+    # Adam's fused kernel is there for real devices alone.
+    monkeypatch.setattr(torch.optim, "Adam", lambda *args, fused, **given: Adam(*args, **given))
+    return seen
+
+
+@pytest.mark.parametrize("method", LEARNERS)
+def test_training_reads_back_once_per_iteration(method: str, read: list[Tensor]) -> None:
+    task, network = elsewhere()
+    rows: list[int] = []
+    make_method(method, LEARNERS[method]).train(
+        task, network, Effort(4 * 40 * 12, 1e9), torch.Generator(), lambda row: rows.append(len(read)), NoCheckpoint()
+    )
+    assert len(rows) >= 3
+    assert rows[0] < 12  # the losses and the reward of an iteration, and nothing for each of its steps
+    assert rows[1] - rows[0] == rows[2] - rows[1] <= rows[0]
