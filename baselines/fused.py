@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from time import perf_counter
 
 import torch
@@ -32,7 +30,7 @@ from envs.task import Step
 
 RULES = ("gossip", "broadcast", "independent")
 STAGES = ("observe", "policy", "dynamics", "dual")
-CHUNK, DEVICE_CHUNK = 4096, 2**18  # agents whose buffers stay in a core's cache, and that fill an accelerator
+CHUNK, DEVICE_CHUNK = 2**14, 2**18  # agents whose buffers stay in a core's cache, and that fill an accelerator
 # Inputs of the policy that differ between agents, in the order of the buffer's rows; prices and their sums follow.
 OWN = ("waiting_load", "demand", "soc", "solar", "demand_past_day", "solar_past_day")
 PARAMETERS = ("demand_scale", "pv", "battery", "connection")
@@ -76,7 +74,7 @@ class FusedConsensus:
         state: What is kept of the agents.
         chunk: Agents at a time.
         clock: Tells the time between stages; one that waits for an accelerator tells where its time goes.
-        seconds: Spent so far in each of `STAGES`, summed over threads, and on `messages`.
+        seconds: Spent so far in each of `STAGES` and on `messages`.
     """
 
     def __init__(
@@ -88,7 +86,6 @@ class FusedConsensus:
         rule: Rule = "gossip",
         *,
         chunk: int | None = None,
-        threads: int = 1,
     ) -> None:
         """Set up.
 
@@ -99,7 +96,6 @@ class FusedConsensus:
             dual: Steps of the multipliers.
             rule: How they are agreed on: one of `RULES`.
             chunk: Agents at a time; by default what suits the task's device.
-            threads: Chunks at a time.
 
         Raises:
             NotFusedError: see `_check`.
@@ -121,7 +117,6 @@ class FusedConsensus:
         self.chunk = min(n, chunk or (CHUNK if self._device.type == "cpu" else DEVICE_CHUNK))
         self._chunks = [slice(first, min(first + self.chunk, n)) for first in range(0, n, self.chunk)]
         self.clock: Callable[[], float] = perf_counter
-        self._threads = threads
         self.seconds = dict.fromkeys((*STAGES, "messages"), 0.0)
 
     def reset(self, start: int) -> None:
@@ -134,13 +129,9 @@ class FusedConsensus:
     def step(self) -> None:
         """One hour of every agent, then their messages."""
         began = self.clock()
-        work = partial(self._advance, self.look_up())
+        hour = self.look_up()
         self.seconds["observe"] += self.clock() - began
-        if self._threads == 1:
-            laps = [work(rows) for rows in self._chunks]
-        else:
-            with ThreadPoolExecutor(self._threads) as pool:
-                laps = list(pool.map(work, self._chunks))
+        laps = [self._advance(hour, rows) for rows in self._chunks]
         for name, spent in zip(STAGES, map(sum, zip(*laps, strict=True)), strict=True):
             self.seconds[name] += spent
         began = self.clock()
@@ -238,7 +229,6 @@ class FusedConsensus:
             first = torch.cat([of(*OWN, *PARAMETERS, "weekday"), prices, sums], 1)
         return (first, bias), levels, level_of, active
 
-    @torch.inference_mode()  # a thread of its own knows nothing of the caller's
     def _advance(self, hour: Hour, rows: slice) -> tuple[float, float, float, float]:
         """One chunk's hour without its messages; seconds of each of `STAGES`."""
         state, began = self.state, self.clock()

@@ -44,7 +44,7 @@ def tune(
         results / "tuning",
         Store(root),
         jobs or os.cpu_count() or 1,
-        lambda line: err.print(line, highlight=False),
+        _tell,
     )
 
 
@@ -85,7 +85,7 @@ def scale(
     suite = load_scale().model_copy(update=changed | {"device": device})
     sizes = [_size(word) for word in words_of(agents)]
     tracker = Tracker(tracking_mode(wandb), root)
-    rows = run_scale(suite, words_of(lines), sizes, root, lambda line: err.print(line, highlight=False, soft_wrap=True))
+    rows = run_scale(suite, words_of(lines), sizes, root, _tell)
     revisions = sorted({str(row.get("git_revision")) for row in rows})
     if publish and len(revisions) > 1:
         raise UsageError(f"--publish: cells of {len(revisions)} revisions under {root}/scale/; remove them first")
@@ -118,7 +118,7 @@ def scale_quality(
         sizes,
         jobs or os.cpu_count() or 1,
         root,
-        lambda line: err.print(line, highlight=False, soft_wrap=True),
+        _tell,
     )
     target = results / "scale" if publish else root / "reports" / "scale"
     write_scale_quality(rows, target)
@@ -136,6 +136,10 @@ def profile(
         known = ", ".join([*suite.lines, *(name for name in sorted(METHODS) if name not in suite.lines)])
         raise UsageError(f"METHOD: unknown method '{method}'; allowed: {known}")
     run_profile(suite, suite.lines.get(method, Line(method=method)), agents, out)
+
+
+def _tell(line: str) -> None:
+    err.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def _only_whole(publish: bool, *changes: object) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 import torch
@@ -14,14 +14,19 @@ CPU = torch.device("cpu")
 
 
 @contextmanager
-def one_thread() -> Iterator[None]:
-    """Sums over several threads round otherwise: a run is to be the same alone and among others."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+def threads(count: int) -> Iterator[None]:
+    """Operations of torch use so many threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
     try:
         yield
     finally:
-        torch.set_num_threads(threads)
+        torch.set_num_threads(before)
+
+
+def one_thread() -> AbstractContextManager[None]:
+    """Sums over several threads round otherwise: a run is to be the same alone and among others."""
+    return threads(1)
 
 
 class Busy:

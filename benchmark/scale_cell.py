@@ -26,8 +26,8 @@ from benchmark.machine import (
     cores_allowed,
     device_memory_peak,
     memory_peak,
-    one_thread,
     reset_memory_peak,
+    threads,
     wait_for,
 )
 from benchmark.quality import Enough
@@ -68,7 +68,7 @@ def measure(cell: Cell, tell: Tell) -> None:
         UsageError: the scenario cannot be made, or the method does not run on it.
     """
     device = torch.device(cell.device)
-    with one_thread():
+    with threads(1):
         reset_memory_peak(device)
         before, began = memory_peak(), time.perf_counter()
         scenario = resolve_district(cell.scenario)
@@ -183,8 +183,8 @@ def _execute_in_chunks(
         raise UsageError("key 'chunked': only consensus-gossip with its mean actions is rolled out in chunks")
     agents, cores, device = task.spec.n_agents, cores_allowed(), task.device
 
-    def run(threads: int = 1, clock: Callable[[], float] = time.perf_counter) -> tuple[FusedConsensus, float, int]:
-        rollout = FusedConsensus(task, network, controller.models[0].actor, controller.config.dual, threads=threads)
+    def run(clock: Callable[[], float] = time.perf_counter) -> tuple[FusedConsensus, float, int]:
+        rollout = FusedConsensus(task, network, controller.models[0].actor, controller.config.dual)
         rollout.reset(first)
         rollout.step()  # the first one warms up
         rollout.clock, rollout.seconds = clock, dict.fromkeys(STAGES, 0.0)
@@ -213,8 +213,9 @@ def _execute_in_chunks(
     }
     if device.type != "cpu":  # stages are told apart in a run of their own, which waits for each
         rollout, _, steps = run(clock=waiting)
-    elif cores > 1 and agents >= cores * rollout.chunk:
-        _, all_spent, all_steps = run(cores)
+    elif cores > 1:
+        with threads(cores):
+            _, all_spent, all_steps = run()
         found["all_cores_microseconds"] = 1e6 * all_spent / (all_steps * agents)
     return found | _by_stage(rollout.seconds, steps * agents)
 

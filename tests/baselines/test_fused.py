@@ -23,11 +23,11 @@ def untrained(address: str, rule: str = "gossip", **settings: object) -> Consens
     return controller
 
 
-def fused(address: str, controller: ConsensusController, chunk: int = CHUNK, threads: int = 1) -> FusedConsensus:
+def fused(address: str, controller: ConsensusController, chunk: int = CHUNK) -> FusedConsensus:
     scenario = resolve_district(address)
     task, network, config = scenario.task(), scenario.network(), controller.config
     actor = controller.models[0].actor
-    rollout = FusedConsensus(task, network, actor, config.dual, config.rule, chunk=chunk, threads=threads)
+    rollout = FusedConsensus(task, network, actor, config.dual, config.rule, chunk=chunk)
     rollout.reset(START)
     return rollout
 
@@ -74,16 +74,16 @@ def test_equals_the_task_the_policy_and_the_multipliers(address: str, rule: str)
 
 
 @torch.inference_mode()
-def test_chunks_and_threads_change_nothing() -> None:
+def test_chunks_change_nothing() -> None:
     address = "synthetic_100/regular-4/average-0.3"
     controller = untrained(address)
-    rollouts = [fused(address, controller, chunk, threads) for chunk, threads in ((100, 1), (32, 1), (32, 2))]
+    rollouts = [fused(address, controller, chunk) for chunk in (100, 32)]
     for rollout in rollouts:
         for _ in range(3):
             rollout.step()
-    for other in rollouts[1:]:
-        torch.testing.assert_close(other.state.lam, rollouts[0].state.lam)
-        torch.testing.assert_close(other.state.waiting, rollouts[0].state.waiting)
+    one, other = (rollout.state for rollout in rollouts)
+    torch.testing.assert_close(other.lam, one.lam)
+    torch.testing.assert_close(other.waiting, one.waiting)
 
 
 def test_a_million_agents_keep_less_than_half_a_kibibyte_each() -> None:
@@ -109,7 +109,7 @@ def test_what_is_not_fused_says_so(address: str, settings: dict, message: str) -
 @torch.inference_mode()
 def test_energy_is_conserved() -> None:
     address, sample = "synthetic_5000/regular-4/average-0.3", torch.arange(0, 5000, 20)
-    rollout, district = fused(address, untrained(address)), resolve_district(address).district.take(sample)
+    rollout, district = fused(address, untrained(address), chunk=2048), resolve_district(address).district.take(sample)
     hours = 7 * 24
     demand, solar = district.demand(START, hours), district.solar(START, hours)  # float64
     efficiency, power, capacity = district.efficiency, district.battery_kw, district.battery_kwh
