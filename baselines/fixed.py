@@ -39,8 +39,8 @@ class _Everything(Controller):
 
 class _Uniform(Controller):
     def act(self, step: Step) -> Tensor:
-        space, shape = self.spec.action, (*step.reward.shape, self.spec.action.size)
+        space, shape, source = self.spec.action, (*step.reward.shape, self.spec.action.size), self.generator
         if isinstance(space, Discrete):
-            return torch.randint(space.n, shape, generator=self.generator).to(step.reward.device)
-        draw = torch.rand(shape, generator=self.generator).to(step.reward.device)
+            return torch.randint(space.n, shape, generator=source, device=source.device).to(step.reward.device)
+        draw = torch.rand(shape, generator=source, device=source.device).to(step.reward.device)
         return space.low + (space.high - space.low) * draw

@@ -30,7 +30,8 @@ from envs.task import Step
 
 RULES = ("gossip", "broadcast", "independent")
 STAGES = ("observe", "policy", "dynamics", "dual")
-CHUNK, DEVICE_CHUNK = 2**14, 2**18  # agents whose buffers stay in a core's cache, and that fill an accelerator
+# Agents at a time: operations long enough that calling them costs little, and enough to fill an accelerator.
+CHUNK, DEVICE_CHUNK = 2**14, 2**18
 # Inputs of the policy that differ between agents, in the order of the buffer's rows; prices and their sums follow.
 OWN = ("waiting_load", "demand", "soc", "solar", "demand_past_day", "solar_past_day")
 PARAMETERS = ("demand_scale", "pv", "battery", "connection")

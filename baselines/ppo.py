@@ -150,6 +150,7 @@ def train_ppo(
     rollouts = -(-effort.steps // per_rollout)
     per_episode = -(-env.horizon // config.rollout_steps)
     kept: dict[str, Stateful] = {"env": env, **(companions or {})}
+    sizes = {"parameters": sum(values.numel() for values in model.parameters())}
     done, clock = 0, Clock()
     if saved := checkpoint.load():
         done, clock = saved["rollouts"], Clock(saved["seconds"], saved["collect"], saved["update"])
@@ -176,7 +177,7 @@ def train_ppo(
             clock.updated()
             done += 1
             more = after_rollout(done / rollouts) if after_rollout else {}
-            log({"steps": done * per_rollout, **clock.read(), **env.measures(), **losses, **more})
+            log({"steps": done * per_rollout, **clock.read(), **env.measures(), **losses, **more, **sizes})
         state = {
             "model": model.state_dict(),
             "optimiser": optimiser.state_dict(),

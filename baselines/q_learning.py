@@ -160,6 +160,7 @@ def train_values(
     per_sequence = env.groups * env.agents * length + keeper.steps_per_rollout(env.groups)
     sequences = -(-effort.steps // per_sequence)
     kept: dict[str, Any] = {"env": env, "learner": learner, "replay": replay, **keeper.companions()}
+    size = sum(part.numel() for part in values.parameters())
     done, clock, saves = 0, Clock(), 0
     if saved := checkpoint.load():
         done, saves, clock = saved["sequences"], saved["saves"], Clock(*saved["clock"])
@@ -192,6 +193,7 @@ def train_values(
                     "loss": loss,
                     "epsilon": epsilon,
                     **more,
+                    "parameters": size,
                 }
             )
         # First, so that an interruption between the two loses no point of the curve.

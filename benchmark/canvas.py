@@ -13,7 +13,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-COLUMN_WIDTH = 3.5  # inches
+COLUMN_WIDTH, PAGE_WIDTH = 3.5, 7.0  # inches
 DOTS_PER_INCH = 300
 
 
@@ -29,9 +29,11 @@ def style() -> Iterator[None]:
         yield
 
 
-def panels_of(title: str, names: Sequence[str], *, sharey: bool = True) -> tuple[Figure, list[Axes]]:
+def panels_of(
+    title: str, names: Sequence[str], *, sharey: bool = True, width: float = COLUMN_WIDTH
+) -> tuple[Figure, list[Axes]]:
     """Panels side by side that share their x-axis and, mostly, the other; without pyplot, so nothing stays open."""
-    figure = Figure(figsize=(COLUMN_WIDTH, 2.6), layout="constrained")
+    figure = Figure(figsize=(width, 2.6), layout="constrained")
     panels = figure.subplots(1, len(names), sharex=True, sharey=sharey, squeeze=False)[0].tolist()
     figure.suptitle(title, fontsize=7)
     for name, axes in zip(names, panels, strict=True):

@@ -6,6 +6,7 @@ what was measured before a limit is not lost.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import signal
 import subprocess
@@ -15,12 +16,16 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
+from importlib import resources
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 import psutil
+import yaml
 from pydantic import BaseModel, ValidationError
 
+from baselines.registry import explain, make_method, nest
 from benchmark.record import provenance_here, write_file
 from benchmark.runner import how_it_ended
 from benchmark.specs import digest_of
@@ -33,6 +38,7 @@ SETUP = 1800.0  # seconds for data, graph and level of the budget, which no meth
 MISTAKE = 2  # exit status of what a user got wrong
 Row = dict[str, Any]
 Numbers = dict[str, Any]
+S = TypeVar("S", bound=BaseModel)
 Tell = Callable[[str, Numbers], None]
 
 
@@ -48,20 +54,54 @@ def measured(module: str, cell: BaseModel, seconds: float, memory_gib: float, fo
 
     Returns:
         A row with `status` (done, out of time, out of memory, failed, or what the cell says), the machine and the
-        numbers that the cell told. Of one that was stopped `stopped_in` and `resident` (MiB of its process).
+        numbers that the cell told. Of one that was stopped `stopped_in`, `resident` (MiB of its process) and
+        `stopped_busy` (processor time over wall-clock time). One that had no core to itself is not kept.
 
     Raises:
         UsageError: a user's mistake ended the cell.
     """
-    what = {"cell": cell.model_dump(mode="json"), "limits": {"seconds": seconds, "memory_gib": memory_gib}}
+    limits = {"seconds": seconds, "memory_gib": memory_gib}
+    what = {"cell": cell.model_dump(mode="json"), "limits": limits, "code": digest_of_code()}
     path = folder / f"{digest_of(what)}.json"
     if path.exists():
         row: Row = json.loads(path.read_text())["row"]
         return row, False
     row = _watched(module, cell, seconds, memory_gib * GIBIBYTE)
-    if row["status"] != "failed":  # what failed may not fail again
+    if row["status"] != "failed" and busy(row) >= OURS:  # what failed or was held up may not be the next time
         write_file(path, (json.dumps({**what, "row": row}, indent=1) + "\n").encode())
     return row, True
+
+
+def load_suite(model: type[S], file: str) -> S:
+    """A suite of cells that comes with Accord; its `lines` name methods and their settings.
+
+    Raises:
+        UsageError: its file has an unknown key, a wrong value or a setting that a method does not have.
+    """
+    path = Path(str(resources.files("benchmark") / file))
+    try:
+        suite = model.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except ValidationError as error:
+        raise UsageError(f"{path}: {explain(error)}") from None
+    for line in suite.lines.values():  # type: ignore[attr-defined]
+        make_method(line.method, nest(line.settings))
+    return suite
+
+
+def busy(row: Row) -> float:
+    """The least share of a core that a cell had to itself in any of its parts."""
+    return min((value for name, value in row.items() if name.endswith("busy")), default=1.0)
+
+
+@cache
+def digest_of_code() -> str:
+    """SHA-256 over the sources, hex: a measurement belongs to the code that was measured."""
+    total = hashlib.sha256()
+    for package in ("envs", "baselines", "benchmark"):
+        root = Path(str(resources.files(package)))
+        for path in sorted([*root.rglob("*.py"), *root.rglob("*.yaml")]):
+            total.update(f"{package}/{path.relative_to(root)}\n".encode() + path.read_bytes())
+    return total.hexdigest()
 
 
 def main_of(cell_type: type[BaseModel], measure: Callable[[Any, Tell], None]) -> None:
@@ -127,7 +167,7 @@ def _watched(module: str, cell: BaseModel, seconds: float, memory: float) -> Row
         for ear in ears:
             ear.start()
         try:
-            stopped, peak = _wait(process, heard, seconds, memory)
+            stopped, peak, share = _wait(process, heard, seconds, memory)
         finally:
             process.kill()
             process.wait()
@@ -144,19 +184,30 @@ def _watched(module: str, cell: BaseModel, seconds: float, memory: float) -> Row
         row |= {"status": "out of memory" if process.returncode == -signal.SIGKILL else "failed", "error": said}
     if heard.now:
         row |= {"stopped_in": heard.now, "resident": peak / MEBIBYTE}
+    if stopped and heard.now and heard.now != "setup":
+        row["stopped_busy"] = share
     return row
 
 
-def _wait(process: subprocess.Popen[str], heard: _Heard, seconds: float, memory: float) -> tuple[str, int]:
-    """Until the process ends or must: the limit that it ran into, if any, and the most bytes that it held."""
-    inside, began, peak = psutil.Process(process.pid), time.perf_counter(), 0
+def _wait(process: subprocess.Popen[str], heard: _Heard, seconds: float, memory: float) -> tuple[str, int, float]:
+    """Until the process ends or must.
+
+    Returns:
+        The limit that it ran into, if any, the most bytes that it held, and processor time over wall-clock time since
+        it was set up.
+    """
+    inside, began, peak, used, ready = psutil.Process(process.pid), time.perf_counter(), 0, 0.0, 0.0
     while process.poll() is None:
         time.sleep(LOOKS)
         now = time.perf_counter()
         with suppress(psutil.NoSuchProcess):
-            peak = max(peak, inside.memory_info().rss)
+            peak, times = max(peak, inside.memory_info().rss), inside.cpu_times()
+            used = times.user + times.system
+        if heard.ready is None:
+            ready = used
+        share = (used - ready) / (now - (heard.ready or began))
         if peak > memory:
-            return "out of memory", peak
+            return "out of memory", peak, share
         if now - (heard.ready or now) > seconds or (heard.ready is None and now - began > SETUP):
-            return "out of time", peak
-    return "", peak
+            return "out of time", peak, share
+    return "", peak, 1.0

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from baselines.registry import METHODS, REFERENCES
 from benchmark.audit import SCENARIO, audit_method
+from benchmark.cells import OURS, Row, busy
 from benchmark.cli_options import RESULTS, Jobs, Results, Root, Wandb, err, out, words_of
 from benchmark.profiling import profile as run_profile
 from benchmark.scale import CPU, Line, load_scale, run_scale
@@ -71,7 +72,7 @@ def scale(
     agents: Annotated[str, typer.Option(help="These numbers of agents instead of the suite's, like 8,64.")] = "",
     seconds: Annotated[float | None, typer.Option(min=1, help="Limit per cell instead of the suite's.")] = None,
     memory: Annotated[float | None, typer.Option(min=0.1, help="Limit per cell in GiB instead of the suite's.")] = None,
-    device: Annotated[str, typer.Option(help="cpu, or cuda where there is one; the report shows both.")] = CPU,
+    device: Annotated[str | None, typer.Option(help="cpu, or cuda where there is one; the report shows both.")] = None,
     publish: Annotated[bool, typer.Option("--publish", help="Write the whole suite's report to results/.")] = False,
     wandb: Wandb = None,
     root: Root = SCRATCH,
@@ -81,14 +82,13 @@ def scale(
     given = {"seconds": seconds, "memory_gib": memory}
     changed = {name: value for name, value in given.items() if value is not None}
     _only_whole(publish, lines, agents, changed)
-    _check_device(device)
-    suite = load_scale().model_copy(update=changed | {"device": device})
+    suite = load_scale().model_copy(update=changed | ({"device": device} if device else {}))
+    _check_device(suite.device)
     sizes = [_size(word) for word in words_of(agents)]
     tracker = Tracker(tracking_mode(wandb), root)
     rows = run_scale(suite, words_of(lines), sizes, root, _tell)
-    revisions = sorted({str(row.get("git_revision")) for row in rows})
-    if publish and len(revisions) > 1:
-        raise UsageError(f"--publish: cells of {len(revisions)} revisions under {root}/scale/; remove them first")
+    if publish:
+        _check_busy(rows)
     target = results / "scale" if publish else root / "reports" / "scale"
     table = beside_other_devices(cells(rows), target)
     files = write_scale(table, target)
@@ -116,10 +116,12 @@ def scale_quality(
         suite,
         words_of(lines),
         sizes,
-        jobs or os.cpu_count() or 1,
+        jobs or 1,
         root,
         _tell,
     )
+    if publish:
+        _check_busy(rows)
     target = results / "scale" if publish else root / "reports" / "scale"
     write_scale_quality(rows, target)
     out.print(quality_markdown(rows), markup=False, highlight=False, soft_wrap=True)
@@ -145,6 +147,12 @@ def _tell(line: str) -> None:
 def _only_whole(publish: bool, *changes: object) -> None:
     if publish and any(changes):
         raise UsageError("--publish: the suite is published whole; leave out LINES, --agents and the limits")
+
+
+def _check_busy(rows: list[Row]) -> None:
+    held_up = [f"{row['line']} at {row['n_agents']:,}" for row in rows if busy(row) < OURS]
+    if held_up:
+        raise UsageError(f"--publish: something else ran beside {', '.join(held_up)}; give the same command again")
 
 
 def _check_device(device: str) -> None:

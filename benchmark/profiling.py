@@ -34,8 +34,9 @@ def profile(suite: ScaleSuite, line: Line, n_agents: int, console: Console) -> N
     numbers: Numbers = {}
     measure(cell, lambda now, found: numbers.update(found))
     console.print(_stages(numbers, f"{line.method}, {cell.scenario}"))
-    with cProfile.Profile() as profiler:
-        measure(cell, lambda now, found: None)
+    profiler = cProfile.Profile()
+    # The first word comes once everything is set up: of that the profile says nothing.
+    measure(cell, lambda now, found: profiler.enable() if now else profiler.disable())
     console.print(_functions(pstats.Stats(profiler)))
 
 

@@ -33,27 +33,43 @@ class Judge(NoCheckpoint):
     Attributes:
         looks: What was seen.
         seconds: Spent on looking.
+        trained: Seconds of training so far, without those of looking.
+        steps: Agent-steps so far.
     """
 
     def __init__(self, goal: Goal, method: Method, limit: float) -> None:
         """Args: what is to be reached, what is trained, and for how many seconds, those of looking left out."""
         self._limit = limit
         self.looks: list[Look] = []
-        self.seconds = 0.0
+        self.seconds = self.trained = 0.0
+        self.steps = 0
         self._goal, self._method, self._task = goal, method, goal.scenario.task()
+
+    def log(self, row: Mapping[str, float]) -> None:
+        """Hear of an iteration; the log of a training that offers no snapshots before its end."""
+        self._at(int(row["steps"]), row["seconds"])
+        if self.trained >= self._limit:
+            raise Enough
 
     def snapshot(self, fraction: float, steps: int, seconds: float, state: Callable[[], dict[str, Any]]) -> None:
         """See `Checkpoint.snapshot`."""
-        trained = seconds - self.seconds
-        if self.looks and trained - self.looks[-1]["seconds"] < max(EVERY, RARELY * trained):
+        self._at(steps, seconds)
+        if self.looks and self.trained - self.looks[-1]["seconds"] < max(EVERY, RARELY * self.trained):
             return
-        began = time.perf_counter()
         controller = self._method.build(self._task, seeded(0, "train"))
         controller.load_state_dict(state())
-        self.looks.append({**self._goal.look(controller, trained), "steps": steps})
-        self.seconds += time.perf_counter() - began
-        if self.looks[-1]["good"] or trained >= self._limit:
+        self.look(controller)
+        if self.looks[-1]["good"] or self.trained >= self._limit:
             raise Enough
+
+    def look(self, controller: Controller) -> None:
+        """See how good a controller is that is trained as far as was last said."""
+        began = time.perf_counter()
+        self.looks.append({**self._goal.look(controller, self.trained), "steps": self.steps})
+        self.seconds += time.perf_counter() - began
+
+    def _at(self, steps: int, seconds: float) -> None:
+        self.steps, self.trained = steps, seconds - self.seconds
 
 
 class Goal:

@@ -6,15 +6,13 @@ A cell is one method at one size, measured by `benchmark.scale_cell`, one at a t
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from baselines.registry import METHODS, explain, make_method, nest
-from benchmark.cells import OURS, Row, measured
+from baselines.registry import METHODS
+from benchmark.cells import OURS, Row, busy, load_suite, measured
 from benchmark.scale_cell import Cell
 from envs.errors import UsageError
 
@@ -45,7 +43,7 @@ class ScaleSuite(BaseModel):
     copies: int = Field(ge=1, description="Of the task in an iteration of a method that trains on the whole of it.")
     budget: str = Field(description="Of every line that names none.")
     network: str = Field(description="For five agents or more; fewer are all connected.")
-    device: str = Field("cpu", description="cpu, or cuda where there is one.")
+    device: str = Field(CPU, description="cpu, or cuda where there is one.")
     lines: dict[str, Line] = Field(min_length=1, description="By the name that tables and figure show.")
 
     def cell(self, line: Line, n_agents: int) -> Cell:
@@ -70,19 +68,8 @@ def network_of(n_agents: int, network: str) -> str:
 
 
 def load_scale() -> ScaleSuite:
-    """The suite that comes with Accord.
-
-    Raises:
-        UsageError: its file has an unknown key, a wrong value or a setting that a method does not have.
-    """
-    path = Path(str(resources.files("benchmark") / "scale.yaml"))
-    try:
-        suite = ScaleSuite.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except ValidationError as error:
-        raise UsageError(f"{path}: {explain(error)}") from None
-    for line in suite.lines.values():
-        make_method(line.method, nest(line.settings))
-    return suite
+    """The suite that comes with Accord; see `cells.load_suite`."""
+    return load_suite(ScaleSuite, "scale.yaml")
 
 
 def run_scale(
@@ -129,7 +116,6 @@ def _said(row: Row) -> str:
         parts.append(f"{row['iteration_seconds']:.3g} s per iteration")
     if "step_microseconds" in row:
         parts.append(f"{row['step_microseconds']:.3g} µs per agent-step")
-    busy = min((row[name] for name in ("training_busy", "execution_busy") if name in row), default=1.0)
-    if busy < OURS:
-        parts.append(f"worth little, since only {100 * busy:.0f} % of a core was ours")
+    if busy(row) < OURS:
+        parts.append(f"worth little and not kept, since only {100 * busy(row):.0f} % of a core was ours")
     return ", ".join(parts)

@@ -42,6 +42,9 @@ MOST_ITERATIONS = 56  # eight episodes of a week in rollouts of a day: what happ
 MOST_STEPS = 500
 FEWEST = 2  # iterations or steps after the first
 ENDLESS = 10**12
+PARTS = ("collect_seconds", "update_seconds")
+PRODUCTS = 2**20  # agents of which the bare products are timed
+BARE_CHUNK = 4096  # agents whose activations stay in a core's cache
 
 
 class Cell(BaseModel):
@@ -120,10 +123,15 @@ def _train(method: Method, task: DemandResponse, network: Network, seconds: floa
     if len(laps.rows) < FEWEST:
         raise UsageError(f"training logged {len(laps.rows)} rows; two are needed to tell how long an iteration takes")
     (began, first), (ended, last), count = laps.rows[0], laps.rows[-1], len(laps.rows) - 1
-    parts = {name: (last[name] - first[name]) / count for name in ("collect_seconds", "update_seconds") if name in last}
+    # An accelerator is waited for once an iteration: how long which part takes is not known there.
+    known = [name for name in PARTS if name in last and task.device.type == "cpu"]
+    parts = {name: (last[name] - first[name]) / count for name in known}
+    samples = (last["steps"] - first["steps"]) / count
     return {
         "iteration_seconds": (ended - began) / count,
-        "iteration_samples": (last["steps"] - first["steps"]) / count,
+        "iteration_samples": samples,
+        "sample_microseconds": 1e6 * (ended - began) / count / samples,
+        "trained_parameters": last["parameters"],
         "iterations": count,
         "training_busy": busy.share,
         **parts,
@@ -182,11 +190,12 @@ def _execute_in_chunks(
     ):
         raise UsageError("key 'chunked': only consensus-gossip with its mean actions is rolled out in chunks")
     agents, cores, device = task.spec.n_agents, cores_allowed(), task.device
+    rollout = FusedConsensus(task, network, controller.models[0].actor, controller.config.dual)
 
-    def run(clock: Callable[[], float] = time.perf_counter) -> tuple[FusedConsensus, float, int]:
-        rollout = FusedConsensus(task, network, controller.models[0].actor, controller.config.dual)
+    def run(clock: Callable[[], float] = time.perf_counter) -> tuple[float, int]:
+        """Seconds and steps after the first one, which warms up."""
         rollout.reset(first)
-        rollout.step()  # the first one warms up
+        rollout.step()
         rollout.clock, rollout.seconds = clock, dict.fromkeys(STAGES, 0.0)
         network.reset_counters()
         wait_for(device)
@@ -195,46 +204,47 @@ def _execute_in_chunks(
             rollout.step()
             steps += 1
         wait_for(device)
-        return rollout, time.perf_counter() - began, steps
+        return time.perf_counter() - began, steps
 
     def waiting() -> float:
         wait_for(device)
         return time.perf_counter()
 
     with Busy() as busy:
-        rollout, spent, steps = run()
+        spent, steps = run()
     found = {
         "step_microseconds": 1e6 * spent / (steps * agents),
         "messages": network.messages / steps / agents,
         "bytes": network.bytes / steps / agents,
         "execution_busy": busy.share,
         "state_bytes": rollout.state.bytes_per_agent,
-        "products_microseconds": 1e6 * _products(rollout, agents, device) / agents,
+        "products_microseconds": 1e6 * min(_products(rollout, size, device) for size in (BARE_CHUNK, rollout.chunk)),
     }
     if device.type != "cpu":  # stages are told apart in a run of their own, which waits for each
-        rollout, _, steps = run(clock=waiting)
-    elif cores > 1:
+        _, steps = run(waiting)
+    found |= _by_stage(rollout.seconds, steps * agents)
+    if device.type == "cpu" and cores > 1:
         with threads(cores):
-            _, all_spent, all_steps = run()
-        found["all_cores_microseconds"] = 1e6 * all_spent / (all_steps * agents)
-    return found | _by_stage(rollout.seconds, steps * agents)
+            spent, steps = run()
+        found |= {"all_cores": cores, "all_cores_microseconds": 1e6 * spent / (steps * agents)}
+    return found
 
 
-def _products(rollout: FusedConsensus, n_agents: int, device: torch.device) -> float:
-    """Seconds of the policy's matrix products alone for all agents, chunk by chunk; the fastest of three."""
-    weights, size = rollout.look_up().weights, rollout.chunk
-    inputs = [torch.rand(weight.shape[1], size, device=device) for weight, _ in weights]
-    outputs = [torch.empty(weight.shape[0], size, device=device) for weight, _ in weights]
-    best = float("inf")
+def _products(rollout: FusedConsensus, chunk: int, device: torch.device) -> float:
+    """Seconds of the policy's matrix products alone, per agent, for as many agents at a time; the fastest of three."""
+    weights = rollout.look_up().weights
+    inputs = [torch.rand(weight.shape[1], chunk, device=device) for weight, _ in weights]
+    outputs = [torch.empty(weight.shape[0], chunk, device=device) for weight, _ in weights]
+    rounds, best = max(1, PRODUCTS // chunk), float("inf")
     for _ in range(3):
         wait_for(device)
         began = time.perf_counter()
-        for _ in range(-(-n_agents // size)):
+        for _ in range(rounds):
             for (weight, bias), x, y in zip(weights, inputs, outputs, strict=True):
                 torch.addmm(bias, weight, x, out=y)
         wait_for(device)
         best = min(best, time.perf_counter() - began)
-    return best
+    return best / (rounds * chunk)
 
 
 def _by_stage(seconds: Mapping[str, float], agent_steps: int) -> Numbers:

@@ -7,16 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from importlib import resources
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from baselines.registry import explain, make_method, nest
-from benchmark.cells import OURS, Row, measured
+from benchmark.cells import OURS, Row, busy, load_suite, measured
 from benchmark.contexts import prepare_context
 from benchmark.quality_cell import QualityCell
 from benchmark.scale import network_of
@@ -24,7 +20,6 @@ from benchmark.store import Store
 from envs.catalogue import resolve_district
 from envs.errors import UsageError
 
-MEMORY_GIB = 8.0
 GUARD = 4.0  # times the seconds of training: looking at policies takes its own
 
 
@@ -44,8 +39,9 @@ class QualitySuite(BaseModel):
 
     agents: tuple[int, ...] = Field(min_length=1, description="Sizes N.")
     seconds: float = Field(gt=0, description="Of training per cell.")
-    steps: int = Field(gt=0, description="Agent-steps of training per cell.")
-    seed: int = Field(ge=0, description="Of training.")
+    memory_gib: float = Field(gt=0, description="Limit of a cell's process, all that it holds.")
+    steps: int = Field(gt=0, description="Agent-steps of a cell's first training; each further one is twice as long.")
+    seed: int = Field(ge=0, description="Of the first training; each further one takes the next.")
     budget: str = Field(description="Third word of the address.")
     network: str = Field(description="For five agents or more; fewer are all connected.")
     lines: dict[str, QualityLine] = Field(min_length=1, description="By the name that tables show.")
@@ -68,19 +64,8 @@ class QualitySuite(BaseModel):
 
 
 def load_scale_quality() -> QualitySuite:
-    """The suite that comes with Accord.
-
-    Raises:
-        UsageError: its file has an unknown key, a wrong value or a setting that a method does not have.
-    """
-    path = Path(str(resources.files("benchmark") / "scale_quality.yaml"))
-    try:
-        suite = QualitySuite.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except ValidationError as error:
-        raise UsageError(f"{path}: {explain(error)}") from None
-    for line in suite.lines.values():
-        make_method(line.method, nest(line.settings))
-    return suite
+    """The suite that comes with Accord; see `cells.load_suite`."""
+    return load_suite(QualitySuite, "scale_quality.yaml")
 
 
 def run_scale_quality(
@@ -110,15 +95,14 @@ def run_scale_quality(
     for name in lines:
         if name not in suite.lines:
             raise UsageError(f"LINES: '{name}' is not in the suite; allowed: {', '.join(suite.lines)}")
-
-    one_at_a_time = Lock()
+    chosen, sizes, folder = list(lines or suite.lines), sorted(set(sizes or suite.agents)), root / "scale-quality"
+    # Optima first: what works them out would take the cells' time.
+    cells = {(name, n): suite.cell(suite.lines[name], n, Store(root)) for n in sizes for name in chosen}
 
     def run(name: str) -> Iterator[Row]:
-        for n_agents in sorted(set(sizes or suite.agents)):
-            with one_at_a_time:
-                cell = suite.cell(suite.lines[name], n_agents, Store(root))
-            folder = root / "scale-quality"
-            row, fresh = measured("benchmark.quality_cell", cell, GUARD * suite.seconds, MEMORY_GIB, folder)
+        for n_agents in sizes:
+            cell = cells[name, n_agents]
+            row, fresh = measured("benchmark.quality_cell", cell, GUARD * suite.seconds, suite.memory_gib, folder)
             row = {"line": name, "n_agents": n_agents, "fresh": fresh, **row}
             tell(_said(row))
             yield row
@@ -126,14 +110,15 @@ def run_scale_quality(
                 break
 
     with ThreadPoolExecutor(jobs) as pool:
-        return [row for rows in pool.map(lambda name: list(run(name)), lines or suite.lines) for row in rows]
+        return [row for rows in pool.map(lambda name: list(run(name)), chosen) for row in rows]
 
 
 def _said(row: Row) -> str:
     parts = [f"{row['line']}, {row['n_agents']:,} agents: {row['status']}"]
     if "seconds" in row:
-        parts.append(f"{row['seconds']:.0f} s and {row['steps']:,.0f} agent-steps of training")
+        parts.append(f"{row['seconds']:.0f} s and {row['steps']:,.0f} agent-steps of {row['trainings']} trainings")
+    if "best_gap" in row:
         parts.append(f"best {100 * row['best_gap']:.1f} % above the optimum, {100 * row['best_violation']:.1f} % over")
-    if row.get("busy", 1.0) < OURS:
-        parts.append(f"worth little, since only {100 * row['busy']:.0f} % of a core was ours")
+    if busy(row) < OURS:
+        parts.append(f"worth little and not kept, since only {100 * busy(row):.0f} % of a core was ours")
     return ", ".join(parts)

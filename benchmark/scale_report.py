@@ -13,8 +13,9 @@ import seaborn as sns
 from matplotlib.figure import Figure
 from scipy import stats
 
-from benchmark.canvas import panels_of, save, shared_legend, style
+from benchmark.canvas import PAGE_WIDTH, panels_of, save, shared_legend, style
 from benchmark.record import write_file
+from benchmark.stages import STAGES
 from benchmark.statistics import CONFIDENCE
 from benchmark.tables import BLANK
 
@@ -23,8 +24,12 @@ GROWN = 4.0  # times the smallest value: from there on what does not depend on N
 CELLS = "cells.csv"
 MANY = 10_000  # agents, from which on execution is fitted once more: what does not grow is nothing there
 BENT = 1.1  # an exponent between two sizes that is above linear
-# The cost of all agents together, and its heading.
-QUANTITIES = {"iteration_seconds": "training, s/iteration", "hour_seconds": "execution, s/hour of the district"}
+# The cost of all agents together, and its heading. Iterations of different methods hold different numbers of samples.
+QUANTITIES = {
+    "iteration_seconds": "training, s/iteration",
+    "hour_seconds": "execution, s/hour of the district",
+    "peak_memory": "memory, MiB",
+}
 CROWD = "hour_seconds of many"
 
 
@@ -36,7 +41,7 @@ class Fit:
         exponent: Slope.
         low, high: Ends of its 95 % interval.
         first, last: Sizes that it was fitted on.
-        bends: Size from which on the exponent from each size to the next is above `BENT`, if there is one.
+        bends: Size from which on the exponent from each size to the next is above `BENT`, if there are some.
     """
 
     exponent: float
@@ -78,16 +83,21 @@ def fit(sizes: Sequence[int], values: Sequence[float], *, whole: bool = False) -
     half = float(stats.t.ppf((1 + CONFIDENCE) / 2, len(y) - 2)) * line.stderr
     flat = np.flatnonzero(np.diff(np.log(y)) <= BENT * np.diff(np.log(n)))
     last_flat = int(flat[-1]) + 1 if len(flat) else 0  # ends there
-    bends = int(n[last_flat]) if last_flat < len(n) - 1 else None
+    bends = int(n[last_flat]) if last_flat <= len(n) - FEWEST else None  # one dear cell is no bend
     return Fit(float(line.slope), line.slope - half, line.slope + half, int(n[0]), int(n[-1]), bends)
 
 
 def cells(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
-    """One row per cell of `run_scale`, with `hour_seconds`: what an hour of the whole district takes."""
+    """One row per cell of `run_scale`, with `hour_seconds`: what an hour of the whole district takes.
+
+    `peak_memory` of an accelerator's cells is that of the accelerator.
+    """
     table = pd.DataFrame(list(rows)).drop(columns="fresh", errors="ignore")
-    for name in ("iteration_seconds", "step_microseconds", "peak_memory", "stopped_in"):
+    for name in ("iteration_seconds", "sample_microseconds", "step_microseconds", "peak_memory", "stopped_in"):
         if name not in table:
             table[name] = None
+    if "device_memory" in table:
+        table["peak_memory"] = table["device_memory"].fillna(table["peak_memory"])
     table["hour_seconds"] = pd.to_numeric(table["step_microseconds"]) * table["n_agents"] / 1e6
     return table
 
@@ -98,6 +108,8 @@ def beside_other_devices(table: pd.DataFrame, target: Path) -> pd.DataFrame:
     if not path.exists():
         return table
     kept = pd.read_csv(path)
+    if "device" not in kept:
+        return table
     kept = kept[~kept["device"].isin(table["device"].unique())]
     return pd.concat([table, kept], ignore_index=True) if len(kept) else table
 
@@ -105,8 +117,10 @@ def beside_other_devices(table: pd.DataFrame, target: Path) -> pd.DataFrame:
 def fits(table: pd.DataFrame) -> dict[tuple[str, str], Fit]:
     """The exponents by line and quantity, where there are enough sizes for one; `CROWD` is that of many agents."""
     found = {}
-    many = table[table["n_agents"] >= MANY]
-    parts = [(table, quantity, quantity) for quantity in QUANTITIES] + [(many, "hour_seconds", CROWD)]
+    many, done = table[table["n_agents"] >= MANY], table[table["status"] == "done"]
+    # A cell that was stopped held less than it would have.
+    parts = [(done if name == "peak_memory" else table, name, name) for name in QUANTITIES]
+    parts.append((many, "hour_seconds", CROWD))
     for part, column, quantity in parts:
         for name, line in part[part[column].notna()].groupby("line", sort=False):
             made = fit(line["n_agents"].tolist(), line[column].tolist(), whole=quantity == CROWD)
@@ -116,24 +130,47 @@ def fits(table: pd.DataFrame) -> dict[tuple[str, str], Fit]:
 
 
 def markdown(table: pd.DataFrame) -> str:
-    """One row per line: growth of training and execution, the largest size, and where it stopped and why."""
-    headings = ["method", "training grows as N^", "execution grows as N^", f"from {MANY:,} agents on"]
-    headings += ["µs/agent-step", "MiB", "at", "stopped at"]
-    lines = ["| " + " | ".join(headings) + " |", "|" + "---|" * len(headings)]
+    """One row per line: growth of its costs, its largest size, and where it stopped and why; then stages of crowds."""
+    headings = ["method", "training grows as N^", "execution grows as N^", "memory grows as N^"]
+    headings += [f"execution from {MANY:,} agents on", "training, µs/sample", "execution, µs/agent-step", "MiB", "at"]
+    lines = _table([*headings, "stopped at"])
     exponents = fits(table)
     for name, line in table.groupby("line", sort=False):
         done, stopped = line[line["status"] == "done"], line[line["status"] != "done"]
         known = [exponents.get((str(name), quantity)) for quantity in (*QUANTITIES, CROWD)]
         words = [BLANK if found is None else found.text() for found in known]
         last = done.iloc[-1] if len(done) else None
-        words += (
-            [BLANK] * 3
-            if last is None
-            else [f"{last.step_microseconds:.3g}", _mebibytes(last.peak_memory), f"{last.n_agents:,}"]
-        )
+        if last is None:
+            words += [BLANK] * 4
+        else:
+            words += [_short(last.sample_microseconds), _short(last.step_microseconds), _whole(last.peak_memory)]
+            words.append(f"{last.n_agents:,}")
         words += [f"{s.n_agents:,}: {s.status} in {s.stopped_in}" for s in stopped.itertuples()] or [BLANK]
         lines.append(f"| {name} | " + " | ".join(words) + " |")
+    return "\n".join(lines) + "\n" + _stages_of_crowds(table)
+
+
+def _stages_of_crowds(table: pd.DataFrame) -> str:
+    """Where execution in chunks spends its time, beside the bare matrix products of the policy."""
+    if "products_microseconds" not in table:
+        return ""
+    crowds = table[table["products_microseconds"].notna() & (table["n_agents"] >= MANY)]
+    if not len(crowds):
+        return ""
+    headings = ["in chunks, µs/agent-step", "agents", "step", *STAGES, "bare products", "step / products"]
+    lines = ["", *_table([*headings, "on all cores", "state, bytes/agent", "memory, bytes/agent"])]
+    for row in crowds.to_dict("records"):
+        words = [f"{row['n_agents']:,}", _short(row["step_microseconds"])]
+        words += [_short(row[f"{stage}_microseconds"]) for stage in STAGES] + [_short(row["products_microseconds"])]
+        words.append(f"{row['step_microseconds'] / row['products_microseconds']:.1f}")
+        words.append(_short(row.get("all_cores_microseconds")))
+        words += [_whole(row["state_bytes"]), _whole(2**20 * row["peak_memory"] / row["n_agents"])]
+        lines.append(f"| {row['line']} | " + " | ".join(words) + " |")
     return "\n".join(lines) + "\n"
+
+
+def _table(headings: Sequence[str]) -> list[str]:
+    return ["| " + " | ".join(headings) + " |", "|" + "---|" * len(headings)]
 
 
 def write_scale_quality(rows: Sequence[dict[str, Any]], target: Path) -> list[Path]:
@@ -156,7 +193,7 @@ def write_scale_quality(rows: Sequence[dict[str, Any]], target: Path) -> list[Pa
 def quality_markdown(rows: Sequence[dict[str, Any]]) -> str:
     """One row per line, one column per size: seconds and agent-steps until a policy was good, or how close one came."""
     sizes = sorted({row["n_agents"] for row in rows})
-    lines = ["| method | " + " | ".join(f"{n} agents" for n in sizes) + " |", "|" + "---|" * (len(sizes) + 1)]
+    lines = _table(["method", *(f"{n} agents" for n in sizes)])
     for name in dict.fromkeys(row["line"] for row in rows):
         own = {row["n_agents"]: row for row in rows if row["line"] == name}
         lines.append(f"| {name} | " + " | ".join(_reached(own[n]) if n in own else BLANK for n in sizes) + " |")
@@ -167,14 +204,22 @@ def _reached(row: dict[str, Any]) -> str:
     if "seconds" not in row:
         return str(row["status"])
     effort = f"{row['seconds']:.0f} s, {row['steps'] / 1e6:.2g} M steps"
+    if row["trainings"] > 1:
+        effort += f" in {row['trainings']} trainings"
     if row["status"] == "done":
         return effort
+    if "best_gap" not in row:
+        return f"{row['status']} after {effort}"
     best = f"best {100 * row['best_gap']:.0f} % above, {100 * row['best_violation']:.1f} % over"
     return f"{row['status']} after {effort}: {best}"
 
 
-def _mebibytes(value: Any) -> str:
+def _whole(value: Any) -> str:
     return BLANK if pd.isna(value) else f"{value:.0f}"
+
+
+def _short(value: Any) -> str:
+    return BLANK if pd.isna(value) else f"{value:.3g}"
 
 
 def write_scale(table: pd.DataFrame, target: Path) -> list[Path]:
@@ -201,9 +246,9 @@ def write_scale(table: pd.DataFrame, target: Path) -> list[Path]:
 
 
 def figure_of(table: pd.DataFrame) -> Figure:
-    """Training and execution of all agents together against N, both axes logarithmic."""
+    """Costs of all agents together against N, both axes logarithmic."""
     names = list(QUANTITIES.values())
-    figure, panels = panels_of("Cost against the number of agents", names, sharey=False)
+    figure, panels = panels_of("Cost against the number of agents", names, sharey=False, width=PAGE_WIDTH)
     # Not every line trains, and a line is to look alike in both panels.
     lines = list(table["line"].unique())
     looks: dict[str, Any] = {"hue": "line", "hue_order": lines, "style": "line", "style_order": lines}
@@ -215,5 +260,5 @@ def figure_of(table: pd.DataFrame) -> Figure:
         axes.set(xscale="log", yscale="log", xlabel="agents", ylabel="")
         if (own := axes.get_legend()) is not None:
             own.remove()
-    shared_legend(figure, panels, "", columns=2)
+    shared_legend(figure, panels, "", columns=4)
     return figure

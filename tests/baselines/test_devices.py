@@ -4,6 +4,10 @@ The device of these tests is torch's `meta`, which every machine has: tensors th
 mixes devices fails, and so does what reads a number back. Products with sparse matrices are not there: few agents.
 """
 
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
@@ -24,6 +28,8 @@ LEARNERS = {
     "consensus-gossip": {**PPO, "copies": 2},
     "ippo-augmented": {**PPO, "lanes": 40},
     "mappo-augmented": {**PPO, "lanes": 40},
+    "momappo": {**PPO, "lanes": 40, "scalarisations": 1, "try_copies": 1},
+    "vdn-augmented": {**SMALL, "lanes": 40, "sequence": 12},
     "iql-augmented": {**SMALL, "lanes": 40, "sequence": 12},
     "qmix-augmented": {**SMALL, "lanes": 40, "sequence": 12},
 }
@@ -32,6 +38,18 @@ LEARNERS = {
 def elsewhere() -> tuple[DemandResponse, Network]:
     scenario = resolve_district(ADDRESS)
     return scenario.task("meta"), scenario.network().to("meta")
+
+
+@pytest.fixture(autouse=True)
+def named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A device's generator draws on its device alone: every draw says where."""
+
+    def strict(draw: Callable[..., Tensor], *args: Any, **given: Any) -> Tensor:
+        assert given["device"] == given["generator"].device
+        return draw(*args, **given)
+
+    for name in ("rand", "randn", "randint", "randperm"):
+        monkeypatch.setattr(torch, name, partial(strict, getattr(torch, name)))
 
 
 @pytest.mark.parametrize("method", [*LEARNERS, "consensus-primal_dual", "rule_based", "serve_now", "random"])
@@ -70,7 +88,10 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[Tensor]:
         seen.append(tensor)
         return 0.0
 
-    monkeypatch.setattr(torch.Tensor, "__float__", zero)
+    number = torch.Tensor.__float__
+    monkeypatch.setattr(torch.Tensor, "__float__", lambda tensor: zero(tensor) if tensor.is_meta else number(tensor))
+    truth = torch.Tensor.__bool__
+    monkeypatch.setattr(torch.Tensor, "__bool__", lambda tensor: not zero(tensor) if tensor.is_meta else truth(tensor))
     # Adam's fused kernel is there for real devices alone.
     monkeypatch.setattr(torch.optim, "Adam", lambda *args, fused, **given: Adam(*args, **given))
     return seen
@@ -81,7 +102,7 @@ def test_training_reads_back_once_per_iteration(method: str, read: list[Tensor])
     task, network = elsewhere()
     rows: list[int] = []
     make_method(method, LEARNERS[method]).train(
-        task, network, Effort(4 * 40 * 12, 1e9), torch.Generator(), lambda row: rows.append(len(read)), NoCheckpoint()
+        task, network, Effort(10 * 40 * 12, 1e9), torch.Generator(), lambda row: rows.append(len(read)), NoCheckpoint()
     )
     assert len(rows) >= 3
     assert rows[0] < 12  # the losses and the reward of an iteration, and nothing for each of its steps

@@ -70,6 +70,8 @@ def test_methods_that_train_on_the_whole_task_get_copies_of_all_agents(tmp_path:
     assert row["status"] == "done"
     assert row["iteration_samples"] % 6 == 0
     assert row["iteration_seconds"] >= row["update_seconds"] > 0
+    assert row["sample_microseconds"] == pytest.approx(1e6 * row["iteration_seconds"] / row["iteration_samples"])
+    assert row["trained_parameters"] > row["parameters"] > 0  # the critic's as well
 
 
 @pytest.mark.parametrize(
@@ -82,6 +84,19 @@ def test_a_line_ends_at_its_first_limit(limits: dict, status: str, stopped_in: s
     assert [(row["n_agents"], row["status"], row["stopped_in"]) for row in rows] == [(6, status, stopped_in)]
     assert told[0].startswith(f"mappo, 6 agents: {status} in {stopped_in}")
     assert "step_microseconds" not in rows[0]
+
+
+def test_other_code_is_measured_again(root: Path, rows: list[Row], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(benchmark.cells, "digest_of_code", lambda: "changed")
+    assert run_scale(SUITE, ["rule"], [6], root, lambda line: None)[0]["fresh"]
+
+
+def test_a_cell_that_something_held_up_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(benchmark.cells, "_watched", lambda *_: {"status": "done", "training_busy": 0.5})
+    told: list[str] = []
+    for _ in range(2):
+        assert run_scale(SUITE, ["rule"], [6], tmp_path, told.append)[0]["fresh"]
+    assert told[0].endswith("worth little and not kept, since only 50 % of a core was ours")
 
 
 def test_a_mistake_is_told_and_not_kept(tmp_path: Path) -> None:

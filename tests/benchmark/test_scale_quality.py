@@ -11,12 +11,14 @@ SETTINGS = {"ppo.hidden": [16, 16], "copies": 8}
 SUITE = QualitySuite(
     agents=(2, 3),
     seconds=60,
+    memory_gib=8,
     steps=400_000,
     seed=0,
     budget="average-0.9",  # a budget that asks for nothing: good is what is cheap
     network="ring",
     lines={
         "gossip": QualityLine(method="consensus-gossip", settings=SETTINGS),
+        "parts": QualityLine(method="momappo", settings={"ppo.hidden": [16, 16], "lanes": 16, "scalarisations": 2}),
         "late": QualityLine(method="consensus-gossip", settings={**SETTINGS, "ppo.lr": 1e-8}),
     },
 )
@@ -34,15 +36,23 @@ def test_training_stops_once_its_policy_is_good(tmp_path: Path) -> None:
     assert again == {**row, "fresh": False}
 
 
-def test_a_line_ends_with_its_first_cell_that_is_not_good(tmp_path: Path) -> None:
-    suite = SUITE.model_copy(update={"steps": 20_000})
+def test_a_line_ends_out_of_time_after_ever_longer_trainings(tmp_path: Path) -> None:
+    suite = SUITE.model_copy(update={"steps": 20_000, "seconds": 6})
     rows = run_scale_quality(suite, ["late"], [], 1, tmp_path, lambda line: None)
-    assert [(row["n_agents"], row["status"]) for row in rows] == [(2, "not good")]
+    assert [(row["n_agents"], row["status"]) for row in rows] == [(2, "out of time")]
+    assert rows[0]["trainings"] > 1
+    assert rows[0]["steps"] > 20_000
     assert rows[0]["best_gap"] > 0.1
 
 
+def test_a_method_that_shows_no_policy_before_its_end_is_looked_at_there(tmp_path: Path) -> None:
+    row = run_scale_quality(SUITE, ["parts"], [2], 1, tmp_path, lambda line: None)[0]
+    assert row["steps"] >= SUITE.steps
+    assert row["best_gap"] < 1
+
+
 def test_mistakes_are_told(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="LINES: 'gosip' is not in the suite; allowed: gossip, late"):
+    with pytest.raises(UsageError, match="LINES: 'gosip' is not in the suite; allowed: gossip, parts, late"):
         run_scale_quality(SUITE, ["gosip"], [], 1, tmp_path, lambda line: None)
     impossible = SUITE.model_copy(update={"budget": "average-0.01"})
     with pytest.raises(UsageError, match="no plan meets its budget"):

@@ -17,6 +17,7 @@ from benchmark.scale_report import (
     quality_markdown,
     write_scale,
 )
+from benchmark.stages import STAGES
 
 SIZES = [2**k for k in range(2, 15)]
 
@@ -44,6 +45,9 @@ def test_where_a_cost_bends_upward_is_found() -> None:
     assert found is not None
     assert found.bends == 256
     assert "upward from 256)" in found.text()
+    once = fit(SIZES, [*(1.0 * n for n in SIZES[:-1]), 1.3 * SIZES[-1]])
+    assert once is not None
+    assert once.bends is None
     straight = fit(SIZES, [1.0 * n for n in SIZES])
     assert straight is not None
     assert straight.bends is None
@@ -85,12 +89,20 @@ def rows() -> list[dict]:
 def test_table_and_files_say_where_a_line_grows_and_stops(tmp_path: Path) -> None:
     table = cells(rows())
     found = fits(table)
-    assert set(found) == {("linear", "hour_seconds"), ("square", "iteration_seconds"), ("square", "hour_seconds")}
+    assert set(found) == {
+        ("linear", "hour_seconds"),
+        ("linear", "peak_memory"),
+        ("square", "iteration_seconds"),
+        ("square", "hour_seconds"),
+        ("square", "peak_memory"),
+    }
     assert found["linear", "hour_seconds"].exponent == pytest.approx(1)
     assert found["square", "hour_seconds"].exponent == pytest.approx(2)
     text = markdown(table)
-    assert "| linear | – | 1.00 [1.00, 1.00] (16 to 64) | – | 2 | 10 | 64 | – |" in text
-    assert "| – | 64 | 3 | 64 | 128: out of time in training |" in text
+    assert "| linear | – | 1.00 [1.00, 1.00] (16 to 64) | " in text
+    assert "| – | – | 2 | 10 | 64 | – |" in text
+    assert "| – | – | 64 | 3 | 64 | 128: out of time in training |" in text
+    assert "in chunks" not in text
     files = write_scale(table, tmp_path)
     assert {path.name for path in files} == {
         "cells.csv",
@@ -102,12 +114,25 @@ def test_table_and_files_say_where_a_line_grows_and_stops(tmp_path: Path) -> Non
     assert all(path.stat().st_size > 0 for path in files)
     kept = pd.read_csv(tmp_path / "cells.csv")
     assert len(kept) == 11
-    assert pd.read_csv(tmp_path / "fits.csv")["exponent"].round(6).tolist() == [2.0, 1.0, 2.0]
+    assert pd.read_csv(tmp_path / "fits.csv")["exponent"].round(6).tolist() == [2.0, 1.0, 2.0, 0.0, 0.0]
+
+
+def test_stages_of_crowds_have_a_table() -> None:
+    row = {"line": "crowd", "n_agents": 2**20, "status": "done", "step_microseconds": 0.3, "peak_memory": 512.0}
+    row |= {"products_microseconds": 0.1, "state_bytes": 72, "all_cores_microseconds": 0.2}
+    row |= dict(zip((f"{stage}_microseconds" for stage in STAGES), (0.05, 0.15, 0.04, 0.03, 0.03), strict=True))
+    expected = "| crowd | 1,048,576 | 0.3 | 0.05 | 0.15 | 0.04 | 0.03 | 0.03 | 0.1 | 3.0 | 0.2 | 72 | 512 |"
+    assert expected in markdown(cells([row, {**row, "n_agents": 64}]))
+
+
+def test_memory_of_an_accelerator_is_its_own() -> None:
+    table = cells([{"line": "a", "n_agents": 4, "peak_memory": 300.0, "device_memory": 20.0}, rows()[0]])
+    assert table["peak_memory"].tolist() == [20.0, 10.0]
 
 
 def test_many_agents_are_fitted_apart() -> None:
     sizes = [256, 4096, 16384, 65536, 262144, 2**20]
-    costs = [{"line": "a", "n_agents": n, "step_microseconds": 1.0 + 500.0 / n} for n in sizes]
+    costs = [{"line": "a", "n_agents": n, "status": "done", "step_microseconds": 1.0 + 500.0 / n} for n in sizes]
     found = fits(cells(costs))
     assert found["a", "hour_seconds"].exponent < 0.985 < found["a", CROWD].exponent < 1
     assert found["a", CROWD].first == 16384
@@ -129,21 +154,22 @@ def test_a_report_keeps_what_other_devices_measured(tmp_path: Path) -> None:
 
 def test_a_line_has_one_colour_in_both_panels() -> None:
     figure = figure_of(cells([*rows(), *({**row, "line": "other"} for row in rows()[:5])]))
-    training, execution = (
+    training, execution, memory = (
         {line.get_color() for line in axes.get_lines() if len(line.get_xdata())} for axes in figure.axes
     )
     assert len(training) == 1
     assert len(execution) == 3
+    assert memory == execution
     assert training < execution
 
 
 def test_quality_shows_what_it_took_or_how_close_it_came() -> None:
-    reached = {"line": "a", "n_agents": 4, "status": "done", "seconds": 7.2, "steps": 215_040}
-    close = {"line": "b", "n_agents": 4, "status": "not good", "seconds": 90.0, "steps": 6_000_000}
+    reached = {"line": "a", "n_agents": 4, "status": "done", "seconds": 7.2, "steps": 215_040, "trainings": 1}
+    close = {"line": "b", "n_agents": 4, "status": "out of time", "seconds": 90.0, "steps": 6_000_000, "trainings": 2}
     close |= {"best_gap": 0.157, "best_violation": 0.0224}
     failed = {"line": "c", "n_agents": 4, "status": "failed"}
     lines = quality_markdown([reached, {**reached, "n_agents": 8}, close, failed]).splitlines()
     assert lines[0] == "| method | 4 agents | 8 agents |"
     assert lines[2] == "| a | 7 s, 0.22 M steps | 7 s, 0.22 M steps |"
-    assert lines[3] == "| b | not good after 90 s, 6 M steps: best 16 % above, 2.2 % over | – |"
+    assert lines[3] == "| b | out of time after 90 s, 6 M steps in 2 trainings: best 16 % above, 2.2 % over | – |"
     assert lines[4] == "| c | failed | – |"
