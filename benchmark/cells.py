@@ -95,11 +95,11 @@ def busy(row: Row) -> float:
 
 @cache
 def digest_of_code() -> str:
-    """SHA-256 over the sources, hex: a measurement belongs to the code that was measured."""
+    """SHA-256 over sources and methods' settings, hex: a measurement belongs to the code that was measured."""
     total = hashlib.sha256()
-    for package in ("envs", "baselines", "benchmark"):
+    for package, kinds in {"envs": ["*.py"], "baselines": ["*.py", "*.yaml"], "benchmark": ["*.py"]}.items():
         root = Path(str(resources.files(package)))
-        for path in sorted([*root.rglob("*.py"), *root.rglob("*.yaml")]):
+        for path in sorted(path for kind in kinds for path in root.rglob(kind)):
             total.update(f"{package}/{path.relative_to(root)}\n".encode() + path.read_bytes())
     return total.hexdigest()
 
