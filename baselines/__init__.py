@@ -1,6 +1,16 @@
 """Every method, one file each. Importing this package registers them by name."""
 
-from baselines import consensus, fixed, lookahead, mappo, momappo, oracle, rule_based, value_decomposition
+from baselines import (
+    allocation_expert,
+    consensus,
+    fixed,
+    lookahead,
+    mappo,
+    momappo,
+    oracle,
+    rule_based,
+    value_decomposition,
+)
 from baselines.registry import METHODS, REFERENCES, load_plugins, make_method
 
 load_plugins()
@@ -8,6 +18,7 @@ load_plugins()
 __all__ = [
     "METHODS",
     "REFERENCES",
+    "allocation_expert",
     "consensus",
     "fixed",
     "lookahead",

@@ -111,6 +111,8 @@ def _evaluate_episodes(
         step = task.reset(episodes, generator)
         running = step.alive
         while running.any():
+            if step.links is not None:
+                network.move(step.links)
             began = clock()
             actions = controller.act(step)
             acted = clock()

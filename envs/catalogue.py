@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
-from envs import games, third_party
+from envs import games, resource_allocation, third_party
 from envs.budgets import TARIFF, BudgetName, make_budgets, parse_budget
 from envs.demand_response import DemandResponse
 from envs.district import HOURS, District
@@ -38,11 +38,12 @@ __all__ = [
 VERSION = 1
 TARIFF_HOURS = 12  # by which a changed tariff runs late
 
-# Whatever begins with another word is a district.
+# By the beginning of the first word; whatever begins with another one is a district.
 EPISODIC: Mapping[str, Callable[[str], EpisodicScenario]] = {
     "games": games.scenario,
     "mpe2": third_party.mpe2,
     "lbf": third_party.lbf,
+    "allocation": resource_allocation.scenario,
 }
 
 
@@ -113,7 +114,7 @@ def resolve(address: str) -> Scenario:
     Raises:
         UsageError: the address has no meaning.
     """
-    episodic = EPISODIC.get(address.partition("/")[0])
+    episodic = EPISODIC.get(_kind(address))
     return resolve_district(address) if episodic is None else episodic(address)
 
 
@@ -159,7 +160,12 @@ def _changed(scenario: DistrictScenario, change: str) -> DistrictScenario:
 
 def is_episodic(address: str) -> bool:
     """The address is that of an episodic scenario, known or not."""
-    return address.partition("/")[0] in EPISODIC
+    return _kind(address) in EPISODIC
+
+
+def _kind(address: str) -> str:
+    """The first word up to the size that some kinds have in it, as in allocation_10x2."""
+    return address.partition("/")[0].partition("_")[0]
 
 
 @lru_cache(maxsize=64)

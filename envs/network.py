@@ -81,6 +81,10 @@ class Network:
         self._operators.clear()
         return self
 
+    def move(self, links: Tensor) -> None:
+        """Take the links of now, `Step.links`; see `MovingNetwork`."""
+        raise TypeError(f"network '{self.name}' never changes, and its task says that it does")
+
     def reset_counters(self) -> None:
         """Set `messages` and `bytes` to zero."""
         self.messages = 0

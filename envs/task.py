@@ -169,6 +169,7 @@ class Step:
         truncated: [B] bool, a time limit ended the episode.
         alive: [B, N] bool.
         action_mask: [B, N, n] bool for discrete actions, else None.
+        links: [B, N, N] bool, symmetric, who can talk to whom now; None where the network never changes.
     """
 
     obs: Tensor
@@ -182,6 +183,7 @@ class Step:
     truncated: Tensor
     alive: Tensor
     action_mask: Tensor | None = None
+    links: Tensor | None = None
 
 
 class Task(ABC):

@@ -1,0 +1,174 @@
+"""The centralised expert of multi-resource allocation: a mixed-integer programme assigns agents anew every second.
+
+    min  Σ_jw |D_jw − Σ_i x_ij r_iw| + κ Σ_ij x_ij · way_ij     x_ij ∈ {0, 1},  Σ_j x_ij ≤ 1
+
+with absolute values as linear bounds: the paper's expert (arXiv 2503.02437) is quadratic in the mismatch; a linear one
+has the same zero and is what HiGHS solves to a known gap. Agents fly straight to their consumers and keep clear of each
+other.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import cast
+
+import numpy as np
+import torch
+from pydantic import Field
+from scipy import sparse
+from scipy.optimize import Bounds, LinearConstraint, milp
+from torch import Tensor
+
+from baselines.base import Controller, Method, MethodConfig, ModelView
+from baselines.registry import register
+from envs.errors import UsageError
+from envs.network import Network
+from envs.resource_allocation import CLEARANCE, DT, REACH, REASSIGNED, SPEED, ResourceAllocation
+from envs.task import Step, Task, TaskSpec
+
+SEAT = 0.7 * REACH  # distance at which agents wait around their consumer
+AVOIDED = 3 * CLEARANCE  # distance from which on others are steered clear of
+
+
+class ExpertConfig(MethodConfig):
+    """Settings of the expert."""
+
+    way: float = Field(0.2, gt=0, description="κ: units of unmet demand that a half square of way is worth.")
+    seconds: float = Field(0.5, gt=0, description="Limit of one assignment; the best one found is used.")
+
+
+@register("allocation_expert", "everything; assignments by a mixed-integer programme")
+class AllocationExpert(Method):
+    """Plans for everybody; a yardstick, not a contender."""
+
+    config_type = ExpertConfig
+    privileged = True
+    config: ExpertConfig
+
+    def build(self, task: Task, generator: torch.Generator) -> ExpertController:
+        """The planner."""
+        if not isinstance(task, ResourceAllocation):
+            raise UsageError(f"method allocation_expert: task '{task.spec.name}' is not multi-resource allocation")
+        return ExpertController(self.config)
+
+
+class ExpertController(Controller):
+    """See the module.
+
+    Attributes:
+        gaps: Relative gap of every assignment of the rollout; 0 where it was solved to the end.
+        timeouts: Assignments that ran into the time limit.
+        solve_seconds: Spent on assignments.
+    """
+
+    decentralised = False
+    privileged = True
+
+    def __init__(self, config: ExpertConfig) -> None:
+        """Args: settings."""
+        self._config = config
+
+    def reset(
+        self,
+        spec: TaskSpec,
+        network: Network,
+        batch: int,
+        generator: torch.Generator,
+        model: ModelView | None = None,
+    ) -> None:
+        """Begin without assignments."""
+        super().reset(spec, network, batch, generator, model)
+        if model is None:
+            raise ValueError("the expert needs a model view")
+        self._task = cast(ResourceAllocation, model.task)
+        self.gaps, self.timeouts, self.solve_seconds = list[float](), 0, 0.0
+        self._steps = 0
+
+    def act(self, step: Step) -> Tensor:
+        """Velocities towards the assigned consumers, around whoever is near."""
+        task = self._task
+        if self._steps % REASSIGNED == 0:
+            self._goal = self._assign()
+        self._steps += 1
+        return steer(task.places, self._targets(), task.alive)
+
+    def _assign(self) -> Tensor:
+        """Consumer of each agent, [B, N]; -1 for none."""
+        task = self._task
+        ways = torch.cdist(task.places, task.consumers).double().numpy()
+        carried = (task.carried * task.alive[..., None]).double().numpy()
+        demand, chosen = task.demand.double().numpy(), np.full(ways.shape[:2], -1)
+        began = time.perf_counter()
+        for copy in range(len(ways)):
+            chosen[copy], gap, late = best_assignment(
+                carried[copy], demand[copy], ways[copy], self._config.way, self._config.seconds
+            )
+            self.gaps.append(gap)
+            self.timeouts += late
+        self.solve_seconds += time.perf_counter() - began
+        return torch.from_numpy(chosen)
+
+    def _targets(self) -> Tensor:
+        """Where each agent is to go, [B, N, 2]: seats around its consumer, in the order of numbers; or where it is."""
+        task, goal = self._task, self._goal
+        mates = (goal[:, :, None] == goal[:, None]) & (goal >= 0)[:, None]
+        rank = torch.tril(mates, -1).sum(-1)
+        angle = 2 * math.pi * rank / mates.sum(-1).clamp_min(1)
+        seat = SEAT * torch.stack([angle.cos(), angle.sin()], -1)
+        consumer = task.consumers.gather(1, goal.clamp_min(0)[..., None].expand(-1, -1, 2))
+        return torch.where((goal >= 0)[..., None], consumer + seat, task.places)
+
+
+def best_assignment(
+    carried: np.ndarray, demand: np.ndarray, ways: np.ndarray, price: float, seconds: float
+) -> tuple[np.ndarray, float, bool]:
+    """One assignment.
+
+    Args:
+        carried: r [N, W].
+        demand: D [M, W].
+        ways: [N, M].
+        price: κ.
+        seconds: Limit.
+
+    Returns:
+        The consumer of each agent [N], -1 for none; the relative gap; whether time ran out.
+    """
+    (n, w), m = carried.shape, len(demand)
+    x, misses = n * m, m * w  # numbers of variables
+    # served_jw = Σ_i x_ij r_iw, one row for each (j, w); x is ordered by agent.
+    served = sparse.hstack([sparse.kron(sparse.eye_array(m), row[:, None]) for row in carried], format="csr")
+    slack = sparse.eye_array(misses, format="csr")
+    once = sparse.hstack([sparse.kron(sparse.eye_array(n), np.ones((1, m))), sparse.csr_array((n, misses))])
+    result = milp(
+        np.concatenate([price * ways.ravel(), np.ones(misses)]),
+        integrality=np.concatenate([np.ones(x), np.zeros(misses)]),
+        bounds=Bounds(0, np.concatenate([np.ones(x), np.full(misses, np.inf)])),
+        constraints=[
+            LinearConstraint(sparse.hstack([served, slack]), lb=demand.ravel()),
+            LinearConstraint(sparse.hstack([served, -slack]), ub=demand.ravel()),
+            LinearConstraint(once, ub=1),
+        ],
+        options={"time_limit": seconds},
+    )
+    if result.x is None:
+        return np.full(n, -1), math.inf, True
+    chosen = result.x[:x].reshape(n, m) > 0.5
+    gap = (result.fun - result.mip_dual_bound) / max(abs(result.fun), 1e-9)
+    return np.where(chosen.any(1), chosen.argmax(1), -1), gap, result.status == 1
+
+
+def steer(places: Tensor, targets: Tensor, alive: Tensor) -> Tensor:
+    """Velocities [B, N, 2] in units of `SPEED`: to the target, and away from others that are near."""
+    ahead = targets - places
+    way = ahead.norm(dim=-1, keepdim=True)
+    towards = ahead / way.clamp_min(1e-9) * (way / (SPEED * DT)).clamp_max(1.0)
+    apart = places[:, :, None] - places[:, None]
+    distance = apart.norm(dim=-1, keepdim=True).clamp_min(1e-9)
+    near = (distance < AVOIDED) & alive[:, None, :, None]
+    push = (near * apart / distance * (AVOIDED / distance - 1)).sum(2)
+    # Round each other on the right, so that two who meet head-on do not stand still.
+    aside = torch.stack([push[..., 1], -push[..., 0]], -1)
+    velocity = towards + push + aside
+    return velocity / velocity.norm(dim=-1, keepdim=True).clamp_min(1.0)

@@ -1,0 +1,65 @@
+"""The expert's assignments against all of them, and what it earns."""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+
+import baselines
+from baselines.allocation_expert import best_assignment, steer
+from baselines.registry import make_method
+from benchmark.evaluate import evaluate
+from benchmark.metrics import Context
+from envs.catalogue import resolve
+from envs.errors import UsageError
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_no_assignment_is_better(seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    carried, demand, ways = generator.random((5, 2)), 2 * generator.random((2, 2)), generator.random((5, 2))
+
+    def value(chosen: tuple[int, ...]) -> float:
+        x = np.array([[float(who == j) for j in range(2)] for who in chosen])
+        return np.abs(demand - x.T @ carried).sum() + 0.2 * (x * ways).sum()
+
+    chosen, gap, late = best_assignment(carried, demand, ways, 0.2, 10.0)
+    assert value(tuple(chosen)) == pytest.approx(min(map(value, itertools.product((-1, 0, 1), repeat=5))))
+    assert gap < 1e-3
+    assert not late
+
+
+def test_a_limit_is_kept_and_told() -> None:
+    generator = np.random.default_rng(0)
+    carried, demand, ways = generator.random((60, 3)), 4 * generator.random((20, 3)), generator.random((60, 20))
+    chosen, gap, late = best_assignment(carried, demand, ways, 0.2, 0.2)
+    assert late
+    assert gap > 0
+    assert chosen.shape == (60,)
+
+
+@pytest.mark.parametrize(("variant", "least"), [("steady", 4.7), ("jumps", 4.5), ("failures", 3.8)])
+def test_the_expert_serves_nearly_everything(variant: str, least: float) -> None:
+    scenario = resolve(f"allocation_10x1/radius-1/{variant}")
+    generator = torch.Generator().manual_seed(0)
+    controller = make_method("allocation_expert").build(scenario.task(), generator)
+    found = evaluate(scenario, controller, Context(), generator, episodes=4)
+    assert found.metrics["episode_return"] > least
+
+
+def test_agents_that_meet_go_round_each_other() -> None:
+    places = torch.tensor([[[-0.3, 0.0], [0.3, 0.0]]])
+    targets, alive = -places, torch.ones(1, 2, dtype=torch.bool)
+    closest = 1.0
+    for _ in range(40):
+        places = places + 0.04 * steer(places, targets, alive)
+        closest = min(closest, float((places[0, 0] - places[0, 1]).norm()))
+    assert closest > 0.05
+    torch.testing.assert_close(places, targets, rtol=0, atol=0.02)
+
+
+def test_other_tasks_are_refused() -> None:
+    task = resolve("games/climbing").task()
+    with pytest.raises(UsageError, match="method allocation_expert: task 'climbing' is not multi-resource allocation"):
+        baselines.make_method("allocation_expert").build(task, torch.Generator())

@@ -1,0 +1,125 @@
+"""The LGTC cell: contraction where its regulariser says so, integrations that agree, locality."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from baselines.lgtc_cell import LGTCCell, over, support
+from envs.network import Network
+
+AGENTS, WIDTH, INPUTS, TAPS = 6, 5, 3, 2
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def cell(**given: object) -> LGTCCell:
+    return LGTCCell(INPUTS, WIDTH, TAPS, seeded(), **given).double()  # type: ignore[arg-type]
+
+
+def ring() -> Tensor:
+    links = torch.zeros(AGENTS, AGENTS)
+    network = Network.build("ring", AGENTS)
+    links[network.sources, network.targets] = 1.0
+    return support(links).double()
+
+
+def drawn(*shape: int, seed: int = 1, scale: float = 1.0) -> Tensor:
+    return scale * torch.randn(*shape, generator=seeded(seed), dtype=torch.float64)
+
+
+def trained(made: LGTCCell, steps: int = 300) -> LGTCCell:
+    """By its regulariser alone."""
+    optimiser = torch.optim.Adam(made.parameters(), lr=0.02)
+    for _ in range(steps):
+        optimiser.zero_grad()
+        made.penalty().backward()
+        optimiser.step()
+    return made
+
+
+def scrambled(made: LGTCCell) -> LGTCCell:
+    """With filters of the state that are too strong to contract."""
+    with torch.no_grad():
+        for part in (made.state_rate, made.coupling):
+            part.mul_(20.0)
+    return made
+
+
+def log_norm(made: LGTCCell, x: Tensor, u: Tensor, matrix: Tensor) -> float:
+    """Largest eigenvalue of the symmetric part of the Jacobian at a state."""
+    size = AGENTS * WIDTH
+
+    def flat(state: Tensor) -> Tensor:
+        return made.derivative(state.view(AGENTS, WIDTH), u, over(matrix)).flatten()
+
+    jacobian = torch.autograd.functional.jacobian(flat, x.flatten())
+    assert jacobian.shape == (size, size)
+    return float(torch.linalg.eigvalsh((jacobian + jacobian.T) / 2).max())
+
+
+def test_filters_are_those_of_the_network() -> None:
+    network, z = Network.build("ring", AGENTS), drawn(2, AGENTS, 4)
+    torch.testing.assert_close(over(ring())(z, TAPS), network.propagate(z, TAPS))
+
+
+def test_integrations_agree_as_the_step_shrinks() -> None:
+    x, u, matrix = drawn(AGENTS, WIDTH, scale=0.5), drawn(AGENTS, INPUTS, seed=2), ring()
+    errors = []
+    for substeps in (1, 10, 100):
+        euler, closed = (cell(integration=kind, substeps=substeps) for kind in ("euler", "closed_form"))
+        errors.append(float((euler(x, u, over(matrix)) - closed(x, u, over(matrix))).norm()))
+    assert errors[0] > 5 * errors[1] > 25 * errors[2] > 0
+
+
+def test_both_integrations_follow_the_derivative() -> None:
+    x, u, matrix = drawn(AGENTS, WIDTH, scale=0.5), drawn(AGENTS, INPUTS, seed=2), ring()
+    small = 1e-6
+    for kind in ("euler", "closed_form"):
+        made = cell(integration=kind, step=small)
+        slope = (made(x, u, over(matrix)) - x) / small
+        torch.testing.assert_close(slope, made.derivative(x, u, over(matrix)), rtol=1e-4, atol=1e-4)
+
+
+def test_the_rate_bounds_the_log_norm_wherever_states_stay_within_one() -> None:
+    matrix = ring()
+    for made in (cell(), trained(scrambled(cell()))):
+        rate = float(made.contraction_rate())
+        for seed in range(20):
+            x = torch.rand(AGENTS, WIDTH, generator=seeded(seed), dtype=torch.float64) * 2 - 1
+            assert log_norm(made, x, drawn(AGENTS, INPUTS, seed=seed), matrix) <= -rate + 1e-9
+
+
+def test_regularised_trajectories_meet_and_others_need_not() -> None:
+    matrix = ring()
+    loose, tight = scrambled(cell()), trained(scrambled(cell()))
+    assert float(loose.contraction_rate()) < 0 < float(tight.contraction_rate())
+    far = {}
+    for name, made in (("loose", loose), ("tight", tight)):
+        first, second = drawn(AGENTS, WIDTH, seed=3), drawn(AGENTS, WIDTH, seed=4)
+        for t in range(300):
+            u = drawn(AGENTS, INPUTS, seed=100 + t)
+            first, second = made(first, u, over(matrix)), made(second, u, over(matrix))
+        far[name] = float((first - second).norm())
+    assert far["tight"] < 1e-3
+    assert far["loose"] > 100 * far["tight"]
+
+
+def test_an_agent_feels_others_within_its_hops_alone() -> None:
+    made, matrix = cell(), ring()
+    x, u = drawn(AGENTS, WIDTH, scale=0.5), drawn(AGENTS, INPUTS, seed=2)
+    other = u.clone()
+    other[0] += 1.0
+    moved = (made(x, u, over(matrix)) - made(x, other, over(matrix))).abs().sum(-1) > 1e-12
+    assert moved.tolist() == [True, True, True, False, True, True]  # the ring's other end is three hops away
+
+
+@pytest.mark.parametrize("kind", ["euler", "closed_form"])
+def test_a_lone_agent_has_its_own_dynamics(kind: str) -> None:
+    made = cell(integration=kind)
+    alone = support(torch.zeros(AGENTS, AGENTS)).double()
+    x, u = drawn(AGENTS, WIDTH, scale=0.5), drawn(AGENTS, INPUTS, seed=2)
+    whole = made(x, u, over(alone))
+    single = torch.cat([made(x[i : i + 1], u[i : i + 1], over(alone[:1, :1])) for i in range(AGENTS)])
+    torch.testing.assert_close(whole, single)
