@@ -19,6 +19,8 @@ from envs.errors import UsageError
 from envs.network import Network
 from envs.task import Step, Task, TaskSpec
 
+MANY = 256  # buildings; of more than that so many are drawn to tune on
+
 
 class RuleConfig(MethodConfig):
     """The grid that tuning searches; its points are tried side by side."""
@@ -57,6 +59,8 @@ class RuleBased(Method):
         """The point of the grid with the lowest objective among those that meet the budgets, or the least violation."""
         if not isinstance(task, DemandResponse):
             raise UsageError(f"method rule_based: task '{task.spec.name}' is not demand response")
+        if task.spec.n_agents > MANY:
+            task = cast(DemandResponse, task.sample_agents(MANY, generator))
         prices = (task.district.price / task.district.mean_price).unique()
         points = list(itertools.product(prices.tolist(), self.config.shares, self.config.patience))
         grid = torch.tensor(points, device=task.device)

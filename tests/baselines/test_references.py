@@ -1,19 +1,21 @@
 """Controllers that every table carries: nothing, chance, a rule, and a plan with a day of foresight."""
 
 import dataclasses
+from typing import Any
 
 import pytest
 import torch
 
-from baselines import make_method
+from baselines import make_method, rule_based
 from baselines.augmentation import budget_usage
 from baselines.base import Effort, ModelView, NoCheckpoint
+from baselines.rule_based import MANY, _try
 from benchmark.evaluate import evaluate
 from benchmark.metrics import Context
 from benchmark.runner import run
 from envs import make
 from envs.budgets import parse_budget
-from envs.catalogue import budgets_of, resolve
+from envs.catalogue import budgets_of, resolve, resolve_district
 from envs.demand_response import DemandResponse
 from envs.districts import make_district
 from envs.errors import UsageError
@@ -116,3 +118,19 @@ class _Other:
         """Its name alone is asked for."""
 
         name = "other"
+
+
+def test_the_rule_of_many_buildings_is_tuned_on_some(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[int] = []
+
+    def watched(task: DemandResponse, *rest: Any) -> Any:
+        tried.append(task.spec.n_agents)
+        return _try(task, *rest)
+
+    monkeypatch.setattr(rule_based, "_try", watched)
+    scenario = resolve_district("synthetic_300-week/regular-4/average-x1.05")
+    method = make_method("rule_based", {"shares": (0.3, 1.0), "patience": (1.0,), "hours": 48})
+    method.train(
+        scenario.task(), scenario.network(), Effort(1, 1.0), torch.Generator(), lambda row: None, NoCheckpoint()
+    )
+    assert tried == [MANY]
