@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from baselines.networks import Body, PerType, make_body
+from envs.network import Network
 from envs.task import Box, Discrete
 
 LOG_TWO_PI = math.log(2 * math.pi)
@@ -27,6 +28,14 @@ class Actor(nn.Module, ABC):
     def start(self, *shape: int) -> Tensor | None:
         """The memory at an episode's start."""
         return self.body.start(*shape)
+
+    def listen(self, network: Network) -> None:
+        """Talk over a network from now on, where the body does."""
+        self.body.listen(network)
+
+    def penalty(self) -> Tensor | None:
+        """What a body adds to the loss, if anything."""
+        return self.body.penalty()
 
     @abstractmethod
     def mode(self, obs: Tensor, memory: Tensor | None, mask: Tensor | None = None) -> tuple[Tensor, Tensor | None]:

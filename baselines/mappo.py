@@ -88,6 +88,8 @@ class PolicyGradient(Method):
         config = self.config
         model, controller = self._parts(task, generator)
         held = controller.last.held
+        if "links" not in task.spec.obs_fields:  # of a graph that moves agents see who is near
+            model.actor.listen(network)
         env = JointEnvironment(task, config, controller.priced, held, config.ppo.gamma, generator)
         keeper = LagrangianKeeper(task, controller, config, generator)
         train_ppo(
@@ -113,9 +115,10 @@ class PolicyGradient(Method):
         critic: Any = "team" if config.critic == "central" and config.reward == "team" else config.critic
         widths = joint_widths(task, config, priced, objectives)
         model = ActorCritic(widths, config.ppo, generator, critic, config.networks(spec)).to(spec.device)
-        decode = partial(_decode, spec=spec)
-        return model, make_controller(model.actor, spec, config, priced, decode, sampled=config.actions == "sampled")
+        sampled = config.actions == "sampled"
+        return model, make_controller(model.actor, spec, config, priced, partial(decode, spec=spec), sampled=sampled)
 
 
-def _decode(action: Tensor, spec: TaskSpec) -> Tensor:
+def decode(action: Tensor, spec: TaskSpec) -> Tensor:
+    """From what an actor draws to the task's actions."""
     return to_box(action, spec.action) if isinstance(spec.action, Box) else action

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from envs.network import Network
+
 
 class Body(nn.Module):
     """Linear layers with ReLU between them, a GRU behind the first where it has memory.
@@ -45,7 +47,7 @@ class Body(nn.Module):
         self._shared, self._normed = shared, normed
         sizes = [shared + inputs, *hidden, outputs]
         gains = [math.sqrt(2)] * len(hidden) + [output_gain]
-        layers = [_linear(a, b, gain, generator) for a, b, gain in zip(sizes, sizes[1:], gains, strict=False)]
+        layers = [linear(a, b, gain, generator) for a, b, gain in zip(sizes, sizes[1:], gains, strict=False)]
         self.layers = nn.ModuleList(layers)
         self.gru = _gru(sizes[1], generator) if memory else None
 
@@ -87,6 +89,12 @@ class Body(nn.Module):
             x = layer(self._activate(x))
         return x, memory
 
+    def listen(self, network: Network) -> None:
+        """Nobody talks."""
+
+    def penalty(self) -> None:
+        """Nothing is added to the loss."""
+
     def _activate(self, x: Tensor) -> Tensor:
         return functional.relu(functional.layer_norm(x, x.shape[-1:]) if self._normed else x)
 
@@ -104,6 +112,12 @@ class PerType(nn.Module):
     def start(self, *shape: int) -> Tensor | None:
         """See `Body.start`."""
         return self.bodies[0].start(*shape)  # type: ignore[operator]
+
+    def listen(self, network: Network) -> None:
+        """Nobody talks."""
+
+    def penalty(self) -> None:
+        """Nothing is added to the loss."""
 
     def forward(
         self, own: Tensor, shared: Tensor | None = None, memory: Tensor | None = None
@@ -179,7 +193,8 @@ def make_body(
     return one() if types is None else PerType([one() for _ in types.unique()], types)
 
 
-def _linear(inputs: int, outputs: int, gain: float, generator: torch.Generator) -> nn.Linear:
+def linear(inputs: int, outputs: int, gain: float, generator: torch.Generator) -> nn.Linear:
+    """Orthogonal weights, no bias at first."""
     linear = nn.Linear(inputs, outputs, device=generator.device)
     nn.init.orthogonal_(linear.weight, gain, generator=generator)
     nn.init.zeros_(linear.bias)

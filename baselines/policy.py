@@ -88,6 +88,8 @@ class PolicyController(Controller):
         """Start memory and multipliers anew."""
         super().reset(spec, network, batch, generator, model)
         self._multipliers = None if self._rule is None else Multipliers(self._rule, self._dual, spec, network, batch)
+        for policy in (self.last, *self.mixture):
+            policy.actor.listen(network)
         self._memory = self.last.actor.start(batch, spec.n_agents)
         self._steps = 0
 

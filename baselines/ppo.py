@@ -293,6 +293,8 @@ def _update(
             loss = policy_loss + 0.5 * value_loss
             if entropy is not None:
                 loss = loss - config.entropy * _mean(entropy, part.get("valid"))
+            if (penalty := model.actor.penalty()) is not None:
+                loss = loss + penalty
             optimiser.zero_grad()
             loss.backward()
             nn.utils.clip_grad_norm_(model.parameters(), config.max_grad_norm)

@@ -69,7 +69,7 @@ def test_integrations_agree_as_the_step_shrinks() -> None:
     errors = []
     for substeps in (1, 10, 100):
         euler, closed = (cell(integration=kind, substeps=substeps) for kind in ("euler", "closed_form"))
-        errors.append(float((euler(x, u, over(matrix)) - closed(x, u, over(matrix))).norm()))
+        errors.append((euler(x, u, over(matrix)) - closed(x, u, over(matrix))).norm().item())
     assert errors[0] > 5 * errors[1] > 25 * errors[2] > 0
 
 

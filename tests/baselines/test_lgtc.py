@@ -1,0 +1,113 @@
+"""LGTC-IPPO: what drives its actors, over which graph, and that it learns and is carried elsewhere."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from baselines.base import Controller, Effort, NoCheckpoint
+from baselines.lgtc import LGTCBody
+from baselines.registry import make_method
+from benchmark.audit import audit_method
+from benchmark.evaluate import evaluate
+from benchmark.metrics import Context
+from benchmark.runner import run
+from envs.catalogue import resolve
+from envs.errors import UsageError
+
+SMALL = {"width": 8, "embedding": 8, "lanes": 40, "ppo": {"hidden": (16,), "rollout_steps": 10}}
+ALLOCATION, DISTRICT = "allocation_5x2/radius-1/jumps", "campus_seven/two_groups/hourly-0.35"
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def trained(method: str, address: str, steps: int = 4000, **settings: object) -> tuple[Controller, list[dict]]:
+    scenario, rows = resolve(address), list[dict]()
+    controller = make_method(method, SMALL | settings).train(
+        scenario.task(), scenario.network(), Effort(steps, 60.0), seeded(), rows.append, NoCheckpoint()
+    )
+    return controller, rows
+
+
+def body_of(controller: Controller) -> LGTCBody:
+    body = controller.modules()["policy"].actor.body  # type: ignore[union-attr]
+    assert isinstance(body, LGTCBody)
+    return body
+
+
+def test_it_trains_where_the_graph_moves_and_acts_over_it() -> None:
+    controller, rows = trained("lgtc-ippo", ALLOCATION)
+    assert len(rows) >= 8
+    scenario = resolve(ALLOCATION)
+    found = evaluate(scenario, controller, Context(), seeded(), episodes=3)
+    few = evaluate(resolve("allocation_5x2/radius-0.2/jumps"), controller, Context(), seeded(), episodes=3)
+    assert 0 < few.metrics["messages"] < found.metrics["messages"] <= 2 * 2 * 4  # inputs and states, over two hops
+
+
+def test_a_policy_is_carried_to_other_numbers_of_agents() -> None:
+    controller, _ = trained("lgtc-ippo", ALLOCATION)
+    elsewhere = resolve("allocation_12x2/radius-1/jumps")
+    carried = make_method("lgtc-ippo", SMALL).build(elsewhere.task(), seeded())
+    carried.load_state_dict(controller.state_dict())
+    found = evaluate(elsewhere, carried, Context(), seeded(), episodes=2)
+    assert isinstance(found.metrics["episode_return"], float)
+
+
+def test_demand_response_has_the_scenarios_network(tmp_path: Path) -> None:
+    record = run(DISTRICT, "lgtc-ippo-augmented", settings=SMALL, steps=8000, root=tmp_path)
+    assert record.status == "done"
+    assert record.summary["messages"] == pytest.approx(2 * 2 * 16 / 7)  # inputs and states, over two hops of 8 edges
+
+
+def test_training_in_a_batch_follows_the_links_that_agents_see() -> None:
+    controller, _ = trained("lgtc-ippo", ALLOCATION)
+    scenario = resolve(ALLOCATION)
+    task, network, body = scenario.task(), scenario.network(), body_of(controller)
+    step = task.reset(3, seeded())
+    memory = torch.randn(3, 5, 8, generator=seeded(1))
+    from_columns = body(step.obs[None], None, memory)
+    network.move(step.links)
+    body.listen(network)
+    for ours, theirs in zip(from_columns, body(step.obs[None], None, memory), strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_attention_picks_among_consumers_in_any_order() -> None:
+    controller, _ = trained("lgtc-ippo", ALLOCATION)
+    task, body = resolve(ALLOCATION).task(), body_of(controller)
+    obs = task.reset(2, seeded()).obs
+    picked = body.attention(obs)
+    assert picked.shape == (2, 5, 2)
+    torch.testing.assert_close(picked.sum(-1), torch.ones(2, 5))
+    where = task.spec.obs_fields["consumers"].where
+    swapped = obs.clone()
+    swapped[..., where] = obs[..., where].unflatten(-1, (2, 4)).flip(-2).flatten(-2)
+    torch.testing.assert_close(body.attention(swapped), picked.flip(-1))
+
+
+def test_the_regulariser_is_what_keeps_it_contractive() -> None:
+    rates = {}
+    for alpha in (0.0, 1.0):
+        controller, _ = trained("lgtc-ippo", ALLOCATION, alpha=alpha)
+        rates[alpha] = body_of(controller).cell.contraction_rate().item()
+    assert rates[1.0] > rates[0.0]
+    assert body_of(trained("lgtc-ippo", ALLOCATION, steps=400, alpha=0.0)[0]).penalty() is None
+
+
+def test_the_audit_finds_nobody_beyond_two_hops() -> None:
+    result = audit_method("lgtc-ippo-augmented")
+    assert result.passed
+
+
+@pytest.mark.parametrize(
+    ("address", "settings", "message"),
+    [
+        ("games/climbing", {}, "has discrete actions; it needs a box"),
+        (ALLOCATION, {"ppo": {"recurrent": True}}, "allowed: ppo.recurrent false"),
+    ],
+)
+def test_what_it_cannot_do_says_so(address: str, settings: dict, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        make_method("lgtc-ippo", settings).build(resolve(address).task(), seeded())
