@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from baselines.networks import Body, PerType, make_body
+from baselines.networks import AnyBody, make_body
 from envs.network import Network
 from envs.task import Box, Discrete
 
@@ -20,7 +20,7 @@ LOG_TWO_PI = math.log(2 * math.pi)
 class Actor(nn.Module, ABC):
     """What turns observations into actions, behind a body."""
 
-    def __init__(self, body: Body | PerType) -> None:
+    def __init__(self, body: AnyBody) -> None:
         """Args: what turns observations into means or logits."""
         super().__init__()
         self.body = body
@@ -67,7 +67,7 @@ class GaussianActor(StochasticActor):
 
     log_std: Tensor
 
-    def __init__(self, body: Body | PerType, action_dim: int, log_std: float) -> None:
+    def __init__(self, body: AnyBody, action_dim: int, log_std: float) -> None:
         """Args: body; width of the action; the first log standard deviation."""
         super().__init__(body)
         self.register_buffer("log_std", torch.full((action_dim,), log_std))

@@ -298,9 +298,8 @@ class FusedConsensus:
 
 
 def _linear(policy: StochasticActor) -> list[nn.Linear]:
-    layers = list(policy.body.layers)  # type: ignore[arg-type]
-    assert all(isinstance(layer, nn.Linear) for layer in layers)
-    return layers
+    assert isinstance(policy.body, Body)
+    return [layer for layer in policy.body.layers if isinstance(layer, nn.Linear)]
 
 
 def _check(task: DemandResponse, policy: StochasticActor, dual: DualConfig, rule: Rule) -> None:

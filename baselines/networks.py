@@ -4,12 +4,31 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from envs.network import Network
+
+
+class AnyBody(Protocol):
+    """What an actor is made of: `Body`, one per type of agent, or a method's own."""
+
+    def start(self, *shape: int) -> Tensor | None:
+        """The memory at an episode's start, [*shape, H]; None without one."""
+
+    def __call__(
+        self, own: Tensor, shared: Tensor | None = None, memory: Tensor | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        """Outputs [T, G, A, ·] of observations [T, G, A, O], and the memory [G, A, H] after the last step."""
+
+    def listen(self, network: Network) -> None:
+        """Talk over a network from now on."""
+
+    def penalty(self) -> Tensor | None:
+        """What is added to the loss, if anything."""
 
 
 class Body(nn.Module):
