@@ -116,7 +116,7 @@ def run_scale_quality(
 def _said(row: Row) -> str:
     parts = [f"{row['line']}, {row['n_agents']:,} agents: {row['status']}"]
     if "seconds" in row:
-        parts.append(f"{row['seconds']:.0f} s and {row['steps']:,.0f} agent-steps of {row['trainings']} trainings")
+        parts.append(f"{row['seconds']:.0f} s and {row['steps']:,.0f} agent-steps, trainings: {row['trainings']}")
     if "best_gap" in row:
         parts.append(f"best {100 * row['best_gap']:.1f} % above the optimum, {100 * row['best_violation']:.1f} % over")
     if busy(row) < OURS:

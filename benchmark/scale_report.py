@@ -54,7 +54,8 @@ class Fit:
     def text(self) -> str:
         """For a table."""
         upward = "" if self.bends is None else f", upward from {self.bends:,}"
-        return f"{self.exponent:.2f} [{self.low:.2f}, {self.high:.2f}] ({self.first:,} to {self.last:,}{upward})"
+        exponent, low, high = (round(float(value), 2) + 0.0 for value in (self.exponent, self.low, self.high))  # no -0
+        return f"{exponent:.2f} [{low:.2f}, {high:.2f}] ({self.first:,} to {self.last:,}{upward})"
 
 
 def fit(sizes: Sequence[int], values: Sequence[float], *, whole: bool = False) -> Fit | None:

@@ -93,6 +93,25 @@ def test_every_figure_of_the_table_is_the_published_one(row: dict[str, str]) -> 
         assert shown == expected, name
 
 
+def tables_of(text: str) -> list[tuple[list[str], list[list[str]]]]:
+    """Headings and rows of every table in a text."""
+    found = []
+    for match in re.finditer(r"^(\|.+\|)\n\|[-|]+\|\n((?:\|.+\|\n)+)", text, re.M):
+        heading, *rows = (
+            [cell.strip() for cell in line.strip("|").split("|")] for line in (match[1], *match[2].splitlines())
+        )
+        found.append((heading, rows))
+    return found
+
+
+def test_the_table_of_scale_is_the_published_one() -> None:
+    (published, rows), *_ = tables_of((ROOT / "results" / "scale" / "scale.md").read_text())
+    shown = [table for table in tables_of(README) if "training grows as N^" in table[0]]
+    assert len(shown) == 1
+    columns = [published.index(heading) for heading in shown[0][0]]
+    assert shown[0][1] == [[row[column] for column in columns] for row in rows]
+
+
 def test_every_file_that_the_readme_shows_exists() -> None:
     for path in re.findall(r"!\[[^\]]*\]\(([^)]+)\)", README):
         assert (ROOT / path).exists(), path
