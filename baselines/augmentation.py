@@ -240,6 +240,9 @@ class AugmentedEnvironment:
         """Multipliers are held for the whole episode."""
         return view
 
+    def anneal(self, fraction: float) -> None:
+        """Nothing helps in the beginning alone."""
+
     def measures(self) -> dict[str, float]:
         """Mean reward per agent-step since the last call."""
         return {"reward": self._reward.read()}

@@ -75,6 +75,9 @@ class Environment(Protocol):
     def refresh(self, view: View) -> View:
         """The same view at the multipliers of now, where these may have moved; called before each rollout."""
 
+    def anneal(self, fraction: float) -> None:
+        """A share of the effort is spent: what helps only in the beginning becomes less."""
+
     def measures(self) -> dict[str, float]:
         """Numbers for the training curve since the last call."""
 

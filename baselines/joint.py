@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 from torch import Tensor
 
 from baselines.augmentation import Priced, augmented_dim, compress
@@ -16,6 +16,7 @@ from envs.errors import UsageError
 from envs.task import Box, Step, Task, TaskSpec
 
 Iterate = Literal["mixture", "last"]
+GUIDE, GUIDED = "approach", 0.7  # the measure that guides, and the share of the effort that it does for
 
 
 class JointConfig(MethodConfig):
@@ -33,6 +34,16 @@ class JointConfig(MethodConfig):
     by_size: bool = Field(False, description="Divide rewards by the size of the multipliers; for wide ranges.")
     lanes: int = Field(512, ge=1, description="Agents that act side by side in training: copies of the task times N.")
     iterate: Iterate = Field("mixture", description="lagrangian: late policies in turns, or the last one.")
+    guidance: float = Field(
+        0.0,
+        ge=0,
+        description="Reward in training for a step's `approach`, where a task guides; falls to 0 over its course.",
+    )
+
+    @model_serializer(mode="wrap")
+    def _without_guidance(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without guidance as before there was any: digests of published runs stay what they are."""
+        return {name: value for name, value in write(self).items() if name != "guidance" or value}
 
     def training_key(self) -> dict[str, Any]:
         """Without what concerns execution alone."""
@@ -104,6 +115,9 @@ class JointEnvironment:
         self.weights = torch.ones(1, device=task.device)
         self._reward = MeanReward()
         self._plant: dict[str, Tensor] = {}
+        self._guidance = config.guidance
+        if config.guidance:
+            task.guide(True)
 
     def reset(self) -> View:
         """Start all copies; drawn multipliers stay for the episode, held ones until `refresh`."""
@@ -136,6 +150,8 @@ class JointEnvironment:
             reward = reward * spec.agent_scale if self._config.reward == "team" else reward
         else:
             obs, reward = step.obs, step.reward
+            if self._guidance:
+                reward = reward + self._guidance * step.measures[GUIDE]
             self._over = self._over | step.terminated | step.truncated
         self._last, ended = step, step.terminated[:, None] | ~step.alive
         if self._config.reward == "team":
@@ -148,6 +164,12 @@ class JointEnvironment:
         if self._held is None or not self._is_priced:
             return view
         return self._view_at(self._last, *self._held.expand(self.groups, self.agents))
+
+    def anneal(self, fraction: float) -> None:
+        """Guidance falls linearly, to nothing when `GUIDED` of the effort is spent."""
+        if self._guidance:
+            self._guidance = self._config.guidance * max(0.0, 1.0 - fraction / GUIDED)
+            self._task.guide(self._guidance > 0)
 
     def measures(self) -> dict[str, float]:
         """Mean reward per agent-step since the last call."""

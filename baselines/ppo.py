@@ -176,6 +176,7 @@ def train_ppo(
             losses = _update(model, optimiser, batch, config, generator)
             clock.updated()
             done += 1
+            env.anneal(done / rollouts)
             more = after_rollout(done / rollouts) if after_rollout else {}
             log({"steps": done * per_rollout, **clock.read(), **env.measures(), **losses, **more, **sizes})
         state = {

@@ -183,6 +183,7 @@ def train_values(
             losses = [learner.update(replay.sample(config.batch, generator)) for _ in range(config.updates)]
             clock.updated()
             done += 1
+            env.anneal(done / sequences)
             more = keeper.after_rollout(done / sequences)
             loss = float(torch.stack(losses).mean())
             log(

@@ -53,6 +53,10 @@ class GridTask(Task):
         """Take grid indices [B, N, 1]."""
         return self._task.step(self._points[actions.squeeze(-1)])
 
+    def guide(self, on: bool) -> None:
+        """See `Task.guide`."""
+        self._task.guide(on)
+
     def state(self) -> Tensor:
         """See `Task.state`."""
         return self._task.state()

@@ -81,14 +81,15 @@ class Allocation:
 class ResourceAllocation(Task):
     """`B` copies; actions [B, N, 2] are velocities in units of `SPEED`, each in [-1, 1].
 
-    Attributes:
-        guided: Assign agents to consumers every `REASSIGNED` steps, for the measure `approach`; it costs time.
+    Guided, it assigns agents to consumers every `REASSIGNED` steps, which costs time.
     """
+
+    _guided = False
 
     def __init__(self, setting: Allocation, device: torch.device | str = "cpu") -> None:
         """Set up on a device."""
         self.device = torch.device(device)
-        self.setting, self.guided = setting, False
+        self.setting = setting
         n, w, m = setting.n_agents, setting.resources, setting.consumers
         self.spec = TaskSpec(
             name=setting.name,
@@ -168,6 +169,10 @@ class ResourceAllocation(Task):
         """There are no budgets, [B, ahead, 0]."""
         return torch.zeros(len(self.places), ahead, 0, device=self.device)
 
+    def guide(self, on: bool) -> None:
+        """See `Task.guide`."""
+        self._guided = on
+
     def links(self) -> Tensor:
         """Who can talk to whom now, bool [B, N, N]."""
         return self._close(self.setting.radius)
@@ -208,12 +213,12 @@ class ResourceAllocation(Task):
 
     def _reassign(self) -> None:
         """To which consumer each agent is guided, [B, N]; -1 where there is no need of it."""
-        if self.guided:
+        if self._guided:
             self._goal = assign(self.places, self.carried * self.alive[..., None], self.consumers, self.demand)
 
     def _way(self) -> Tensor:
         """Distance that is left until an agent can serve the consumer that it is guided to, [B, N]."""
-        if not self.guided:
+        if not self._guided:
             return torch.zeros(self.places.shape[:2], device=self.device)
         goal = self.consumers.gather(1, self._goal.clamp_min(0)[..., None].expand(-1, -1, 2))
         left = ((goal - self.places).norm(dim=-1) - REACH).clamp_min(0.0)

@@ -16,6 +16,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from envs.errors import UsageError
+
 Initial = Literal["zero", "random"] | Mapping[str, Tensor]
 
 
@@ -223,6 +225,10 @@ class Task(ABC):
     def active(self, ahead: int) -> Tensor:
         """Which budgets count in the coming `ahead` steps, the present first, [B, ahead, m]."""
         raise TypeError(f"the task {self.spec.name} has no budgets")
+
+    def guide(self, on: bool) -> None:
+        """From the next reset on, or no longer: work out the measure `approach`, a help in training."""
+        raise UsageError(f"task '{self.spec.name}' has no guidance for its agents")
 
     def take(self, agents: Tensor) -> Task:
         """Separable tasks: a task of the agents with these indices (repeats allowed), on their share of the budgets."""

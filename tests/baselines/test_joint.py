@@ -13,6 +13,7 @@ from baselines.constraints import ConstraintConfig, HeldMultipliers
 from baselines.environment import to_box
 from baselines.joint import JointConfig, JointEnvironment, is_priced, joint_widths
 from envs import make
+from envs.catalogue import resolve
 from envs.errors import UsageError
 from envs.task import Box, Field, Initial, Step, Task, TaskSpec
 
@@ -172,3 +173,28 @@ def test_a_task_without_budgets_has_none_to_handle() -> None:
     assert not is_priced(spec, JointConfig(), "qmix")
     with pytest.raises(UsageError, match="method qmix-penalty: task 'paper_seven' has no budgets to handle"):
         is_priced(spec, JointConfig(handling="penalty"), "qmix-penalty")
+
+
+def test_guidance_falls_to_nothing_and_is_of_training_alone() -> None:
+    scenario = resolve("allocation_5x1/radius-1/steady")
+    config = JointConfig(guidance=0.1, lanes=10, agent_id=False)
+    task = scenario.task()
+    env = JointEnvironment(task, config, False, None, 0.99, torch.Generator().manual_seed(0))
+    plain = JointEnvironment(
+        scenario.task(), JointConfig(lanes=10, agent_id=False), False, None, 0.99, torch.Generator().manual_seed(0)
+    )
+    actions = torch.ones(2, 5, 2)
+
+    def extra(fraction: float) -> float:
+        env.reset(), plain.reset()
+        env.anneal(fraction)
+        return float((env.step(actions)[1] - plain.step(actions)[1]).abs().sum())
+
+    first = extra(0.0)
+    assert first > 0
+    assert extra(0.35) > 0
+    assert extra(0.7) == 0
+    assert "guidance" not in JointConfig().model_dump()  # digests of runs stay what they were
+    assert config.model_dump()["guidance"] == 0.1
+    with pytest.raises(UsageError, match="task 'climbing' has no guidance for its agents"):
+        JointEnvironment(resolve("games/climbing").task(), config, False, None, 0.99, torch.Generator())

@@ -203,12 +203,12 @@ def test_an_assignment_takes_who_fits_and_is_near() -> None:
 
 def test_guidance_counts_the_way_to_the_assigned_consumer() -> None:
     task = task_of()
-    task.guided = True
+    task.guide(True)
     task.reset(4, seeded())
     guided = task.step(towards(task, assigned(task))).measures["approach"]
     assert guided.max() <= 1 + 1e-4
     assert guided.mean() > 0.5
-    task.guided = False
+    task.guide(False)
     assert task.step(torch.ones(4, 10, 2)).measures["approach"].abs().sum() == 0
 
 
