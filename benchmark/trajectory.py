@@ -143,14 +143,16 @@ class Trajectory:
         return self._step >= self.hours // DAY // 2 * DAY
 
     def _add_budgets(self, usage: Tensor, counted: Tensor) -> None:
-        per_budget = usage[:, self.spec.resource_of]  # [N, m]
-        total = (per_budget * self.spec.members).sum(0)
+        resource, members = self.spec.resource_of, self.spec.members
+        everybody = len(members) == 1  # then no number of N x m needs to be made
+        total = usage.sum(0)[resource] if everybody else (usage[:, resource] * members).sum(0)
         self.used += counted * total
         self.counted += counted
         excess = ((total - self.limits) / self.scales)[counted > 0]
         if len(excess):
             self.hour_excess.append(float(excess.max()))
-        deviation = counted * (per_budget / self.spec.usage_scale - self._share).abs()
+        ends = torch.stack([usage.amin(0), usage.amax(0)])[:, resource]  # [2, m]: one of them is the farthest
+        deviation = counted * (ends / self.spec.usage_scale - self._share).abs()
         self.largest_excess = max(self.largest_excess, float(deviation.max()))
 
     def _add_sum(self, name: str, value: Tensor) -> None:
