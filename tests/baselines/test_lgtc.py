@@ -31,27 +31,38 @@ def trained(method: str, address: str, steps: int = 4000, **settings: object) ->
     return controller, rows
 
 
+@pytest.fixture(scope="module")
+def learned() -> tuple[dict, list[dict]]:
+    """What a short training on the task of allocation leaves, and what it logged."""
+    controller, rows = trained("lgtc-ippo", ALLOCATION)
+    return controller.state_dict(), rows
+
+
+def built(address: str, state: dict) -> Controller:
+    controller = make_method("lgtc-ippo", SMALL).build(resolve(address).task(), seeded())
+    controller.load_state_dict(state)
+    return controller
+
+
 def body_of(controller: Controller) -> LGTCBody:
     body = controller.modules()["policy"].actor.body  # type: ignore[union-attr]
     assert isinstance(body, LGTCBody)
     return body
 
 
-def test_it_trains_where_the_graph_moves_and_acts_over_it() -> None:
-    controller, rows = trained("lgtc-ippo", ALLOCATION)
+def test_it_trains_where_the_graph_moves_and_acts_over_it(learned: tuple[dict, list[dict]]) -> None:
+    state, rows = learned
     assert len(rows) >= 8
+    controller = built(ALLOCATION, state)
     scenario = resolve(ALLOCATION)
     found = evaluate(scenario, controller, Context(), seeded(), episodes=3)
     few = evaluate(resolve("allocation_5x2/radius-0.2/jumps"), controller, Context(), seeded(), episodes=3)
     assert 0 < few.metrics["messages"] < found.metrics["messages"] <= 2 * 2 * 4  # inputs and states, over two hops
 
 
-def test_a_policy_is_carried_to_other_numbers_of_agents() -> None:
-    controller, _ = trained("lgtc-ippo", ALLOCATION)
-    elsewhere = resolve("allocation_12x2/radius-1/jumps")
-    carried = make_method("lgtc-ippo", SMALL).build(elsewhere.task(), seeded())
-    carried.load_state_dict(controller.state_dict())
-    found = evaluate(elsewhere, carried, Context(), seeded(), episodes=2)
+def test_a_policy_is_carried_to_other_numbers_of_agents(learned: tuple[dict, list[dict]]) -> None:
+    elsewhere = "allocation_12x2/radius-1/jumps"
+    found = evaluate(resolve(elsewhere), built(elsewhere, learned[0]), Context(), seeded(), episodes=2)
     assert isinstance(found.metrics["episode_return"], float)
 
 
@@ -61,10 +72,9 @@ def test_demand_response_has_the_scenarios_network(tmp_path: Path) -> None:
     assert record.summary["messages"] == pytest.approx(2 * 2 * 16 / 7)  # inputs and states, over two hops of 8 edges
 
 
-def test_training_in_a_batch_follows_the_links_that_agents_see() -> None:
-    controller, _ = trained("lgtc-ippo", ALLOCATION)
+def test_training_in_a_batch_follows_the_links_that_agents_see(learned: tuple[dict, list[dict]]) -> None:
     scenario = resolve(ALLOCATION)
-    task, network, body = scenario.task(), scenario.network(), body_of(controller)
+    task, network, body = scenario.task(), scenario.network(), body_of(built(ALLOCATION, learned[0]))
     step = task.reset(3, seeded())
     memory = torch.randn(3, 5, 8, generator=seeded(1))
     from_columns = body(step.obs[None], None, memory)
@@ -74,9 +84,8 @@ def test_training_in_a_batch_follows_the_links_that_agents_see() -> None:
         torch.testing.assert_close(ours, theirs)
 
 
-def test_attention_picks_among_consumers_in_any_order() -> None:
-    controller, _ = trained("lgtc-ippo", ALLOCATION)
-    task, body = resolve(ALLOCATION).task(), body_of(controller)
+def test_attention_picks_among_consumers_in_any_order(learned: tuple[dict, list[dict]]) -> None:
+    task, body = resolve(ALLOCATION).task(), body_of(built(ALLOCATION, learned[0]))
     obs = task.reset(2, seeded()).obs
     picked = body.attention(obs)
     assert picked.shape == (2, 5, 2)
@@ -90,10 +99,11 @@ def test_attention_picks_among_consumers_in_any_order() -> None:
 def test_the_regulariser_is_what_keeps_it_contractive() -> None:
     rates = {}
     for alpha in (0.0, 1.0):
-        controller, _ = trained("lgtc-ippo", ALLOCATION, alpha=alpha)
+        controller, _ = trained("lgtc-ippo", ALLOCATION, steps=2000, alpha=alpha)
         rates[alpha] = body_of(controller).cell.contraction_rate().item()
     assert rates[1.0] > rates[0.0]
-    assert body_of(trained("lgtc-ippo", ALLOCATION, steps=400, alpha=0.0)[0]).penalty() is None
+    task = resolve(ALLOCATION).task()
+    assert body_of(make_method("lgtc-ippo", SMALL | {"alpha": 0.0}).build(task, seeded())).penalty() is None
 
 
 def test_the_audit_finds_nobody_beyond_two_hops() -> None:
