@@ -103,7 +103,7 @@ def test_training_reads_back_once_per_iteration(method: str, read: list[Tensor])
     task, network = elsewhere()
     rows: list[int] = []
     make_method(method, LEARNERS[method]).train(
-        task, network, Effort(9 * 40 * 12, 1e9), torch.Generator(), lambda row: rows.append(len(read)), NoCheckpoint()
+        task, network, Effort(10 * 40 * 12, 1e9), torch.Generator(), lambda row: rows.append(len(read)), NoCheckpoint()
     )
     assert len(rows) >= 3
     assert rows[0] < 12  # the losses and the reward of an iteration, and nothing for each of its steps
