@@ -112,6 +112,12 @@ def test_the_table_of_scale_is_the_published_one() -> None:
     assert shown[0][1] == [[row[column] for column in columns] for row in rows]
 
 
+def test_the_table_of_quality_is_the_published_one() -> None:
+    published = tables_of((ROOT / "results" / "scale" / "quality.md").read_text())
+    shown = [table for table in tables_of(README) if "64 agents" in table[0]]
+    assert shown == published
+
+
 def test_every_file_that_the_readme_shows_exists() -> None:
     for path in re.findall(r"!\[[^\]]*\]\(([^)]+)\)", README):
         assert (ROOT / path).exists(), path
