@@ -33,6 +33,9 @@ class Bandit:
     def refresh(self, view: View) -> View:
         return view
 
+    def anneal(self, fraction: float) -> None:
+        pass
+
     def measures(self) -> dict[str, float]:
         return {}
 

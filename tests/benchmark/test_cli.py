@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import torch
 
+import benchmark.cells
 from baselines.base import Controller, Method, MethodConfig
 from baselines.registry import METHODS, Entry
 from benchmark import cli
@@ -356,7 +357,10 @@ def test_usage_errors_exit_with_status_2(accord: Accord, words: list[str]) -> No
     assert "Traceback" not in told
 
 
-def test_scale_measures_once_and_leaves_a_report(accord: Accord, tmp_path: Path) -> None:
+def test_scale_measures_once_and_leaves_a_report(
+    accord: Accord, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(benchmark.cells, "OURS", 0.0)  # other tests may run beside this one
     words = ["scale", "rule_based", "--agents", "6", "--wandb", "disabled", "--root", str(tmp_path)]
     status, said, told = accord(*words)
     assert status == 0

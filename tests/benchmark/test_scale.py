@@ -1,5 +1,6 @@
 """The suite `scale` on small districts: real processes, real limits."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,14 @@ SUITE = ScaleSuite(
         "wrong": Line(method="mappo-augmented", chunked=True, settings={"ppo.hidden": [8]}),
     },
 )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def undisturbed() -> Iterator[None]:
+    """Other tests may run beside these: what is measured is kept all the same."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(benchmark.cells, "OURS", 0.0)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +101,7 @@ def test_other_code_is_measured_again(root: Path, rows: list[Row], monkeypatch: 
 
 
 def test_a_cell_that_something_held_up_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(benchmark.cells, "OURS", 0.9)
     monkeypatch.setattr(benchmark.cells, "_watched", lambda *_: {"status": "done", "training_busy": 0.5})
     told: list[str] = []
     for _ in range(2):
