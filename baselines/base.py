@@ -154,6 +154,10 @@ class Controller(ABC):
         """Internal numbers that the record keeps over time, such as `multipliers` [B, N, m]."""
         return {}
 
+    def figures(self) -> dict[str, float]:
+        """What it has to say of the rollout that ends: `solver_gap`, `solver_timeouts` and `solver_seconds`."""
+        return {}
+
     def multiplier_limit(self) -> float | None:
         """Largest value that a multiplier may take, in mean prices; None without multipliers."""
         return None

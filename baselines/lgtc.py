@@ -32,6 +32,7 @@ from baselines.ppo import ActorCritic
 from baselines.registry import register
 from envs.errors import UsageError
 from envs.network import Network
+from envs.resource_allocation import WAY_THERE
 from envs.task import Box, Task, TaskSpec
 
 NEIGHBOURS = "own observation, features from neighbours"
@@ -42,7 +43,7 @@ class LGTCConfig(PolicyGradientConfig):
 
     width: int = Field(50, ge=1, description="Of an agent's state, H.")
     taps: int = Field(2, ge=1, description="Hops of a graph filter, K.")
-    embedding: int = Field(64, ge=1, description="Width of what embeds an agent and a consumer.")
+    embedding: int = Field(32, ge=1, description="Width of what embeds an agent and a consumer.")
     alpha: float = Field(1e-2, ge=0, description="Weight of the contractivity regulariser; 0 is the ablation.")
     integration: Integration = Field("closed_form", description="Explicit Euler, or exact for the rates of a step.")
     time_step: float = Field(0.5, gt=0, description="Time of the state's dynamics that passes in a step of the task.")
@@ -124,7 +125,7 @@ def layout_of(spec: TaskSpec, priced: bool) -> Layout:
         raise UsageError(f"method lgtc-ippo: task '{spec.name}' shows neither consumers nor prices")
     consumers, links, carried = (fields[name].where for name in ("consumers", "links", "carried"))
     own = tuple(k for k in range(links.start) if not consumers.start <= k < consumers.stop)
-    return Layout(own, consumers, 2 + carried.stop - carried.start, links=links)
+    return Layout(own, consumers, WAY_THERE + carried.stop - carried.start, links=links)
 
 
 class LGTCBody(nn.Module):
@@ -149,8 +150,9 @@ class LGTCBody(nn.Module):
         )
         self.pooled = linear(size, size, gain, generator)
         self.query = linear(size, size, 1.0, generator)
+        self.drive = linear(3 * size, config.width, gain, generator)
         self.cell = LGTCCell(
-            3 * size, config.width, config.taps, generator, integration=config.integration, step=config.time_step
+            config.width, config.width, config.taps, generator, integration=config.integration, step=config.time_step
         )
         self.head = linear(config.width + 3 * size, size, gain, generator)
         self.out = linear(size, outputs, 0.01, generator)
@@ -167,12 +169,17 @@ class LGTCBody(nn.Module):
         """See `Body.forward`; memory is there always."""
         if memory is None:
             raise ValueError("the states of a graph's agents are needed; see `start`")
-        driven, states = self._embed(own), []
-        for t in range(len(own)):
-            memory = self.cell(memory, driven[t], self._propagate(own[t]))
+        seen, graphs, states = self._embed(own), self._graphs(own), []
+        # All that does not depend on states is worked out for all steps at once.
+        inputs = self.cell.inputs(self._drive(seen), self._over(graphs))
+        for t, (driven, target) in enumerate(zip(*(part.unbind() for part in inputs), strict=True)):
+            memory = self.cell.advance(memory, driven, target, self._over(None if graphs is None else graphs[t]))
             states.append(memory)
-        seen = torch.cat([torch.stack(states), driven], -1)
-        return self.out(functional.relu(self.head(seen))), memory
+        return self.out(functional.relu(self.head(torch.cat([torch.stack(states), seen], -1)))), memory
+
+    def inputs(self, own: Tensor) -> Tensor:
+        """What drives the states, [..., A, H]."""
+        return self._drive(self._embed(own))
 
     def attention(self, own: Tensor) -> Tensor:
         """Which consumer drives each agent, [..., A, M], sums 1."""
@@ -182,8 +189,11 @@ class LGTCBody(nn.Module):
         """What is added to the loss."""
         return self._alpha * self.cell.penalty() if self._alpha else None
 
+    def _drive(self, seen: Tensor) -> Tensor:
+        return functional.relu(self.drive(seen))
+
     def _embed(self, own: Tensor) -> Tensor:
-        """What drives the states, [..., A, 3E]: the agent, the consumer that it picks, and all of them."""
+        """What an agent sees, [..., A, 3E]: itself, the consumer that it picks, and all of them."""
         agent, consumers = functional.relu(self.of_own(own[..., self.own])), self._consumers(own)
         picked = (self._attend(agent, consumers)[..., None, :] @ consumers).squeeze(-2)
         return torch.cat([agent, picked, functional.relu(self.pooled(consumers.mean(-2)))], -1)
@@ -199,9 +209,17 @@ class LGTCBody(nn.Module):
         scores = (consumers @ self.query(agent)[..., None]).squeeze(-1)
         return (scores / math.sqrt(consumers.shape[-1])).softmax(-1)
 
-    def _propagate(self, own: Tensor) -> Propagate:
+    def _graphs(self, own: Tensor) -> Tensor | None:
+        """Supports [T, G, A, A] of the graphs that observations show; None where a network is listened to."""
         if self._network is not None:
-            return self._network.propagate
+            return None
         if self._layout.links is None:
             raise ValueError("who can talk to whom is not known; see `listen`")
-        return over(support(own[..., self._layout.links]))
+        return support(own[..., self._layout.links])
+
+    def _over(self, graphs: Tensor | None) -> Propagate:
+        return self._listen if graphs is None else over(graphs)
+
+    def _listen(self, z: Tensor, taps: int) -> Tensor:
+        assert self._network is not None
+        return self._network.propagate(z.flatten(0, -3), taps).unflatten(0, z.shape[:-2])

@@ -77,12 +77,19 @@ class LGTCCell(nn.Module):
             u: Input, held during the step, [..., A, inputs].
             propagate: What agents hear over `taps` hops.
         """
+        return self.advance(x, *self.inputs(u, propagate), propagate)
+
+    def inputs(self, u: Tensor, propagate: Propagate) -> tuple[Tensor, Tensor]:
+        """What inputs [..., A, inputs] add to the rates, and where they drive states to, each [..., A, H]."""
         heard = propagate(u, self.taps).flatten(-2)
-        driven = functional.relu(heard @ self.input_rate + self.input_bias)
-        target = torch.tanh(heard @ self.drive)
+        return functional.relu(heard @ self.input_rate + self.input_bias), torch.tanh(heard @ self.drive)
+
+    def advance(self, x: Tensor, driven: Tensor, target: Tensor, propagate: Propagate) -> Tensor:
+        """The state after a step of time, given what `inputs` makes of the input."""
+        leak = self.leak_rate
         for _ in range(self._substeps):
             rate, coupled = self.terms(x, driven, propagate)
-            force = (rate - self.leak_rate) * target - coupled
+            force = (rate - leak) * target - coupled
             if self._integration == "euler":
                 x = x + self._step * (force - rate * x)
             else:
@@ -103,9 +110,9 @@ class LGTCCell(nn.Module):
 
     def derivative(self, x: Tensor, u: Tensor, propagate: Propagate) -> Tensor:
         """x', [..., A, H]."""
-        heard = propagate(u, self.taps).flatten(-2)
-        rate, coupled = self.terms(x, functional.relu(heard @ self.input_rate + self.input_bias), propagate)
-        return (rate - self.leak_rate) * torch.tanh(heard @ self.drive) - coupled - rate * x
+        driven, target = self.inputs(u, propagate)
+        rate, coupled = self.terms(x, driven, propagate)
+        return (rate - self.leak_rate) * target - coupled - rate * x
 
     def contraction_rate(self) -> Tensor:
         """What two trajectories under one input approach each other by at least, per unit of time, where |x| ≤ 1.

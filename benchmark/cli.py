@@ -16,6 +16,7 @@ from rich.table import Table
 import baselines  # noqa: F401 - registers every method
 from baselines.registry import METHODS, REFERENCES
 from benchmark.audit import audit_records
+from benchmark.cli_allocation import film, studies
 from benchmark.cli_options import (
     RESULTS,
     Budgets,
@@ -237,7 +238,7 @@ def reproduce(
         raise typer.Exit(1)
 
 
-for tool in (tune, audit, scale, scale_quality, profile):
+for tool in (tune, audit, scale, scale_quality, profile, studies, film):
     app.command()(tool)
 
 

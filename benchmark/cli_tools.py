@@ -33,16 +33,19 @@ from envs.errors import UsageError
 
 def tune(
     methods: Annotated[str, typer.Argument(help="Methods of the search, separated by commas; all by default.")] = "",
+    search: Annotated[
+        str, typer.Option(help="Which search: a file in benchmark/searches, by the suite's name.")
+    ] = "core",
     jobs: Jobs = None,
     root: Root = SCRATCH,
     results: Results = RESULTS,
 ) -> None:
-    """Search for settings on training hours, going on where an earlier call stopped; see benchmark/tuning.yaml."""
-    search = load_search()
+    """Search for settings on training hours, going on where an earlier call stopped; see benchmark/searches/."""
+    chosen = load_search(search)
     run_search(
-        search,
-        words_of(methods) or list(search.methods),
-        results / "tuning",
+        chosen,
+        words_of(methods) or list(chosen.methods),
+        results / "tuning" / search,
         Store(root),
         jobs or os.cpu_count() or 1,
         _tell,

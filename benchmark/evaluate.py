@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from baselines.base import Controller, ModelView, Rollout
 from benchmark.metrics import Context, Value, compute, timing_metrics
-from benchmark.trajectory import TRACED_AGENTS, Timings, Trajectory
+from benchmark.trajectory import EPISODE_SUMS, TRACED_AGENTS, Timings, Trajectory
 from envs.catalogue import DistrictScenario, EpisodicScenario, Scenario
 from envs.network import Network
 from envs.task import Task
@@ -93,6 +94,7 @@ def _evaluate_hours(
         raise ArithmeticError("the rollout left numbers that are not finite: the controller's actions diverged")
     trajectory.bound = controller.disagreement_bound(trajectory.largest_excess)
     metrics = compute(trajectory, context) | timing_metrics(timings, hours * task.spec.n_agents, hours)
+    metrics |= controller.figures()
     traces = {name: np.stack(values) for name, values in trajectory.traces.items()}
     traces |= {f"district_{name}": np.array(values) for name, values in trajectory.series.items()}
     return Evaluation(metrics, traces, trajectory)
@@ -104,7 +106,7 @@ def _evaluate_episodes(
     task, network, clock = scenario.task(), scenario.network(), time.perf_counter
     n_agents = task.spec.n_agents
     timings, steps = Timings(), 0
-    returns = torch.zeros(episodes, n_agents, dtype=torch.float64)
+    returns, sums = torch.zeros(episodes, n_agents, dtype=torch.float64), dict[str, Tensor]()
     with torch.inference_mode():
         controller.reset(task.spec, network, episodes, generator, ModelView(task) if controller.privileged else None)
         network.reset_counters()
@@ -123,14 +125,19 @@ def _evaluate_episodes(
             timings.dynamics += stepped - acted
             steps += 1
             returns += torch.where(running, step.reward, 0.0).double().cpu()
+            for name in EPISODE_SUMS & step.measures.keys():
+                value = step.measures[name]
+                during = running if value.ndim > 1 else running.any(1)
+                sums[name] = sums.get(name, 0.0) + torch.where(during, value, 0.0).double().cpu()
             running = running & step.alive & ~(step.terminated | step.truncated)[:, None]
     # The network counts what one copy sends; time is spent on all of them.
     timings.messages, timings.bytes = episodes * network.messages, episodes * network.bytes
     trajectory = Trajectory(task.spec, steps)
-    trajectory.sums["reward"] = returns.mean(0)
+    trajectory.sums |= {"reward": returns.mean(0)} | {name: total.mean(0) for name, total in sums.items()}
     if not trajectory.finite:
         raise ArithmeticError("the rollout left numbers that are not finite")
     metrics = compute(trajectory, context) | timing_metrics(timings, steps * n_agents * episodes, steps)
+    metrics |= controller.figures()
     return Evaluation(metrics, {"episode_returns": returns.sum(1).numpy()}, trajectory)
 
 

@@ -29,6 +29,9 @@ MEASURED_AROUND = (
     "steps_per_second",
     "peak_memory",
     "parameters",
+    "solver_gap",
+    "solver_timeouts",
+    "solver_seconds",
 )
 # Every metric that is a number and so has an interquartile mean over seeds.
 NUMBERS = (*(name for name, entry in METRICS.items() if entry.unit not in ("", "bool")), *MEASURED_AROUND)
@@ -38,7 +41,6 @@ TABLE_COLUMNS = (
     *(f"{name}{end}" for name in NUMBERS for end in ("", "_low", "_high")),
     *("sees", "locality"),
 )
-SUBJECT = "consensus-gossip"  # what the benchmark is about
 VERDICTS = ("feasible", "violates", "postpones", "both", "infeasible", "failed", "out of time", "out of memory")
 
 Locality = Mapping[tuple[str, str], str]
@@ -114,7 +116,7 @@ def groups(records: Iterable[Record]) -> dict[tuple[str, str, str, str], list[Re
     return found
 
 
-def improvements(records: Sequence[Record], subject: str = SUBJECT) -> pd.DataFrame:
+def improvements(records: Sequence[Record], subject: str) -> pd.DataFrame:
     """Probability that a seed of `subject` does better than a seed of another method, one row per scenario and pair.
 
     The lower objective is better and any feasible run beats any infeasible one, or, in an episodic scenario,

@@ -87,7 +87,10 @@ class Metric:
 METRICS: dict[str, Metric] = {}
 
 # Measured by the clock: they differ from run to run and machine to machine.
-CLOCKED = ("train_seconds", "steps_per_second", "act_microseconds", "step_microseconds", "peak_memory")
+CLOCKED = (
+    *("train_seconds", "steps_per_second", "act_microseconds", "step_microseconds", "peak_memory"),
+    *("solver_gap", "solver_timeouts", "solver_seconds"),
+)
 
 
 def metric(unit: str, better: str = "") -> Callable[[Function], Function]:
@@ -169,6 +172,8 @@ def import_peak(run: Trajectory, context: Context) -> Value:
 @metric("-", "high")
 def served(run: Trajectory, context: Context) -> Value:
     """Share of the demand that was served by the end."""
+    if "served" in run.sums:
+        return float(run.sums["served"])
     return 1 - float(_owed(run).sum() / run.sums["demand"].sum()) if "demand" in run.sums else None
 
 
@@ -231,6 +236,18 @@ def feasible(run: Trajectory, context: Context) -> Value:
 def episode_return(run: Trajectory, context: Context) -> Value:
     """Sum over agents of the local rewards; of an episodic scenario the mean over its episodes, undiscounted."""
     return float(run.sums["reward"].sum())
+
+
+@metric("-", "high")
+def completed(run: Trajectory, context: Context) -> Value:
+    """Of multi-resource allocation: completions per consumer."""
+    return float(run.sums["completed"]) if "completed" in run.sums else None
+
+
+@metric("-", "low")
+def collisions(run: Trajectory, context: Context) -> Value:
+    """Of multi-resource allocation: others that were too close to an agent, added up over an episode's steps."""
+    return float(run.sums["collisions"].mean()) if "collisions" in run.sums else None
 
 
 @metric("-", "high")

@@ -58,7 +58,7 @@ def write_report(
         "leaderboard.md": "\n\n".join([f"# {suite.name}", suite.description, _markdown(book), "## Figures", *shown])
         + "\n",
         "leaderboard.tex": _latex(book),
-        "improvement.csv": improvements(records).to_csv(index=False),
+        "improvement.csv": improvements(records, suite.subject).to_csv(index=False),
     }
     if len(curves):
         texts["curves.csv"] = curves.to_csv(index=False)

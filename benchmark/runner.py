@@ -146,6 +146,16 @@ def prepare_policy(spec: RunSpec, store: Store, progress: Progress | None = None
     )
 
 
+def controller_of(spec: RunSpec, store: Store, scenario: Scenario) -> Controller:
+    """What a run acts with, to act on a scenario; a policy that the store does not have is trained first."""
+    if spec.effort is None:
+        return _without_learning(spec, seeded(spec.seed, "evaluate"))
+    prepare_policy(spec, store)
+    policy = store.policy(training_digest(spec)).finished()
+    assert policy is not None
+    return _learned(spec, scenario, policy)
+
+
 class _CurveKeeper:
     """A checkpoint that also keeps the training curve and snapshots, so that an interrupted one has no hole."""
 
@@ -180,7 +190,7 @@ class _CurveKeeper:
 def _measure(
     spec: RunSpec, store: Store, context: Context, progress: Progress | None
 ) -> tuple[Status, str, dict[str, Value], dict[str, np.ndarray]]:
-    scenario, method = resolve(spec.scenario), _method(spec)
+    scenario = resolve(spec.scenario)
     trained: dict[str, Any] | None = None
     training_peak: float | None = None
     if spec.effort is not None:
@@ -190,13 +200,10 @@ def _measure(
     began = time.perf_counter()
     if trained is None:
         # A method that does not learn may still tune itself; that is its training time.
-        none = Effort(0, 0.0)
-        known = spec.training_scenario
-        controller = method.train(known.task(), known.network(), none, generator, _ignore, NoCheckpoint())
+        controller = _without_learning(spec, generator)
         training: dict[str, Value] = {"train_seconds": time.perf_counter() - began, "train_steps": 0.0}
     else:
-        controller = method.build(scenario.task(), seeded(spec.seed, "train"))
-        controller.load_state_dict(trained["state"])
+        controller = _learned(spec, scenario, trained)
         training_peak = trained["peak_memory"]
         speed = trained["steps"] / trained["seconds"] if trained["seconds"] else None
         training = {
@@ -221,6 +228,17 @@ def _measure(
         limit = f"{trained['steps']:.0f} of {spec.effort.steps} agent-steps in {trained['seconds']:.0f} s"
         return "out of time", limit, metrics, traces
     return "done", "", metrics, traces
+
+
+def _without_learning(spec: RunSpec, generator: torch.Generator) -> Controller:
+    known, none = spec.training_scenario, Effort(0, 0.0)
+    return _method(spec).train(known.task(), known.network(), none, generator, _ignore, NoCheckpoint())
+
+
+def _learned(spec: RunSpec, scenario: Scenario, policy: Mapping[str, Any]) -> Controller:
+    controller = _method(spec).build(scenario.task(), seeded(spec.seed, "train"))
+    controller.load_state_dict(policy["state"])
+    return controller
 
 
 def _learning_curve(spec: RunSpec, store: Store, snapshots: list[dict[str, Any]]) -> dict[str, np.ndarray]:

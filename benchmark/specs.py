@@ -90,6 +90,7 @@ class Suite(BaseModel):
     name: str = Field("", pattern=r"^\w[\w. -]*$", description="Also the folder of its results; the file's by default.")
     description: str
     smoke: bool = Field(False, description="Few seeds and short training: for a first look, not for a paper.")
+    subject: str = Field("consensus-gossip", description="The method that others are compared with.")
     seeds: int = Field(ge=1)
     effort: EffortSpec
     entries: tuple[Entry, ...] = Field(min_length=1)
@@ -123,6 +124,9 @@ class Suite(BaseModel):
 
     def _check_names(self) -> None:
         """Name file and key of what the catalogue and the registry do not know."""
+        with self._naming("subject"):
+            if self.subject not in known_names():
+                raise UsageError(unknown_name(self.subject))
         for i, entry in enumerate(self.entries):
             with self._naming(f"entries.{i}.trained_on"):
                 if entry.trained_on:

@@ -12,6 +12,7 @@ from envs.task import Step, TaskSpec
 
 DAY = 24
 TRACED_AGENTS = 1000  # full traces are kept up to this many agents
+EPISODE_SUMS = {"served", "completed", "collisions"}  # measures of episodic tasks that are added up over an episode
 
 
 @dataclass
@@ -67,7 +68,8 @@ class Trajectory:
         counted: [m] hours in which each budget counted.
         hour_excess: Largest (use − limit)/scale of the budgets that count, of each hour in which one does.
         series: Named [T] arrays of the district: import_kwh, price, waiting_load.
-        sums: Named per-agent sums over the hours, [N]: bill, import_kwh, waiting_load, demand, carbon, reward.
+        sums: Named per-agent sums over the hours, [N]: bill, import_kwh, waiting_load, demand, carbon, reward. Of
+            episodes their means: reward and collisions [N], served and completed [].
         backlog: Slope of the daily mean waiting load over the second half, per day, [N].
         drift: Slope of the multipliers over the second half, per hour, [N, m].
         saturated, disagreement, spread, multiplier_steps: Running sums over the second half, see the metrics.

@@ -1,7 +1,8 @@
 """The search for settings: the same trials and the same samples for every method in it, scored on training hours.
 
 A trial trains on each of the search's scenarios and is scored by what its policy does on hours that no published
-figure is measured on, where the data allow it (they do for the homes, not for the campus). Trials are short. The best
+figure is measured on, where the data allow it (they do for the homes, not for the campus), or in episodes of the
+search's own seed. Trials are short. The best
 of them enter the finals: they train for as long as the published runs, since steps of multipliers that suit a
 half-trained policy make a trained one overshoot, and what concerns execution alone is searched again on the policy
 that came out: evaluations without training, of no use to a method whose multipliers are fixed. Every finished trial
@@ -16,6 +17,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from importlib import resources
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +29,11 @@ from baselines.base import Effort, NoCheckpoint
 from baselines.registry import explain, make_method, nest
 from benchmark.contexts import prepare_context
 from benchmark.evaluate import evaluate
+from benchmark.metrics import Context
 from benchmark.record import provenance_here, write_file
 from benchmark.seeding import seeded
 from benchmark.store import Store
-from envs.catalogue import DistrictScenario, resolve_district
+from envs.catalogue import DistrictScenario, Scenario, resolve
 from envs.district import HOURS
 from envs.errors import UsageError
 
@@ -38,6 +41,7 @@ from envs.errors import UsageError
 INFEASIBLE = 2.0
 ALLOWED = 0.01
 FAILED = 100.0
+OUTCOME = ("optimality_gap", "violation", "backlog_growth", "episode_return")  # kept of every trial
 STARTUP_TRIALS = 5  # of the sampler, the defaults included
 # Multipliers move once a day: over a few weeks alone a trial would be scored by how fast they settle.
 WARMUP, MEASURED = 31 * HOURS, 90 * HOURS
@@ -83,13 +87,21 @@ class Search(BaseModel):
     methods: dict[str, dict[str, Range]]
 
 
-def load_search() -> Search:
-    """The search that comes with Accord.
+def search_names() -> list[str]:
+    """Searches that come with Accord; each is named after the suite that it is for."""
+    files = resources.files("benchmark.searches").iterdir()
+    return sorted(Path(file.name).stem for file in files if file.name.endswith(".yaml"))
+
+
+def load_search(name: str) -> Search:
+    """A search by name.
 
     Raises:
-        UsageError: its file has an unknown key or a wrong value.
+        UsageError: no such search; its file has an unknown key or a wrong value.
     """
-    path = Path(str(resources.files("benchmark") / "tuning.yaml"))
+    if name not in search_names():
+        raise UsageError(f"--search: unknown search '{name}'; allowed: {', '.join(search_names())}")
+    path = Path(str(resources.files("benchmark.searches") / f"{name}.yaml"))
     try:
         return Search.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
     except ValidationError as error:
@@ -117,7 +129,8 @@ def tune(
             raise UsageError(f"METHODS: '{method}' is not in the search; allowed: {', '.join(search.methods)}")
         defaults(method, search.methods[method])
     for address in search.scenarios:
-        if prepare_context(scored_on(address), store).oracle != "feasible":
+        scored = scored_on(address)
+        if isinstance(scored, DistrictScenario) and prepare_context(scored, store).oracle != "feasible":
             raise UsageError(f"scenario '{address}': nothing meets its budgets on the hours of the search")
     left = dict.fromkeys(methods, search.trials + search.finals.best)
     for method in methods:
@@ -137,9 +150,14 @@ def tune(
                 running[pool.submit(_next, search, method, target, store.root)] = method
 
 
-def scored_on(address: str) -> DistrictScenario:
-    """A scenario over the last ninety of its training days, a month of warm-up before; over all if there are fewer."""
-    scenario = resolve_district(address)
+def scored_on(address: str) -> Scenario:
+    """A scenario over the last ninety of its training days, a month of warm-up before; over all if there are fewer.
+
+    An episodic one as it is.
+    """
+    scenario = resolve(address)
+    if not isinstance(scenario, DistrictScenario):
+        return scenario
     first, end = scenario.district.training
     return scenario.over((max(first, end - WARMUP - MEASURED), max(first, end - MEASURED), end))
 
@@ -150,20 +168,20 @@ def defaults(method: str, space: dict[str, Range]) -> dict[str, Any]:
     Raises:
         UsageError: the space names a setting that the method does not have.
     """
-    config = make_method(method, tuned=False).config.model_dump()
-    found = {}
-    for name in space:
-        value: Any = config
-        for part in name.split("."):
-            if not isinstance(value, dict) or part not in value:
-                raise UsageError(f"tuning.yaml: key 'methods.{method}.{name}': no such setting")
-            value = value[part]
-        found[name] = value
-    return found
+    config = make_method(method, tuned=False).config
+    try:
+        return {name: attrgetter(name)(config) for name in space}
+    except AttributeError as error:
+        raise UsageError(f"search: key 'methods.{method}': no setting '{error.name}'") from None
 
 
 def score(metrics: dict[str, Any]) -> float:
-    """Gap to the optimum, and twice what is beyond the allowed violation and growth; lower is better."""
+    """Gap to the optimum, and twice what is beyond the allowed violation and growth; lower is better.
+
+    Where there is no optimum, less the return.
+    """
+    if metrics["optimality_gap"] is None:
+        return -float(metrics["episode_return"])
     beyond = [max(0.0, metrics[name] - ALLOWED) for name in ("violation", "backlog_growth")]
     return float(metrics["optimality_gap"] + INFEASIBLE * sum(beyond))
 
@@ -194,7 +212,7 @@ def _final(
     search: Search, method: str, settings: dict[str, Any], states: dict[str, _Trained], store: Store
 ) -> dict[str, Any]:
     """The best of what concerns execution alone on trained policies, and all that was tried: first what it had."""
-    space = {name: values for name, values in search.methods[method].items() if _only_executes(method, name)}
+    space = {name: values for name, values in search.methods[method].items() if _only_executes(method, name, values)}
     tried: list[dict[str, Any]] = []
     for _ in range(search.finals.trials if space else 1):
         asked = _ask(space, tried, {name: settings[name] for name in space}, search.seed)
@@ -206,14 +224,11 @@ def _score(trial: dict[str, Any]) -> float:
     return float(trial["score"])
 
 
-def _only_executes(method: str, name: str) -> bool:
-    """No training depends on the setting."""
-    place: Any = make_method(method).config.training_key()
-    for part in name.split("."):
-        if part not in place:
-            return True
-        place = place[part]
-    return False
+def _only_executes(method: str, name: str, values: Range) -> bool:
+    """No training depends on which of several values the setting has."""
+    first, last = (values.choices[0], values.choices[-1]) if values.choices else (values.low, values.high)
+    keys = [make_method(method, nest({name: value}), tuned=False).config.training_key() for value in (first, last)]
+    return bool(first != last) and keys[0] == keys[1]
 
 
 def _ask(space: dict[str, Range], trials: list[dict[str, Any]], first: dict[str, Any], seed: int) -> dict[str, Any]:
@@ -263,7 +278,7 @@ def _train(search: Search, method: str, settings: dict[str, Any], steps: int) ->
     """One training per scenario, by address."""
     trained = {}
     for address in search.scenarios:
-        scenario, rows = resolve_district(address), list[dict[str, float]]()
+        scenario, rows = resolve(address), list[dict[str, float]]()
         controller = make_method(method, nest(settings), tuned=False).train(
             scenario.task(),
             scenario.network(),
@@ -282,15 +297,14 @@ def _measure(
     """What trained policies do with these settings on the hours of the search: each scenario's outcome, mean score."""
     outcomes = {}
     for address, trained in states.items():
-        scenario = resolve_district(address)
-        made = make_method(method, nest(settings), tuned=False)
-        controller = made.build(scenario.task(), seeded(search.seed, "train"))
-        controller.load_state_dict(trained.state)
         scored = scored_on(address)
+        made = make_method(method, nest(settings), tuned=False)
+        controller = made.build(resolve(address).task(), seeded(search.seed, "train"))
+        controller.load_state_dict(trained.state)
+        context = prepare_context(scored, store) if isinstance(scored, DistrictScenario) else Context()
         try:
-            found = evaluate(scored, controller, prepare_context(scored, store), seeded(search.seed, "evaluate"))
-            metrics: dict[str, Any] = found.metrics
-            kept = {name: float(metrics[name]) for name in ("optimality_gap", "violation", "backlog_growth")}
+            metrics: dict[str, Any] = evaluate(scored, controller, context, seeded(search.seed, "evaluate")).metrics
+            kept = {name: float(metrics[name]) for name in OUTCOME if metrics[name] is not None}
             outcome = {"score": min(FAILED, score(metrics)), **kept}
         except ArithmeticError:
             outcome = {"score": FAILED}

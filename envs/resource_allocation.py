@@ -7,13 +7,15 @@ N agents in the square [-1, 1]² choose velocities. Agent i carries r_i of W res
 need D_j of them. Within `REACH` of a consumer an agent hands over up to `RATE`·dt of each resource to the nearest one.
 Agents sense the two nearest others, and talk to those closer than C: the graph moves with them.
 
-    reward_i = SERVED · (demand met in this step / demand of the episode) / N   the same for all
+    reward_i = SERVED · GLOBAL · (demand met in this step / demand of the episode) / N   the same for all
+             + SERVED · (1 − GLOBAL) · (what i hands over / demand of the episode)
              − COLLISION · others closer than `CLEARANCE`
              + DONE / agents at a consumer that this step completes, for each of them
 
-so that the sum over agents of an episode's rewards is at most `SERVED` plus `DONE` per consumer. What else guides
-agents in training, a measure `approach` of their way towards the consumer that an assignment gives them, is not in the
-reward.
+so that the sum over agents of an episode's rewards is at most `SERVED` plus `DONE` per consumer. Measures are `served`
+(share of the episode's demand, [B]), `completed` (share of the consumers, [B]) and `collisions` (others too close,
+[B, N]). What else guides agents in training, a measure `approach` of their way towards the consumer that an assignment
+gives them, is not in the reward.
 """
 
 from __future__ import annotations
@@ -40,8 +42,10 @@ REACH = 0.15
 RATE = 0.12  # units of each resource per second
 CLEARANCE = 0.05
 SENSED, SENSING = 2, 0.3  # nearest others that an agent senses, and from how far
+WAY_THERE = 3  # columns of a consumer before what it needs
 ASKED = 0.9  # demand of all consumers, as a share of what the agents carry
 SERVED, DONE, COLLISION = 5.0, 0.1, 0.02
+GLOBAL = 0.5  # share of the reward for serving that all agents get alike
 CARRIED = (0.5, 1.5)  # of each resource that an agent has
 PLACES = 0.8  # consumers lie in the square of this half width
 JUMPS = ((4.0, 8.0), (10.0, 14.0))  # seconds between which demand moves on to other consumers, once in each
@@ -100,7 +104,8 @@ class ResourceAllocation(Task):
             horizon=STEPS,
             agent_scale=torch.ones(n),
             agent_types=torch.zeros(n, dtype=torch.long),
-            units={"served": "-", "collisions": "-", "approach": "-"},
+            reward_parts=("served", "collisions", "completed"),
+            units={"served": "-", "collisions": "-", "completed": "-", "approach": "-"},
             device=self.device,
         )
 
@@ -140,7 +145,9 @@ class ResourceAllocation(Task):
         self._stops = stops if setting.variant == "failures" else never.expand(batch, n)
         self._reassign()
         nothing = torch.zeros(batch, n, device=self.device)
-        return self._show(nothing, nothing[:, 0], nothing, nothing)
+        measures = dict.fromkeys(("collisions", "approach"), nothing)
+        measures |= dict.fromkeys(("served", "completed"), nothing[:, 0])
+        return self._show(nothing[..., None].expand(-1, -1, len(self.spec.reward_parts)), measures)
 
     def step(self, actions: Tensor) -> Step:
         """Move, hand over, and change what changes."""
@@ -148,16 +155,18 @@ class ResourceAllocation(Task):
         velocity = SPEED * actions.clamp(-1.0, 1.0) * self.alive[..., None]
         self.places = (self.places + DT * velocity).clamp(-1.0, 1.0)
         approach = (before - self._way()) / (SPEED * DT)
-        met, done = self._hand_over()
-        served = SERVED * met / self._asked  # [B]
+        given, done = self._hand_over()
+        alive, own = self.alive, given / self._asked[:, None]  # [B, N]
+        served = own.sum(1)  # [B]
         close = self._close(CLEARANCE).sum(-1).float()
-        reward = (served / self.spec.n_agents)[:, None] - COLLISION * close + DONE * done
-        alive = self.alive
+        worth = SERVED * (GLOBAL * served[:, None] / self.spec.n_agents + (1 - GLOBAL) * own)
+        parts = torch.stack([worth, -COLLISION * close, DONE * done], -1) * alive[..., None]
         self._elapsed += 1
         self._change()
         if self._elapsed % REASSIGNED == 0:
             self._reassign()
-        return self._show(reward * alive, met / self._asked, close * alive, approach * alive)
+        measures = {"served": served, "collisions": close, "approach": approach * alive}
+        return self._show(parts, measures | {"completed": done.sum(-1) / self.setting.consumers})
 
     def state(self) -> Tensor:
         """Everything that changes, [B, S]."""
@@ -173,6 +182,10 @@ class ResourceAllocation(Task):
         """See `Task.guide`."""
         self._guided = on
 
+    def changes(self) -> Tensor:
+        """When something changes by itself in this episode: jumps of demand or agents that stop, s, [B, K]."""
+        return torch.cat([self._jumps, self._stops], 1)
+
     def links(self) -> Tensor:
         """Who can talk to whom now, bool [B, N, N]."""
         return self._close(self.setting.radius)
@@ -184,7 +197,7 @@ class ResourceAllocation(Task):
         return near & ~torch.eye(near.shape[1], dtype=torch.bool, device=self.device)
 
     def _hand_over(self) -> tuple[Tensor, Tensor]:
-        """Agents serve the consumer next to them: demand met [B], and each agent's part of completions [B, N]."""
+        """Agents serve the consumer next to them: units that each gives, and its part of completions, [B, N]."""
         distance, nearest = torch.cdist(self.places, self.consumers).min(-1)
         there = (distance < REACH) & self.alive
         at = torch.nn.functional.one_hot(nearest, self.consumers.shape[1]) * there[..., None]  # [B, N, M]
@@ -194,11 +207,12 @@ class ResourceAllocation(Task):
         taken = torch.minimum(arriving, self.demand)
         part = torch.einsum("bnm,bmw->bnw", at, taken / arriving.clamp_min(EMPTY))
         waiting = self.demand.sum(-1) > EMPTY
-        self.carried = self.carried - offered * part
+        given = offered * part
+        self.carried = self.carried - given
         self.demand = (self.demand - taken).clamp_min(0.0)
         completed = waiting & (self.demand.sum(-1) <= EMPTY)  # [B, M]
         done = torch.einsum("bnm,bm->bn", at, completed / at.sum(1).clamp_min(1.0))
-        return taken.sum((1, 2)), done
+        return given.sum(-1), done
 
     def _change(self) -> None:
         """Demands jump, batteries run down, agents stop."""
@@ -232,31 +246,29 @@ class ResourceAllocation(Task):
         distance, who = far.topk(min(SENSED, n), -1, largest=False)  # [B, N, 2]
         there = self.places[:, None].expand(-1, n, -1, -1).gather(2, who[..., None].expand(-1, -1, -1, 2))
         sensed = torch.where(distance[..., None] < SENSING, there - self.places[:, :, None], SENSING)
-        consumers = torch.cat(
-            [
-                self.consumers[:, None] - self.places[:, :, None],
-                self.demand[:, None].expand(-1, n, -1, -1),
-            ],
-            -1,
-        )
+        ways = self.consumers[:, None] - self.places[:, :, None]
+        long = ways.norm(dim=-1, keepdim=True)
+        consumers = torch.cat([ways, long, self.demand[:, None].expand(-1, n, -1, -1)], -1)
+        consumers = consumers.gather(2, long.argsort(2).expand_as(consumers))
         own = [self.places, self.carried, clock, sensed.flatten(2) / SENSING, consumers.flatten(2)]
         return torch.cat([*own, self.links().float()], -1)
 
-    def _show(self, reward: Tensor, served: Tensor, collisions: Tensor, approach: Tensor) -> Step:
-        batch, n = reward.shape
+    def _show(self, parts: Tensor, measures: dict[str, Tensor]) -> Step:
+        batch, n, _ = parts.shape
         over = torch.full((batch,), self._elapsed >= self._horizon, device=self.device)
         return Step(
             obs=self._observe(),
-            reward=reward,
+            reward=parts.sum(-1),
             usage=torch.zeros(batch, n, 0, device=self.device),
             shortfall=None,
             active=self.active(self.spec.ahead),
             counted=torch.zeros(batch, 0, device=self.device),
-            measures={"served": served, "collisions": collisions, "approach": approach},
+            measures=measures,
             terminated=torch.zeros_like(over),
             truncated=over,
             alive=self.alive.clone(),
             links=self.links(),
+            reward_parts=parts,
         )
 
 
@@ -266,7 +278,11 @@ def _fields(n_agents: int, resources: int, consumers: int) -> dict[str, Field]:
         "carried": (resources, "units", "1"),
         "clock": (1, "s", "length of an episode"),
         "sensed": (2 * min(SENSED, n_agents), "half squares", f"{SENSING}; the nearest others, 1 where there is none"),
-        "consumers": (consumers * (2 + resources), "half squares, units", "1; way to each, and what it needs"),
+        "consumers": (
+            consumers * (WAY_THERE + resources),
+            "half squares, units",
+            "1; of each, the nearest first: the way there, its length, what is needed",
+        ),
         "links": (n_agents, "-", "1 for each agent that can be talked to"),
     }
     fields, at = {}, 0

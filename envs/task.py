@@ -92,6 +92,7 @@ class TaskSpec:
         resources: Names of the R shared resources.
         separable: No agent's action changes another's state, reward or usage.
         horizon: Steps of a training episode.
+        reward_parts: Names of the K parts that the local reward is the sum of, where it has several.
         ahead: Steps that `Step.active` looks ahead, the present included.
         usage_scale: One base load for all agents alike, in units of the resource (kWh).
         price_scale: One mean price, $ per unit of the resource; multipliers are in this unit.
@@ -112,6 +113,7 @@ class TaskSpec:
     horizon: int
     budgets: tuple[Budget, ...] = ()
     resources: tuple[str, ...] = ()
+    reward_parts: tuple[str, ...] = ()
     separable: bool = False
     ahead: int = 1
     usage_scale: float = 1.0
@@ -172,6 +174,7 @@ class Step:
         alive: [B, N] bool.
         action_mask: [B, N, n] bool for discrete actions, else None.
         links: [B, N, N] bool, symmetric, who can talk to whom now; None where the network never changes.
+        reward_parts: [B, N, K], the parts of `reward`; None where it has one.
     """
 
     obs: Tensor
@@ -186,6 +189,7 @@ class Step:
     alive: Tensor
     action_mask: Tensor | None = None
     links: Tensor | None = None
+    reward_parts: Tensor | None = None
 
 
 class Task(ABC):

@@ -7,12 +7,14 @@ import pytest
 import torch
 
 import baselines
-from baselines.allocation_expert import best_assignment, steer
+from baselines.allocation_expert import ExpertConfig, assignment_cost, best_assignment, steer
 from baselines.registry import make_method
 from benchmark.evaluate import evaluate
 from benchmark.metrics import Context
 from envs.catalogue import resolve
 from envs.errors import UsageError
+
+CONFIG = ExpertConfig(way=0.2, surplus=0.1, seconds=10.0)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -22,9 +24,12 @@ def test_no_assignment_is_better(seed: int) -> None:
 
     def value(chosen: tuple[int, ...]) -> float:
         x = np.array([[float(who == j) for j in range(2)] for who in chosen])
-        return np.abs(demand - x.T @ carried).sum() + 0.2 * (x * ways).sum()
+        unmet = demand - x.T @ carried
+        cost = unmet[unmet > 0].sum() - 0.1 * unmet[unmet < 0].sum() + 0.2 * (x * ways).sum()
+        assert assignment_cost(carried, demand, ways, CONFIG, np.array(chosen)) == pytest.approx(cost)
+        return float(cost)
 
-    chosen, gap, late = best_assignment(carried, demand, ways, 0.2, 10.0)
+    chosen, gap, late = best_assignment(carried, demand, ways, CONFIG)
     assert value(tuple(chosen)) == pytest.approx(min(map(value, itertools.product((-1, 0, 1), repeat=5))))
     assert gap < 1e-3
     assert not late
@@ -33,7 +38,7 @@ def test_no_assignment_is_better(seed: int) -> None:
 def test_a_limit_is_kept_and_told() -> None:
     generator = np.random.default_rng(0)
     carried, demand, ways = generator.random((60, 3)), 4 * generator.random((20, 3)), generator.random((60, 20))
-    chosen, gap, late = best_assignment(carried, demand, ways, 0.2, 0.2)
+    chosen, gap, late = best_assignment(carried, demand, ways, CONFIG.model_copy(update={"seconds": 0.2}))
     assert late
     assert gap > 0
     assert chosen.shape == (60,)
@@ -46,6 +51,9 @@ def test_the_expert_serves_nearly_everything(variant: str, least: float) -> None
     controller = make_method("allocation_expert").build(scenario.task(), generator)
     found = evaluate(scenario, controller, Context(), generator, episodes=4)
     assert found.metrics["episode_return"] > least
+    assert 0 <= found.metrics["solver_gap"] < 0.05
+    assert 0 <= found.metrics["solver_timeouts"] < 0.5
+    assert 0 < found.metrics["solver_seconds"] < 1
 
 
 def test_agents_that_meet_go_round_each_other() -> None:

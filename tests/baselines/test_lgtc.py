@@ -92,7 +92,7 @@ def test_attention_picks_among_consumers_in_any_order(learned: tuple[dict, list[
     torch.testing.assert_close(picked.sum(-1), torch.ones(2, 5))
     where = task.spec.obs_fields["consumers"].where
     swapped = obs.clone()
-    swapped[..., where] = obs[..., where].unflatten(-1, (2, 4)).flip(-2).flatten(-2)
+    swapped[..., where] = obs[..., where].unflatten(-1, (2, 5)).flip(-2).flatten(-2)
     torch.testing.assert_close(body.attention(swapped), picked.flip(-1))
 
 

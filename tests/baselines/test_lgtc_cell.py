@@ -85,7 +85,7 @@ def test_both_integrations_follow_the_derivative() -> None:
 def test_the_rate_bounds_the_log_norm_wherever_states_stay_within_one() -> None:
     matrix = ring()
     for made in (cell(), trained(scrambled(cell()))):
-        rate = float(made.contraction_rate())
+        rate = float(made.contraction_rate().detach())
         for seed in range(20):
             x = torch.rand(AGENTS, WIDTH, generator=seeded(seed), dtype=torch.float64) * 2 - 1
             assert log_norm(made, x, drawn(AGENTS, INPUTS, seed=seed), matrix) <= -rate + 1e-9

@@ -9,12 +9,20 @@ from in_memory import Kept, differences, train
 from baselines import make_method
 from baselines.constraints import HeldMultipliers
 from baselines.joint import JointEnvironment
-from baselines.momappo import Momappo, MomappoConfig, VectorEnvironment, measure
+from baselines.momappo import (
+    Momappo,
+    MomappoConfig,
+    PartsEnvironment,
+    VectorEnvironment,
+    measure,
+    measure_return,
+)
 from envs import make
 from envs.catalogue import resolve
 from envs.errors import UsageError
 
 ADDRESS = "paper_seven/ring/average-0.21"
+ALLOCATION = "allocation_4x1/radius-1/steady"
 SETTINGS: dict[str, Any] = {
     "lanes": 28,
     "scalarisations": 3,
@@ -60,6 +68,33 @@ def test_an_interrupted_training_goes_on_bit_for_bit() -> None:
         assert differences(controller.state_dict(), uninterrupted.state_dict()) == []
 
 
-def test_a_task_without_budgets_has_nothing_to_weigh() -> None:
-    with pytest.raises(UsageError, match="has no budgets to weigh"):
+def test_the_parts_of_a_reward_and_the_guidance_add_up_to_what_others_learn_from() -> None:
+    method = make_method("momappo", SETTINGS | {"guidance": 0.5})
+    assert isinstance(method.config, MomappoConfig)
+    rewards = []
+    for plain in (True, False):
+        generator, task = torch.Generator().manual_seed(0), make(ALLOCATION)
+        env = (
+            JointEnvironment(task, method.config, False, None, 0.99, generator)
+            if plain
+            else PartsEnvironment(task, method.config, torch.ones(3), generator)
+        )
+        env.reset()
+        actions = torch.randn(30, env.groups, env.agents, 2, generator=torch.Generator().manual_seed(1))
+        rewards.append(torch.stack([(env.step(action)[1] * env.weights).sum(-1) for action in actions]))
+    assert rewards[0].abs().sum() > 0
+    torch.testing.assert_close(*rewards)
+
+
+def test_the_policy_of_the_highest_return_is_kept_where_a_reward_has_parts() -> None:
+    controller, rows = train("momappo", ALLOCATION, SETTINGS, 20_000)
+    front = [row["front_return"] for row in rows if "front_return" in row]
+    assert len(set(front)) == 3
+    scenario = resolve(ALLOCATION)
+    found = measure_return(scenario.task(), controller.greedy(), scenario.network(), 2)  # type: ignore[attr-defined]
+    assert found == pytest.approx(max(front))
+
+
+def test_a_task_without_budgets_or_parts_has_nothing_to_weigh() -> None:
+    with pytest.raises(UsageError, match="neither budgets nor parts of a reward to weigh"):
         make_method("momappo").build(make("games/climbing"), torch.Generator())

@@ -148,7 +148,7 @@ def test_the_subject_is_compared_with_every_variant_of_others_and_its_variants_w
     for method in ("consensus-gossip", "mappo"):
         run = record(method, **FEASIBLE, objective=1.0)
         runs += [run.model_copy(update={"spec": run.spec.model_copy(update={"variant": v})}) for v in ("", "a", "b")]
-    table = improvements(runs)
+    table = improvements(runs, "consensus-gossip")
     pairs = set(zip(table["variant"], table["over_variant"], strict=True))
     assert pairs == {("", ""), ("", "a"), ("", "b"), ("a", ""), ("a", "a"), ("b", ""), ("b", "b")}
 
@@ -160,7 +160,7 @@ def test_improvement_counts_any_feasible_run_above_any_infeasible_one() -> None:
     subject = runs("consensus-gossip", [3.0, 3.1, 3.2, 3.3], True)
     others = runs("consensus-independent", [1.0, 1.0, 1.0, 1.0], False)
     others += runs("consensus-broadcast", [2.0, 2.0, 4.0, 4.0], True)
-    table = improvements([*subject, *others]).set_index("over")
+    table = improvements([*subject, *others], "consensus-gossip").set_index("over")
     assert table.loc["consensus-independent", "probability"] == 1.0
     assert table.loc["consensus-broadcast", "probability"] == 0.5
     assert (

@@ -8,7 +8,7 @@ import pytest
 
 from baselines.registry import METHODS, make_method, nest
 from benchmark.store import Store
-from benchmark.tuning import Finals, Range, Search, _ask, _read, defaults, load_search, score, tune
+from benchmark.tuning import Finals, Range, Search, _ask, _read, defaults, load_search, score, search_names, tune
 from envs.errors import UsageError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,8 +33,9 @@ def told(target: Path, method: str) -> dict:
     return json.loads((target / f"{method}.json").read_text())
 
 
-def test_every_range_of_the_search_names_a_setting() -> None:
-    search = load_search()
+@pytest.mark.parametrize("name", search_names())
+def test_every_range_of_a_search_names_a_setting(name: str) -> None:
+    search = load_search(name)
     for method, space in search.methods.items():
         assert method in METHODS
         assert set(defaults(method, space)) == set(space)
@@ -104,7 +105,7 @@ def test_a_feasible_policy_scores_its_gap_and_an_infeasible_one_worse() -> None:
         (
             SMALL.model_copy(update={"methods": {"vdn": {"lrr": Range(choices=(1, 2))}}}),
             ["vdn"],
-            "tuning.yaml: key 'methods.vdn.lrr': no such setting",
+            "search: key 'methods.vdn': no setting 'lrr'",
         ),
     ],
 )
@@ -122,10 +123,11 @@ def test_another_search_does_not_go_on_in_the_same_file(whole: Path) -> None:
 
 
 def test_published_searches_are_those_of_the_methods_settings() -> None:
-    paths = sorted((ROOT / "results" / "tuning").glob("*.json"))
-    assert {path.stem for path in paths} == set(load_search().methods)
+    search = load_search("core")
+    paths = sorted((ROOT / "results" / "tuning" / "core").glob("*.json"))
+    assert {path.stem for path in paths} == set(search.methods)
     for path in paths:
-        found = _read(load_search(), path.stem, path.parent)  # no other search than the one in tuning.yaml
+        found = _read(search, path.stem, path.parent)  # no other search than the one that comes with Accord
         assert len(found["trials"]) == found["search"]["trials"], path
         assert len(found["finals"]) == found["search"]["finals"]["best"], path
         config = make_method(found["method"]).config.model_dump()

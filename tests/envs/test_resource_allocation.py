@@ -18,6 +18,7 @@ from envs.resource_allocation import (
     DT,
     EMPTY,
     FAILING,
+    GLOBAL,
     HALF_LIFE,
     JUMPS,
     RATE,
@@ -95,6 +96,7 @@ def test_what_agents_lose_is_what_consumers_get(variant: Variant) -> None:
         assert (before - task.carried).max() <= RATE * DT + 1e-6
         assert task.carried.min() >= 0
         served += step.measures["served"]
+        torch.testing.assert_close(step.reward, step.reward_parts.sum(-1))
         torch.testing.assert_close(
             carried - task.carried.sum((1, 2)), asked - task.demand.sum((1, 2)), rtol=0, atol=1e-4
         )
@@ -107,15 +109,16 @@ def test_rewards_are_what_the_module_says() -> None:
     task.reset(1, seeded())
     task.consumers = torch.tensor([[[0.0, 0.0]]])
     task.places = torch.tensor([[[0.0, 0.01], [0.0, -0.01], [0.5, 0.5]]])
-    task.carried, task.demand = torch.ones(1, 3, 1), torch.tensor([[[0.02]]])
+    task.carried, task.demand = torch.tensor([[[1.0], [0.5 * RATE * DT], [1.0]]]), torch.tensor([[[0.015]]])
     asked = float(task._asked)
     step = task.step(torch.zeros(1, 3, 2))
-    met = min(0.02, 2 * RATE * DT)
+    met = min(0.015, 1.5 * RATE * DT)
     assert step.measures["served"].item() == pytest.approx(met / asked)
     assert step.measures["collisions"].tolist() == [[1, 1, 0]]
-    shared = SERVED * met / asked / 3
-    assert step.reward[0].tolist() == pytest.approx([shared + DONE / 2 - COLLISION] * 2 + [shared])
-    torch.testing.assert_close(task.carried[0, :, 0], torch.tensor([0.99, 0.99, 1.0]))  # half each
+    given = [met / 1.5, met / 3, 0.0]  # by what they offer
+    expected = [SERVED / asked * (GLOBAL * met / 3 + (1 - GLOBAL) * own) for own in given]
+    assert step.reward[0].tolist() == pytest.approx([r + DONE / 2 - COLLISION for r in expected[:2]] + expected[2:])
+    torch.testing.assert_close(task.carried[0, 0, 0], torch.tensor(1 - given[0]))
     assert task.step(torch.zeros(1, 3, 2)).measures["served"].item() == 0
 
 

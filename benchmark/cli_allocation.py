@@ -1,0 +1,73 @@
+"""Commands of multi-resource allocation: the studies of its policies, and an episode to look at."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+from torch import Tensor
+
+from baselines.base import ModelView
+from benchmark.allocation_report import markdown, run_studies, write_studies
+from benchmark.cli_options import RESULTS, Results, Root, err, out
+from benchmark.runner import controller_of
+from benchmark.seeding import seeded
+from benchmark.specs import Overrides, load_suite
+from benchmark.store import SCRATCH, Store
+from envs.animation import animate
+from envs.catalogue import resolve
+from envs.errors import UsageError
+from envs.resource_allocation import STEPS, ResourceAllocation
+from envs.task import Step
+
+SUITE = "allocation"
+
+
+def studies(
+    publish: Annotated[bool, typer.Option("--publish", help="Write the report to results/.")] = False,
+    root: Root = SCRATCH,
+    results: Results = RESULTS,
+) -> None:
+    """Look into the policies of the suite `allocation`: contraction, gap to the expert, reassignment."""
+    tables = run_studies(load_suite(SUITE), Store(root), _tell)
+    target = (results if publish else root / "reports") / SUITE / "studies"
+    files = write_studies(tables, target)
+    out.print(markdown(tables), markup=False, highlight=False, soft_wrap=True)
+    err.print(f"{len(files)} files under {target}/", soft_wrap=True)
+
+
+def film(
+    method: Annotated[str, typer.Argument(help="A method of the suite `allocation`.")],
+    scenario: Annotated[str, typer.Argument(help="Address, like allocation_10x2/radius-1/jumps.")],
+    seed: Annotated[int, typer.Option(min=0, help="Of the policy and the episode.")] = 0,
+    variant: Annotated[str, typer.Option(help="Of the method; its default is the one without a name.")] = "",
+    to: Annotated[Path | None, typer.Option(help="File; by default METHOD.gif.")] = None,
+    root: Root = SCRATCH,
+) -> None:
+    """Show an episode of multi-resource allocation as an animated GIF; a policy is trained first if there is none."""
+    task = resolve(scenario).task()
+    if not isinstance(task, ResourceAllocation):
+        raise UsageError(f"SCENARIO: '{scenario}' is not multi-resource allocation; see accord list")
+    chosen = Overrides(methods=[method], scenarios=[scenario], seed_list=[seed])
+    specs = [spec for spec in load_suite(SUITE).runs(chosen) if spec.variant == variant]
+    if not specs:
+        raise UsageError(f"--variant: suite '{SUITE}' has no variant '{variant}' of {method} on '{scenario}'")
+    controller, network = controller_of(specs[0], Store(root), resolve(scenario)), resolve(scenario).network()
+    generator = seeded(seed, "evaluate")
+    controller.reset(task.spec, network, 1, generator, ModelView(task) if controller.privileged else None)
+    path = to or Path(f"{method}.gif")
+
+    def act(step: Step) -> Tensor:
+        assert step.links is not None
+        network.move(step.links)
+        return controller.act(step)
+
+    with torch.inference_mode():
+        total = animate(task, act, path, generator, STEPS)
+    out.print(f"{path}: return {total:.2f}", soft_wrap=True)
+
+
+def _tell(line: str) -> None:
+    err.print(line, markup=False, highlight=False, soft_wrap=True)
