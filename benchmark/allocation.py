@@ -38,6 +38,7 @@ JACOBIANS, EVERY = 16, 10  # episodes whose states are looked at, and each how m
 GAP_EPISODES = 50
 CHANGED_EPISODES = 32
 BEFORE, AFTER = 1.0, 6.0  # seconds around a change that are looked at
+WAITS = 0.5  # of its speed: an agent that comes closer to no consumer by this much does not fly to one
 LOOK = 0.5  # seconds between two looks
 RECOVERED = 0.05  # of the demand: so close to the regret of before the change is a new assignment found
 Row = dict[str, Any]
@@ -154,7 +155,7 @@ class Changed(Controller):
         assert model is not None
         assert isinstance(model.task, ResourceAllocation)
         self._task = model.task
-        self._policy.reset(spec, network, batch, generator)
+        self._policy.reset(spec, network, batch, generator, model if self._policy.privileged else None)
 
     def act(self, step: Step) -> Tensor:
         """Velocities [B, N, 2]."""
@@ -162,13 +163,13 @@ class Changed(Controller):
 
 
 def headed_for(task: ResourceAllocation, velocities: Tensor) -> Tensor:
-    """The consumer of each agent [B, N]: the one that it stands at, or that it comes closest to; -1 where it rests."""
+    """The consumer of each agent [B, N]: the one that it flies to, or waits at; -1 where it is neither."""
     ways = torch.cdist(task.places, task.consumers)
     moved = torch.cdist(task.places + SPEED * DT * velocities.clamp(-1.0, 1.0), task.consumers)
     approach, goal = (ways - moved).max(-1)
     distance, nearest = ways.min(-1)
-    rests = approach < 0.25 * SPEED * DT
-    return torch.where(distance < REACH, nearest, torch.where(rests | ~task.alive, -1, goal))
+    waits = torch.where(distance < REACH, nearest, -1)
+    return torch.where(task.alive, torch.where(approach < WAITS * SPEED * DT, waits, goal), -1)
 
 
 def reassignment(spec: RunSpec, store: Store) -> list[Row]:

@@ -1,0 +1,137 @@
+"""The studies of multi-resource allocation: on a small suite, and on play whose answer is known."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from baselines.allocation_expert import fly
+from benchmark.allocation import Changed, _recovery, contraction, gap, headed_for, reassignment
+from benchmark.allocation_report import gap_parts, run_studies, write_studies
+from benchmark.evaluate import evaluate
+from benchmark.metrics import Context
+from benchmark.runner import controller_of, prepare_policy
+from benchmark.seeding import seeded
+from benchmark.specs import Suite, load_suite
+from benchmark.store import Store
+from envs.catalogue import resolve
+from envs.errors import UsageError
+from envs.resource_allocation import ResourceAllocation
+
+SETTINGS = {"width": 6, "embedding": 8, "lanes": 40, "ppo": {"hidden": [8], "rollout_steps": 20}}
+STUDIED = "allocation_10x2/radius-1/steady"
+SUITE = Suite.model_validate(
+    {
+        "name": "small",
+        "description": "A policy, without its regulariser too, carried elsewhere, and under jumps.",
+        "subject": "lgtc-ippo",
+        "seeds": 1,
+        "effort": {"steps": 2_000, "seconds": 60},
+        "entries": [
+            {
+                "scenarios": [STUDIED],
+                "methods": ["lgtc-ippo"],
+                "variants": {"": SETTINGS, "unregularised": SETTINGS | {"alpha": 0.0}},
+            },
+            {
+                "scenarios": ["allocation_5x2/radius-1/steady"],
+                "methods": ["lgtc-ippo"],
+                "variants": {"": SETTINGS},
+                "trained_on": STUDIED,
+            },
+            {"scenarios": ["allocation_10x2/radius-1/jumps"], "methods": ["allocation_expert"]},
+        ],
+    }
+)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """With the policies of the small suite."""
+    made = Store(tmp_path_factory.mktemp("runs"))
+    for spec in SUITE.runs():
+        prepare_policy(spec, made)
+    return made
+
+
+def test_every_study_is_written(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmark.allocation.GAP_EPISODES", 2)
+    monkeypatch.setattr("benchmark.allocation.CHANGED_EPISODES", 2)
+    monkeypatch.setattr("benchmark.allocation.JACOBIANS", 2)
+    tables = run_studies(SUITE, store, lambda line: None)
+    assert list(tables["contraction"]["variant"]) == ["", "unregularised"]
+    assert (tables["contraction"]["states"] == 2 * 20).all()
+    assert sorted(tables["gap"]["scenario"].unique()) == [STUDIED, "allocation_5x2/radius-1/steady"]
+    silent = tables["gap"][tables["gap"]["as"] == "silent"]
+    assert (silent["messages"] == 0).all()
+    parts = gap_parts(tables["gap"])
+    lacks = parts[["served", "completed", "collisions"]].sum(axis=1)
+    pd.testing.assert_series_equal(lacks, parts["episode_return"], check_names=False)
+    files = write_studies(tables, tmp_path)
+    assert sorted(path.suffix for path in files) == [".csv", ".csv", ".csv", ".md", ".pdf", ".png"]
+    text = (tmp_path / "studies.md").read_text()
+    assert text.count("\n| 10 |") == text.count("\n| 5 |") == text.count("| jumps | allocation_expert |") == 1
+
+
+def test_fresh_states_contract_and_their_trajectories_meet(store: Store) -> None:
+    spec = SUITE.runs()[0]
+    found = contraction(spec, store)
+    assert found["share_negative"] == 1
+    assert found["largest"] <= -found["certified"] + 1e-6
+    assert found["apart"] < 1e-3
+
+
+def test_the_expert_heads_where_it_is_sent_and_flying_there_again_changes_nothing(store: Store) -> None:
+    spec = next(spec for spec in SUITE.runs() if spec.method == "allocation_expert")
+    scenario = resolve(STUDIED)
+    plain = evaluate(scenario, controller_of(spec, store, scenario), Context(), seeded(0, "e"), episodes=2)
+    flown = Changed(controller_of(spec, store, scenario), lambda task, wanted: fly(task, headed_for(task, wanted)))
+    again = evaluate(scenario, flown, Context(), seeded(0, "e"), episodes=2)
+    assert again.metrics["episode_return"] == pytest.approx(plain.metrics["episode_return"], abs=0.3)
+
+
+def test_who_heads_where() -> None:
+    scenario = resolve("allocation_4x1/radius-1/steady")
+    task = scenario.task()
+    assert isinstance(task, ResourceAllocation)
+    task.reset(1, torch.Generator().manual_seed(0))
+    task.consumers = torch.tensor([[[-0.5, 0.0], [0.5, 0.0]]])
+    task.places = torch.tensor([[[0.0, 0.0], [0.0, 0.0], [0.0, 0.0], [0.45, 0.0]]])
+    velocities = torch.tensor([[[-1.0, 0.0], [1.0, 0.2], [0.0, 0.0], [0.1, 0.0]]])
+    assert headed_for(task, velocities).tolist() == [[0, 1, -1, 1]]  # the last one waits there
+
+
+def test_the_expert_loses_little_at_a_jump(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmark.allocation.CHANGED_EPISODES", 4)
+    spec = next(spec for spec in SUITE.runs() if spec.method == "allocation_expert")
+    table = pd.DataFrame(reassignment(spec, store))
+    assert len(table) == 4
+    assert (table.filter(like="regret_") > -1e-6).all(axis=None)
+    assert table["seconds"].median() <= 2  # it assigns once a second
+
+
+def test_recovery_is_the_first_look_that_is_as_good_as_before() -> None:
+    looks = np.array([-1.0, -0.5, 0.0, 0.5, 1.0])
+    assert _recovery(looks, np.array([0.1, 0.1, 0.4, 0.14, 0.5]))["seconds"] == 0.5
+    assert np.isnan(_recovery(looks, np.array([0.1, 0.1, 0.4, 0.4, 0.5]))["seconds"])
+
+
+def test_policies_that_are_missing_are_named(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"lgtc-ippo seed 0: no policy under .*; first: accord run small"):
+        run_studies(SUITE, Store(tmp_path), lambda line: None)
+
+
+def test_the_gap_of_a_policy_is_that_of_what_it_is_changed_to(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmark.allocation.GAP_EPISODES", 2)
+    rows = {row["as"]: row for row in gap(SUITE.runs()[0], store, STUDIED)}
+    assert rows["flown"]["episode_return"] != rows["policy"]["episode_return"]
+    assert rows["clear"]["collisions"] <= rows["policy"]["collisions"]
+    assert rows["connected"]["messages"] == pytest.approx(2 * 2 * 9)
+
+
+def test_the_suite_has_what_the_studies_look_into() -> None:
+    specs = load_suite("allocation").runs()
+    assert {spec.variant for spec in specs if spec.scenario == STUDIED} >= {"", "unregularised"}
+    assert {spec.scenario.rsplit("/", 1)[1] for spec in specs} >= {"steady", "jumps", "failures"}
