@@ -7,7 +7,7 @@ import logging
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
 from rich.logging import RichHandler
@@ -50,6 +50,7 @@ from envs.catalogue import DistrictScenario, resolve
 from envs.districts import NAMED
 from envs.errors import UsageError
 from envs.games import ALLOWED as GAMES
+from envs.resource_allocation import Variant
 from envs.third_party import LBF, MPE2
 from envs.topologies import TOPOLOGIES
 
@@ -124,6 +125,7 @@ def list_all() -> None:
     table.add_row("district", "folder:PATH", "your own data, in CityLearn's schema")
     table.add_row("episodic", f"games/NAME with {GAMES}", "in place of district, network and budget")
     table.add_row("", ", ".join([*(f"mpe2/{name}" for name in MPE2), *(f"lbf/{name}" for name in LBF)]), "")
+    table.add_row("", f"allocation_NxW/radius-C/VARIANT with {', '.join(get_args(Variant))}", "N agents, W resources")
     table.add_row("network", ", ".join(TOPOLOGIES), "")
     table.add_row("budget", ", ".join(f"{kind}-C" for kind in KINDS), "C a share of the uncontrolled peak, or x1.05")
     out.print(table)
