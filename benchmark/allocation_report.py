@@ -14,7 +14,8 @@ from benchmark.canvas import PAGE_WIDTH, panels_of, save, style
 from benchmark.machine import one_thread
 from benchmark.record import write_file
 from benchmark.specs import RunSpec, Suite
-from benchmark.store import Store, training_digest
+from benchmark.statistics import probability_of_improvement
+from benchmark.store import Store
 from envs.errors import UsageError
 from envs.resource_allocation import COLLISION, DONE, SERVED, parse
 
@@ -25,24 +26,26 @@ Tables = dict[str, pd.DataFrame]
 
 
 def run_studies(suite: Suite, store: Store, tell: Callable[[str], None]) -> Tables:
-    """Carry out the studies on the policies of a suite; a table each of `contraction`, `gap` and `reassignment`.
+    """Carry out the studies on the policies of a suite; tables `returns`, `contraction`, `gap` and `reassignment`.
 
     Raises:
-        UsageError: a policy was not trained.
+        UsageError: a run is missing.
     """
     specs = suite.runs()
+    records = {spec.digest: store.load(spec) for spec in specs}
     for spec in specs:
-        if spec.effort is not None and store.policy(training_digest(spec)).finished() is None:
-            raise UsageError(f"{spec.label}: no policy under {store.root}/; first: accord run {suite.name}")
-    rows = {"contraction": list[dict](), "gap": list[dict](), "reassignment": list[dict]()}
+        if records[spec.digest] is None:
+            raise UsageError(f"{spec.label}: no run under {store.root}/; first: accord run {suite.name}")
+    rows = {"returns": list[dict](), "contraction": list[dict](), "gap": list[dict](), "reassignment": list[dict]()}
 
     def keep(study: str, spec: RunSpec, found: Sequence[dict]) -> None:
-        names = {"scenario": spec.scenario, "method": spec.method, "variant": spec.variant, "seed": spec.seed}
-        rows[study] += [names | row for row in found]
+        rows[study] += [_named(spec) | row for row in found]
         tell(f"{study}: {spec.label}")
 
     with one_thread():
         for spec in specs:
+            if (record := records[spec.digest]) is not None:
+                rows["returns"].append(_named(spec) | {"return": record.metrics.get("episode_return")})
             subject = spec.method == suite.subject
             if subject and spec.scenario == STUDIED:
                 keep("contraction", spec, [contraction(spec, store)])
@@ -53,15 +56,19 @@ def run_studies(suite: Suite, store: Store, tell: Callable[[str], None]) -> Tabl
     return {study: pd.DataFrame(found) for study, found in rows.items()}
 
 
+def _named(spec: RunSpec) -> dict:
+    return {"scenario": spec.scenario, "method": spec.method, "variant": spec.variant, "seed": spec.seed}
+
+
 def parse_variant(address: str) -> str:
     """steady, jumps, discharging or failures."""
     return parse(address).variant
 
 
-def write_studies(tables: Tables, target: Path) -> list[Path]:
+def write_studies(tables: Tables, subject: str, target: Path) -> list[Path]:
     """Write a CSV for each study, `studies.md` and the figure; return the files."""
     contents = {f"{study}.csv": table.to_csv(index=False) for study, table in tables.items()}
-    contents["studies.md"] = markdown(tables)
+    contents["studies.md"] = markdown(tables, subject)
     for name, text in contents.items():
         write_file(target / name, text.encode())
     with style():
@@ -69,11 +76,15 @@ def write_studies(tables: Tables, target: Path) -> list[Path]:
     return [*(target / name for name in contents), *drawn]
 
 
-def markdown(tables: Tables) -> str:
-    """The studies as tables to read: medians over seeds, and their range."""
+def markdown(tables: Tables, subject: str) -> str:
+    """The studies as tables to read: medians over seeds, and their range; `subject` is who others are compared with."""
     parts = [
         "# Inside multi-resource allocation",
         f"Medians over seeds with their range. Policies of `{STUDIED}` unless said.",
+        "## Returns and their spread",
+        f"Mean and standard deviation over seeds, and the probability that a seed of `{subject}` has a higher return "
+        "than a seed of the method, with its 95 % interval.",
+        _returns(tables["returns"], subject),
         "## Contraction",
         "Log-norm of the Jacobian of LGTC's states, all agents together, on states that trained policies visit; the "
         "certified rate holds wherever states stay within 1; apart: how far two trajectories from different states "
@@ -127,6 +138,22 @@ def draw_gap(table: pd.DataFrame) -> Figure:
     panels[1].legend(title="")
     panels[0].legend(title="")
     return figure
+
+
+def _returns(table: pd.DataFrame, subject: str) -> str:
+    lines = [f"| scenario | method | seeds | return | spread | {subject} is better |", "|---|---|---|---|---|---|"]
+    default = table[table["variant"] == ""]
+    for scenario, group in default.groupby("scenario", sort=False):
+        own = group.loc[group["method"] == subject, "return"].tolist()
+        for method, values in group.groupby("method", sort=False)["return"]:
+            chance = ""
+            if own and method != subject and len(values) > 1:
+                found = probability_of_improvement(own, values.tolist(), 0)
+                interval = "" if found.low is None else f" [{found.low:.2f}, {found.high:.2f}]"
+                chance = f"{found.value:.2f}{interval}"
+            spread = f"{values.std():.2f}" if len(values) > 1 else ""
+            lines.append(f"| `{scenario}` | {method} | {len(values)} | {values.mean():.2f} | {spread} | {chance} |")
+    return "\n".join(lines)
 
 
 def _contraction(table: pd.DataFrame) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import string
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import pandas as pd
@@ -55,7 +56,13 @@ COLUMNS = (
     Column("act_microseconds", "execution", "µs", 1, 1),
     Column("messages", "messages", "", 1, 1),
 )
-EPISODIC_COLUMNS = (Column("episode_return", "return", "", 1, 2), *COLUMNS[-3:])
+EPISODIC_COLUMNS = (
+    Column("episode_return", "return", "", 1, 2),
+    Column("served", "served", "%", 100, 1),
+    Column("collisions", "collisions", "", 1, 1),
+    *COLUMNS[-3:],
+)
+OF_SOME = ("served", "collisions")  # episodic tasks have them or not
 LABELS = ("method", "variant", "sees", "verdict")
 
 
@@ -140,10 +147,15 @@ def make_book(
         episodic = is_episodic(scenario)
         context = contexts(scenario) if contexts is not None and not episodic else None
         opening = _known_returns(scenario) if episodic else _opening(scenario, own, context)
-        columns = EPISODIC_COLUMNS if episodic else COLUMNS
+        columns = tuple(filter(partial(_has, own), EPISODIC_COLUMNS)) if episodic else COLUMNS
         rows = _rows(board[board["scenario"] == scenario], own, letters, columns)
         tables.append(Table(scenario, opening, columns, rows, _faults(own)))
     return Book(tuple(tables), {letter: meaning for meaning, letter in letters.items()}, smoke)
+
+
+def _has(records: Sequence[Record], column: Column) -> bool:
+    """A column of an episodic scenario is shown."""
+    return column.metric not in OF_SOME or any(record.metrics.get(column.metric) is not None for record in records)
 
 
 def _rows(

@@ -1,5 +1,6 @@
 """The studies of multi-resource allocation: on a small suite, and on play whose answer is known."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from benchmark.allocation import Changed, _recovery, contraction, gap, headed_fo
 from benchmark.allocation_report import gap_parts, run_studies, write_studies
 from benchmark.evaluate import evaluate
 from benchmark.metrics import Context
-from benchmark.runner import controller_of, prepare_policy
+from benchmark.runner import controller_of, execute
 from benchmark.seeding import seeded
 from benchmark.specs import Suite, load_suite
 from benchmark.store import Store
@@ -49,10 +50,12 @@ SUITE = Suite.model_validate(
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    """With the policies of the small suite."""
+    """With the runs of the small suite."""
     made = Store(tmp_path_factory.mktemp("runs"))
-    for spec in SUITE.runs():
-        prepare_policy(spec, made)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("benchmark.runner.evaluate", partial(evaluate, episodes=2))  # an expert of many takes long
+        for spec in SUITE.runs():
+            assert execute(spec, made).status == "done"
     return made
 
 
@@ -69,8 +72,8 @@ def test_every_study_is_written(store: Store, tmp_path: Path, monkeypatch: pytes
     parts = gap_parts(tables["gap"])
     lacks = parts[["served", "completed", "collisions"]].sum(axis=1)
     pd.testing.assert_series_equal(lacks, parts["episode_return"], check_names=False)
-    files = write_studies(tables, tmp_path)
-    assert sorted(path.suffix for path in files) == [".csv", ".csv", ".csv", ".md", ".pdf", ".png"]
+    files = write_studies(tables, SUITE.subject, tmp_path)
+    assert sorted(path.suffix for path in files) == [*[".csv"] * 4, ".md", ".pdf", ".png"]
     text = (tmp_path / "studies.md").read_text()
     assert text.count("\n| 10 |") == text.count("\n| 5 |") == text.count("| jumps | allocation_expert |") == 1
 
@@ -119,7 +122,7 @@ def test_recovery_is_the_first_look_that_is_as_good_as_before() -> None:
 
 
 def test_policies_that_are_missing_are_named(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"lgtc-ippo seed 0: no policy under .*; first: accord run small"):
+    with pytest.raises(UsageError, match=r"lgtc-ippo seed 0: no run under .*; first: accord run small"):
         run_studies(SUITE, Store(tmp_path), lambda line: None)
 
 
