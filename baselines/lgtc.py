@@ -47,6 +47,7 @@ class LGTCConfig(PolicyGradientConfig):
     alpha: float = Field(1e-2, ge=0, description="Weight of the contractivity regulariser; 0 is the ablation.")
     integration: Integration = Field("closed_form", description="Explicit Euler, or exact for the rates of a step.")
     time_step: float = Field(0.5, gt=0, description="Time of the state's dynamics that passes in a step of the task.")
+    substeps: int = Field(1, ge=1, description="Steps of the integration in it; Euler needs some where rates are high.")
 
 
 @register(
@@ -152,9 +153,15 @@ class LGTCBody(nn.Module):
         self.query = linear(size, size, 1.0, generator)
         self.drive = linear(3 * size, config.width, gain, generator)
         self.cell = LGTCCell(
-            config.width, config.width, config.taps, generator, integration=config.integration, step=config.time_step
+            config.width,
+            config.width,
+            config.taps,
+            generator,
+            integration=config.integration,
+            step=config.time_step,
+            substeps=config.substeps,
         )
-        self.head = linear(config.width + 3 * size, size, gain, generator)
+        self.head = linear(config.width, size, gain, generator)
         self.out = linear(size, outputs, 0.01, generator)
 
     def listen(self, network: Network) -> None:
@@ -175,7 +182,7 @@ class LGTCBody(nn.Module):
         for t, (driven, target) in enumerate(zip(*(part.unbind() for part in inputs), strict=True)):
             memory = self.cell.advance(memory, driven, target, self._over(None if graphs is None else graphs[t]))
             states.append(memory)
-        return self.out(functional.relu(self.head(torch.cat([torch.stack(states), seen], -1)))), memory
+        return self.out(functional.relu(self.head(torch.stack(states)))), memory
 
     def inputs(self, own: Tensor) -> Tensor:
         """What drives the states, [..., A, H]."""

@@ -23,7 +23,7 @@ from torch.nn import functional
 Propagate = Callable[[Tensor, int], Tensor]  # z [..., A, F] and K to its taps S^0 z, ..., S^K z, [..., A, K + 1, F]
 Integration = Literal["euler", "closed_form"]
 MARGIN = 0.1  # of the contraction rate that the regulariser asks for, per unit of time
-FASTEST = 10.0  # rate b + f beyond which the regulariser holds it down: an Euler step of 0.1 is stable below 20
+FASTEST = 10.0  # rate of a state beyond which the regulariser holds it down, inputs and neighbours left out
 
 
 class LGTCCell(nn.Module):
@@ -125,7 +125,7 @@ class LGTCCell(nn.Module):
         return self.leak_rate.min() - coupled - 2 * steered
 
     def penalty(self) -> Tensor:
-        """Soft bounds on the contraction rate, from below, and on the fastest time constant, from above."""
+        """Soft bounds on the contraction rate, from below, and on the rate of states that hear nothing, from above."""
         fastest = self.leak_rate.max() + self.state_bias.max() + self.input_bias.max()
         return functional.softplus(MARGIN - self.contraction_rate()) + functional.softplus(fastest - FASTEST)
 

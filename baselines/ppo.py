@@ -159,6 +159,7 @@ def train_ppo(
         generator.set_state(saved["generator"])
         for name, companion in kept.items():
             companion.load_state_dict(saved["companions"][name])
+        env.anneal(done / rollouts)
     while done < rollouts and clock.spent < effort.seconds:
         clock.start()
         view = env.reset()

@@ -167,6 +167,7 @@ def train_values(
         generator.set_state(saved["generator"])
         for name, companion in kept.items():
             companion.load_state_dict(saved["companions"][name])
+        env.anneal(done / sequences)
     while done < sequences and clock.spent < effort.seconds:
         clock.start()
         view = env.reset()

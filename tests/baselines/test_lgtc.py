@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from in_memory import Kept, differences, train
 
 from baselines.base import Controller, Effort, NoCheckpoint
 from baselines.lgtc import LGTCBody
@@ -104,6 +105,18 @@ def test_the_regulariser_is_what_keeps_it_contractive() -> None:
     assert rates[1.0] > rates[0.0]
     task = resolve(ALLOCATION).task()
     assert body_of(make_method("lgtc-ippo", SMALL | {"alpha": 0.0}).build(task, seeded())).penalty() is None
+
+
+@pytest.mark.parametrize(
+    ("method", "settings"),
+    [("lgtc-ippo", SMALL), ("vdn", {"lanes": 10, "hidden": (8,), "sequence": 10, "batch": 2, "buffer": 64})],
+)
+def test_an_interrupted_training_with_guidance_goes_on_bit_for_bit(method: str, settings: dict) -> None:
+    whole, guided = Kept(), settings | {"guidance": 0.05}
+    uninterrupted, _ = train(method, ALLOCATION, guided, 30_000, checkpoint=whole)
+    for saves in (1, len(whole.states) // 2, len(whole.states) - 1):
+        controller, _ = train(method, ALLOCATION, guided, 30_000, checkpoint=Kept(whole.states[:saves]))
+        assert differences(controller.state_dict(), uninterrupted.state_dict()) == []
 
 
 def test_the_audit_finds_nobody_beyond_two_hops() -> None:
