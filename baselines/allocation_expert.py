@@ -169,7 +169,12 @@ def fly(task: ResourceAllocation, goal: Tensor) -> Tensor:
     mates = (goal[:, :, None] == goal[:, None]) & (goal >= 0)[:, None]
     rank = torch.tril(mates, -1).sum(-1)
     angle = 2 * math.pi * rank / mates.sum(-1).clamp_min(1)
-    seat = SEAT * torch.stack([angle.cos(), angle.sin()], -1)
+    # Nearer to their own consumer than to the next one, which they would serve instead.
+    apart = torch.cdist(task.consumers, task.consumers) + torch.diag_embed(
+        torch.full_like(task.demand[..., 0], torch.inf)
+    )
+    radius = (0.45 * apart.amin(-1)).clamp_max(SEAT).gather(1, goal.clamp_min(0))
+    seat = radius[..., None] * torch.stack([angle.cos(), angle.sin()], -1)
     consumer = task.consumers.gather(1, goal.clamp_min(0)[..., None].expand(-1, -1, 2))
     return steer(task.places, torch.where((goal >= 0)[..., None], consumer + seat, task.places), task.alive)
 
@@ -177,12 +182,15 @@ def fly(task: ResourceAllocation, goal: Tensor) -> Tensor:
 def steer(places: Tensor, targets: Tensor, alive: Tensor) -> Tensor:
     """Velocities [B, N, 2] in units of `SPEED`: to the target, and away from others that are near."""
     ahead = targets - places
-    way = ahead.norm(dim=-1, keepdim=True)
+    way = ahead.abs().amax(-1, keepdim=True)  # each component has its own limit
     return avoid(places, ahead / way.clamp_min(1e-9) * (way / (SPEED * DT)).clamp_max(1.0), alive)
 
 
 def avoid(places: Tensor, wanted: Tensor, alive: Tensor) -> Tensor:
-    """Velocities [B, N, 2] in units of `SPEED`: those that are wanted, turned away from others that are near."""
+    """Velocities [B, N, 2] in units of `SPEED`: those that are wanted, turned away from others that are near.
+
+    Who is near nobody flies as it wants to.
+    """
     apart = places[:, :, None] - places[:, None]
     distance = apart.norm(dim=-1, keepdim=True).clamp_min(1e-9)
     near = (distance < AVOIDED) & alive[:, None, :, None]
@@ -190,4 +198,4 @@ def avoid(places: Tensor, wanted: Tensor, alive: Tensor) -> Tensor:
     # Round each other on the right, so that two who meet head-on do not stand still.
     aside = torch.stack([push[..., 1], -push[..., 0]], -1)
     velocity = wanted + push + aside
-    return velocity / velocity.norm(dim=-1, keepdim=True).clamp_min(1.0)
+    return velocity / velocity.abs().amax(-1, keepdim=True).clamp_min(1.0)

@@ -2,9 +2,9 @@
 
 - contraction: is the Jacobian of LGTC's states contractive where they come to be, with and without the regulariser?
 - gap: what the return lacks to the expert's as the number of agents grows, and what of it is whose fault;
-- reassignment: how soon after a change agents head for consumers as well as a mixed-integer programme would send them.
+- reassignment: what a change adds to the regret of where agents head for, and how soon that is gone.
 
-Policies are those of the suite, on episodes of their own seed; nothing is trained here.
+Policies are those of the suite, on episodes of their own seed.
 """
 
 from __future__ import annotations
@@ -30,19 +30,21 @@ from benchmark.specs import RunSpec
 from benchmark.store import Store
 from envs.catalogue import resolve
 from envs.network import Network
-from envs.resource_allocation import DT, REACH, SPEED, STEPS, ResourceAllocation, parse
+from envs.resource_allocation import DT, REACH, STEPS, ResourceAllocation, parse
 from envs.task import Step, TaskSpec
 
 EXPERT = "allocation_expert"
 JACOBIANS, EVERY = 16, 10  # episodes whose states are looked at, and each how many steps
 GAP_EPISODES = 50
 CHANGED_EPISODES = 32
-BEFORE, AFTER = 1.0, 6.0  # seconds around a change that are looked at
-WAITS = 0.5  # of its speed: an agent that comes closer to no consumer by this much does not fly to one
-LOOK = 0.5  # seconds between two looks
-RECOVERED = 0.05  # of the demand: so close to the regret of before the change is a new assignment found
+AFTER, LOOK = 6.0, 0.5  # seconds after a change that are looked at, and between two looks
+RECOVERED = 0.05  # of the demand: a change that adds less regret, or no longer more, is dealt with
+SHAKEN = 1.0  # seconds in which a change shows
+WAITS = 0.25  # of the speed: who is slower waits
+AHEAD = 0.8  # cosine: what is farther aside is not headed for
+KEPT = ("episode_return", "served", "completed", "collisions", "messages", "solver_gap", "solver_timeouts")
 Row = dict[str, Any]
-Change = Callable[[ResourceAllocation, Tensor], Tensor]
+Change = Callable[[ResourceAllocation, Tensor, Tensor], Tensor]
 
 
 def contraction(spec: RunSpec, store: Store) -> Row:
@@ -53,16 +55,13 @@ def contraction(spec: RunSpec, store: Store) -> Row:
 
     Returns:
         `states` looked at, `share_negative` of their log-norms, the `median` and the `largest`; `certified`, the rate
-        that holds wherever states stay within 1; `apart`, the distance between the two at the end over that at the
-        beginning, the largest of all episodes.
+        that holds wherever states stay within 1, and `largest_state`, how large they are; `apart`, the distance
+        between the two at the end over that at the beginning, the largest of all episodes.
     """
     scenario, generator = resolve(spec.scenario), seeded(spec.seed, "evaluate")
-    controller = controller_of(spec, store, scenario)
-    assert isinstance(controller, PolicyController)
-    task, network = scenario.task(), scenario.network()
-    body = controller.last.actor.body
-    assert isinstance(body, LGTCBody)
-    norms: list[float] = []
+    controller = _policy(spec, store, spec.scenario)
+    task, network, body = scenario.task(), scenario.network(), _body(controller)
+    norms, size = list[float](), 0.0
     with torch.no_grad():
         controller.reset(task.spec, network, JACOBIANS, generator)
         step = task.reset(JACOBIANS, generator)
@@ -75,6 +74,7 @@ def contraction(spec: RunSpec, store: Store) -> Row:
             graphs, inputs = support(step.links.float()), body.inputs(step.obs)
             if t % EVERY == 0:
                 norms += [_log_norm(body, *three) for three in zip(own, inputs, graphs, strict=True)]
+            size = max(size, float(own.abs().max()))
             own, other = (body.cell(x, inputs, over(graphs)) for x in (own, other))
             step = task.step(controller.act(step))
     apart = ((own - other).flatten(1).norm(dim=1) / first).max()
@@ -84,6 +84,7 @@ def contraction(spec: RunSpec, store: Store) -> Row:
         "share_negative": float((found < 0).mean()),
         "median": float(np.median(found)),
         "largest": float(found.max()),
+        "largest_state": size,
         "certified": float(body.cell.contraction_rate().detach()),
         "apart": float(apart),
     }
@@ -105,30 +106,44 @@ def gap(spec: RunSpec, store: Store, address: str) -> list[Row]:
     Returns:
         Rows with `as` and the episode's metrics:
         "policy": as it is;
-        "clear": its agents keep clear of each other as the expert's do: what is left is not collisions;
+        "clear": its agents keep clear of each other as the expert's do;
         "flown": its agents are flown to the consumers that they head for as the expert flies: what is left is the
         assignment;
+        "attended": they are flown to the consumers that their attention picks;
         "silent", "connected": nobody hears anybody, everybody hears everybody;
-        "expert": on the same episodes.
+        "expert": on the same episodes, with its solver's figures.
     """
     setting = parse(address)
 
     def hearing(radius: str) -> str:
         return f"{setting.name}/radius-{radius}/{setting.variant}"
 
-    trained = controller_of(spec, store, resolve(address))
+    trained = _policy(spec, store, address)
+    body = _body(trained)
+
+    def clear(task: ResourceAllocation, wanted: Tensor, obs: Tensor) -> Tensor:
+        return avoid(task.places, wanted, task.alive)
+
+    def flown(task: ResourceAllocation, wanted: Tensor, obs: Tensor) -> Tensor:
+        return fly(task, headed_for(task, wanted))
+
+    def attended(task: ResourceAllocation, wanted: Tensor, obs: Tensor) -> Tensor:
+        nearest_first = torch.cdist(task.places, task.consumers).argsort(-1)
+        return fly(task, nearest_first.gather(-1, body.attention(obs).argmax(-1, keepdim=True)).squeeze(-1))
+
+    expert = make_method(EXPERT).build(resolve(address).task(), seeded(0, "train"))
     rows = []
     for name, where, controller in (
         ("policy", address, trained),
-        ("clear", address, Changed(trained, lambda task, wanted: avoid(task.places, wanted, task.alive))),
-        ("flown", address, Changed(trained, lambda task, wanted: fly(task, headed_for(task, wanted)))),
+        ("clear", address, Changed(trained, clear)),
+        ("flown", address, Changed(trained, flown)),
+        ("attended", address, Changed(trained, attended)),
         ("silent", hearing("0.001"), trained),
         ("connected", hearing("3"), trained),
-        ("expert", address, make_method(EXPERT).build(resolve(address).task(), seeded(0, "train"))),
+        ("expert", address, expert),
     ):
         found = evaluate(resolve(where), controller, Context(), seeded(spec.seed, "evaluate"), episodes=GAP_EPISODES)
-        kept = ("episode_return", "served", "completed", "collisions", "messages")
-        rows.append({"as": name, **{metric: found.metrics[metric] for metric in kept}})
+        rows.append({"as": name, **{metric: found.metrics.get(metric) for metric in KEPT}})
     return rows
 
 
@@ -139,7 +154,7 @@ class Changed(Controller):
     privileged = True
 
     def __init__(self, policy: Controller, change: Change) -> None:
-        """Args: what acts; from its velocities [B, N, 2] to those that are flown."""
+        """Args: what acts; from its velocities [B, N, 2] and observations to the velocities that are flown."""
         self._policy, self._change = policy, change
 
     def reset(
@@ -159,54 +174,71 @@ class Changed(Controller):
 
     def act(self, step: Step) -> Tensor:
         """Velocities [B, N, 2]."""
-        return self._change(self._task, self._policy.act(step))
+        return self._change(self._task, self._policy.act(step), step.obs)
 
 
 def headed_for(task: ResourceAllocation, velocities: Tensor) -> Tensor:
-    """The consumer of each agent [B, N]: the one that it flies to, or waits at; -1 where it is neither."""
-    ways = torch.cdist(task.places, task.consumers)
-    moved = torch.cdist(task.places + SPEED * DT * velocities.clamp(-1.0, 1.0), task.consumers)
-    approach, goal = (ways - moved).max(-1)
-    distance, nearest = ways.min(-1)
-    waits = torch.where(distance < REACH, nearest, -1)
-    return torch.where(task.alive, torch.where(approach < WAITS * SPEED * DT, waits, goal), -1)
+    """The consumer of each agent [B, N].
+
+    The first in whose reach its flight brings it, or else the one most nearly ahead; of an agent that hardly moves, the
+    one that it waits at; -1 for none.
+    """
+    ways = task.consumers[:, None] - task.places[:, :, None]  # [B, N, M, 2]
+    speed, distance = velocities.norm(dim=-1, keepdim=True), ways.norm(dim=-1)
+    along = (ways * (velocities / speed.clamp_min(1e-9))[:, :, None]).sum(-1)
+    beside = (distance.square() - along.square()).clamp_min(0.0).sqrt()
+    reached = along.where((along > 0) & (beside < REACH), torch.inf)
+    cosine = along / distance.clamp_min(1e-9)
+    ahead = torch.where(cosine.amax(-1) > AHEAD, cosine.argmax(-1), -1)
+    goal = torch.where(reached.isfinite().any(-1), reached.argmin(-1), ahead)
+    waits = torch.where(distance.amin(-1) < REACH, distance.argmin(-1), -1)
+    return torch.where(task.alive, torch.where(speed.squeeze(-1) > WAITS, goal, waits), -1)
 
 
 def reassignment(spec: RunSpec, store: Store) -> list[Row]:
-    """Regret of where agents head for, around the first change of each episode.
+    """Regret of where agents head for, after the first change of each episode.
 
     The regret is what the assignment costs beyond the best one of the mixed-integer programme at that moment, as a
-    share of the episode's demand.
+    share of the episode's demand. The same policy in the same episode without the change has a regret too, which is
+    taken off: what is left is the change's.
 
     Returns:
-        A row per episode: `regret_T` at the seconds T from `-BEFORE` to `AFTER`, and `seconds`, after which it is
-        again at most `RECOVERED` above that of before the change; NaN where it is not in time.
+        A row per episode with a change: `excess_T`, that regret T seconds after the change, NaN from a second change
+        on; `shaken`, whether it rises above `RECOVERED` within a second; and, if so, `seconds` after which it is
+        down again, NaN where it is not in time.
     """
-    scenario, generator = resolve(spec.scenario), seeded(spec.seed, "evaluate")
-    controller = controller_of(spec, store, scenario)
-    task, network = scenario.task(), scenario.network()
-    assert isinstance(task, ResourceAllocation)
-    looks = np.arange(-BEFORE, AFTER + LOOK / 2, LOOK)
-    regrets = np.full((CHANGED_EPISODES, len(looks)), np.nan)
+    setting, looks = parse(spec.scenario), np.arange(0.0, AFTER + LOOK / 2, LOOK)
+    task = _fresh(spec.scenario)
+    task.reset(CHANGED_EPISODES, seeded(spec.seed, "evaluate"))
+    first, second = torch.ceil(task.changes().sort(1).values[:, :2] / DT).T.numpy()  # the first steps that see them
+    asked = task.demand.sum((1, 2)).numpy()
+    same = f"{setting.name}/radius-{setting.radius:g}/steady"
+    changed, steady = (_regrets(spec, store, address, first, looks) for address in (spec.scenario, same))
+    excess = (changed - steady) / asked[:, None]
+    excess[first[:, None] + looks / DT >= second[:, None]] = np.nan
+    return [_recovery(looks, row) for row in excess if np.isfinite(row[0])]
+
+
+def _regrets(spec: RunSpec, store: Store, address: str, since: np.ndarray, looks: np.ndarray) -> np.ndarray:
+    """Regret in units, `looks` seconds after the step `since` of each copy, [copies, looks]; NaN past the end."""
+    controller = controller_of(spec, store, resolve(address))
+    task, network, generator = _fresh(address), resolve(address).network(), seeded(spec.seed, "evaluate")
+    due = since[:, None] + np.rint(looks / DT)
+    found = np.full(due.shape, np.nan)
     with torch.inference_mode():
         model = ModelView(task) if controller.privileged else None
-        controller.reset(task.spec, network, CHANGED_EPISODES, generator, model)
-        step = task.reset(CHANGED_EPISODES, generator)
-        asked = task.demand.sum((1, 2)).numpy()
-        # What changes does so at the end of a step: the first step that sees it.
-        changed = torch.ceil(task.changes().amin(1) / DT).numpy()
+        controller.reset(task.spec, network, len(since), generator, model)
+        step = task.reset(len(since), generator)
         for t in range(STEPS):
             assert step.links is not None
             network.move(step.links)
             actions = controller.act(step)
-            since = (t - changed) * DT
-            column = np.rint((since - looks[0]) / LOOK)
-            due = np.flatnonzero((np.abs(column * LOOK + looks[0] - since) < DT / 2) & (column >= 0))
-            for copy in due[column[due] < len(looks)]:
-                regrets[copy, int(column[copy])] = _regret(task, headed_for(task, actions), int(copy)) / asked[copy]
+            goal = headed_for(task, actions)
+            for copy, look in zip(*np.nonzero(due == t), strict=True):
+                found[copy, look] = _regret(task, goal, int(copy))
             step = task.step(actions)
             controller.feedback(step)
-    return [_recovery(looks, row) for row in regrets if np.isfinite(row).all()]
+    return found
 
 
 def _regret(task: ResourceAllocation, goal: Tensor, copy: int) -> float:
@@ -220,8 +252,27 @@ def _regret(task: ResourceAllocation, goal: Tensor, copy: int) -> float:
     return own - least
 
 
-def _recovery(looks: np.ndarray, regrets: np.ndarray) -> Row:
-    before = regrets[looks < 0].mean()
-    found = (looks >= 0) & (regrets <= before + RECOVERED)
-    row = {f"regret_{second:g}": regret for second, regret in zip(looks, regrets, strict=True)}
-    return row | {"seconds": float(looks[found][0]) if found.any() else float("nan")}
+def _recovery(looks: np.ndarray, excess: np.ndarray) -> Row:
+    shaken = bool((excess[looks <= SHAKEN] > RECOVERED).any())
+    risen = looks[excess > RECOVERED].min(initial=np.inf)
+    calm = looks[(excess <= RECOVERED) & (looks > risen)]
+    row: Row = {f"excess_{second:g}": value for second, value in zip(looks, excess, strict=True)}
+    return row | {"shaken": shaken, "seconds": float(calm[0]) if shaken and len(calm) else float("nan")}
+
+
+def _fresh(address: str) -> ResourceAllocation:
+    task = resolve(address).task()
+    assert isinstance(task, ResourceAllocation)
+    return task
+
+
+def _policy(spec: RunSpec, store: Store, address: str) -> PolicyController:
+    controller = controller_of(spec, store, resolve(address))
+    assert isinstance(controller, PolicyController)
+    return controller
+
+
+def _body(controller: PolicyController) -> LGTCBody:
+    body = controller.last.actor.body
+    assert isinstance(body, LGTCBody)
+    return body

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from benchmark.allocation import AFTER, GAP_EPISODES, RECOVERED, contraction, gap, reassignment
+from benchmark.allocation import AFTER, GAP_EPISODES, RECOVERED, SHAKEN, contraction, gap, reassignment
 from benchmark.canvas import PAGE_WIDTH, panels_of, save, style
 from benchmark.machine import one_thread
-from benchmark.record import write_file
+from benchmark.record import Record, write_file
 from benchmark.specs import RunSpec, Suite
 from benchmark.statistics import probability_of_improvement
-from benchmark.store import Store
+from benchmark.store import Store, training_digest
 from envs.errors import UsageError
 from envs.resource_allocation import COLLISION, DONE, SERVED, parse
 
 STUDIED = "allocation_10x2/radius-1/steady"  # whose policies are looked into, and carried elsewhere
-CHANGING = ("jumps", "failures")
+TRAINED_THERE = "trained_there"  # the variant that says what is lost by carrying them
+CHANGES = ("jumps", "failures")
+CHANGED = ("clear", "flown", "attended", "silent", "connected")  # see `allocation.gap`
+PARTS = ("served", "completed", "collisions")
+SEEDS = 3  # of what has no randomness, in the study of changes
 RANGE = ("pi", 100)  # of the seeds
 Tables = dict[str, pd.DataFrame]
 
@@ -29,40 +35,41 @@ def run_studies(suite: Suite, store: Store, tell: Callable[[str], None]) -> Tabl
     """Carry out the studies on the policies of a suite; tables `returns`, `contraction`, `gap` and `reassignment`.
 
     Raises:
-        UsageError: a run is missing.
+        UsageError: a run is missing, or failed.
     """
-    specs = suite.runs()
-    records = {spec.digest: store.load(spec) for spec in specs}
+    specs, records = suite.runs(), dict[str, Record]()
     for spec in specs:
-        if records[spec.digest] is None:
+        record, trained = store.load(spec), spec.effort is None or store.policy(training_digest(spec)).finished()
+        if record is None or record.status == "failed" or not trained:
             raise UsageError(f"{spec.label}: no run under {store.root}/; first: accord run {suite.name}")
-    rows = {"returns": list[dict](), "contraction": list[dict](), "gap": list[dict](), "reassignment": list[dict]()}
+        records[spec.digest] = record
+    rows = {study: list[dict]() for study in ("returns", "contraction", "gap", "reassignment")}
 
     def keep(study: str, spec: RunSpec, found: Sequence[dict]) -> None:
-        rows[study] += [_named(spec) | row for row in found]
+        names = {"scenario": spec.scenario, "method": spec.method, "variant": spec.variant, "seed": spec.seed}
+        rows[study] += [names | row for row in found]
         tell(f"{study}: {spec.label}")
 
     with one_thread():
         for spec in specs:
-            if (record := records[spec.digest]) is not None:
-                rows["returns"].append(_named(spec) | {"return": record.metrics.get("episode_return")})
-            subject = spec.method == suite.subject
+            record, subject = records[spec.digest], spec.method == suite.subject
+            keep("returns", spec, [{"return": record.metrics["episode_return"], "status": record.status}])
             if subject and spec.scenario == STUDIED:
                 keep("contraction", spec, [contraction(spec, store)])
-            if subject and not spec.variant and STUDIED in (spec.scenario, spec.trained_on):
+            if subject and (spec.variant == TRAINED_THERE or (not spec.variant and carried(spec))):
                 keep("gap", spec, gap(spec, store, spec.scenario))
-            if parse_variant(spec.scenario) in CHANGING and spec.method != "random":
-                keep("reassignment", spec, reassignment(spec, store))
+            if parse(spec.scenario).variant in CHANGES and spec.method != "random":
+                # What has no randomness has one run; its episodes are to be those of the others.
+                seeds = [spec.seed] if spec.effort else sorted({s.seed for s in specs if s.scenario == spec.scenario})
+                for seed in seeds[:SEEDS]:
+                    seeded = spec.model_copy(update={"seed": seed})
+                    keep("reassignment", seeded, reassignment(seeded, store))
     return {study: pd.DataFrame(found) for study, found in rows.items()}
 
 
-def _named(spec: RunSpec) -> dict:
-    return {"scenario": spec.scenario, "method": spec.method, "variant": spec.variant, "seed": spec.seed}
-
-
-def parse_variant(address: str) -> str:
-    """steady, jumps, discharging or failures."""
-    return parse(address).variant
+def carried(spec: RunSpec) -> bool:
+    """It acts with a policy of `STUDIED`."""
+    return STUDIED in (spec.scenario, spec.trained_on)
 
 
 def write_studies(tables: Tables, subject: str, target: Path) -> list[Path]:
@@ -77,13 +84,14 @@ def write_studies(tables: Tables, subject: str, target: Path) -> list[Path]:
 
 
 def markdown(tables: Tables, subject: str) -> str:
-    """The studies as tables to read: medians over seeds, and their range; `subject` is who others are compared with."""
+    """The studies as tables to read; `subject` is who others are compared with."""
     parts = [
         "# Inside multi-resource allocation",
-        f"Medians over seeds with their range. Policies of `{STUDIED}` unless said.",
+        f"Medians over seeds with their range, unless said. Policies of `{STUDIED}`.",
         "## Returns and their spread",
         f"Mean and standard deviation over seeds, and the probability that a seed of `{subject}` has a higher return "
-        "than a seed of the method, with its 95 % interval.",
+        "than a seed of the method, with its 95 % interval. A seed without a return counts as the worst and leaves no "
+        "spread to tell.",
         _returns(tables["returns"], subject),
         "## Contraction",
         "Log-norm of the Jacobian of LGTC's states, all agents together, on states that trained policies visit; the "
@@ -91,114 +99,120 @@ def markdown(tables: Tables, subject: str) -> str:
         "under the same inputs are from each other after an episode, as a share of the beginning, in the worst one.",
         _contraction(tables["contraction"]),
         "## Gap to the expert",
-        f"Return in {GAP_EPISODES} episodes, the same for all columns of a row; in brackets what of the gap to the "
-        "expert is demand that was not served, consumers that were not completed, and collisions. Clear: the policy's "
-        "agents keep clear of each other as the expert's do. Flown: they are flown to the consumers that they head for "
-        "as the expert flies, so that what is left is the assignment. Silent and connected: nobody hears anybody, "
-        "everybody hears everybody.",
+        f"Return in {GAP_EPISODES} episodes, the same in a row; in brackets what of the gap to the expert is demand "
+        "that was not served, consumers that were not completed, and collisions (each a median: they need not add up). "
+        "Clear: the policy's agents keep clear of each other as the expert's do. Flown: they are flown to the "
+        "consumers that they head for as the expert flies, so that what is left is the assignment. Attended: they are "
+        "flown to the consumers that their attention picks. Silent and connected: nobody hears anybody, everybody "
+        "hears everybody. Late: assignments of the expert's that ran into its time limit.",
         _gap(tables["gap"]),
         "## After a change",
-        "Regret of the consumers that agents head for: what the assignment costs beyond the best one at that moment, "
-        "as a share of the episode's demand, at the first jump or failure of an episode. New assignment: seconds until "
-        f"the regret is at most {RECOVERED} above that of before; in brackets the share of episodes in which it is "
-        f"within {AFTER:g} s.",
+        "What the first jump or failure of an episode adds to the regret of the consumers that agents head for, less "
+        "that of the same policy in the same episode without it; the regret is what the assignment costs beyond the "
+        "best one at that moment, as a share of the episode's demand. Mean over episodes until a second change. "
+        f"Shaken: episodes in which it adds more than {RECOVERED} within {SHAKEN:g} s; new assignment: seconds until "
+        f"it is less again in these, and in how many that is within {AFTER:g} s.",
         _reassignment(tables["reassignment"]),
     ]
     return "\n\n".join(parts) + "\n"
 
 
 def gap_parts(table: pd.DataFrame) -> pd.DataFrame:
-    """What the policy's return lacks to the expert's, in parts that add up to it; a row per scenario and seed."""
-    n_agents = table["scenario"].map(lambda address: parse(address).n_agents)
-    consumers = table["scenario"].map(lambda address: parse(address).consumers)
+    """What the policy's return lacks to the expert's, in parts that add up to it; a row per scenario, variant, seed."""
+    settings = table["scenario"].map(parse)
+    n_agents = settings.map(lambda setting: setting.n_agents)
     parts = table.assign(
         n_agents=n_agents,
         served=SERVED * table["served"],
-        completed=DONE * consumers * table["completed"],
+        completed=DONE * settings.map(lambda setting: setting.consumers) * table["completed"],
         collisions=-COLLISION * n_agents * table["collisions"],
     )
-    keys, names = ["scenario", "n_agents", "seed"], ["episode_return", "served", "completed", "collisions"]
-    policy, expert = (parts[parts["as"] == who].set_index(keys)[names] for who in ("policy", "expert"))
+    keys = ["scenario", "n_agents", "variant", "seed"]
+    policy, expert = (
+        parts[parts["as"] == who].set_index(keys)[["episode_return", *PARTS]] for who in ("policy", "expert")
+    )
     return (expert - policy).reset_index()
 
 
 def draw_gap(table: pd.DataFrame) -> Figure:
     """Return against the number of agents, as it is and changed; and the parts of what it lacks."""
-    shown = table.assign(agents=table["scenario"].map(lambda address: parse(address).n_agents))
-    parts = gap_parts(table).melt(
-        ["scenario", "n_agents", "seed"], ["served", "completed", "collisions"], var_name="part", value_name="lacks"
-    )
-    figure, panels = panels_of("", ["return", "what it lacks to the expert"], sharey=False, width=PAGE_WIDTH)
-    sns.lineplot(
-        shown, x="agents", y="episode_return", hue="as", style="as", markers=True, errorbar=RANGE, ax=panels[0]
-    )
-    sns.lineplot(parts, x="n_agents", y="lacks", hue="part", style="part", markers=True, errorbar=RANGE, ax=panels[1])
+    own = table[table["variant"] == ""]
+    shown = own.assign(agents=own["scenario"].map(lambda address: parse(address).n_agents))
+    parts = gap_parts(own).melt(["scenario", "n_agents", "variant", "seed"], PARTS, var_name="part", value_name="lacks")
+    title = f"Policies trained with {parse(STUDIED).n_agents} agents"
+    figure, panels = panels_of(title, ["return", "what it lacks to the expert"], sharey=False, width=PAGE_WIDTH)
+    looks: dict[str, Any] = {"markers": True, "markersize": 4, "errorbar": RANGE}
+    sns.lineplot(shown, x="agents", y="episode_return", hue="as", style="as", ax=panels[0], **looks)
+    sns.lineplot(parts, x="n_agents", y="lacks", hue="part", style="part", ax=panels[1], **looks)
     for axes in panels:
         axes.set(xlabel="agents", ylabel="")
-    panels[1].legend(title="")
-    panels[0].legend(title="")
+        axes.legend(title="")
     return figure
 
 
 def _returns(table: pd.DataFrame, subject: str) -> str:
-    lines = [f"| scenario | method | seeds | return | spread | {subject} is better |", "|---|---|---|---|---|---|"]
-    default = table[table["variant"] == ""]
+    lines = _head("scenario", "method", "seeds", "return", "spread", f"{subject} is better")
+    default = table[table["variant"] == ""].assign(score=lambda t: t["return"].astype(float).fillna(-math.inf))
     for scenario, group in default.groupby("scenario", sort=False):
-        own = group.loc[group["method"] == subject, "return"].tolist()
-        for method, values in group.groupby("method", sort=False)["return"]:
-            chance = ""
-            if own and method != subject and len(values) > 1:
-                found = probability_of_improvement(own, values.tolist(), 0)
-                interval = "" if found.low is None else f" [{found.low:.2f}, {found.high:.2f}]"
-                chance = f"{found.value:.2f}{interval}"
-            spread = f"{values.std():.2f}" if len(values) > 1 else ""
-            lines.append(f"| `{scenario}` | {method} | {len(values)} | {values.mean():.2f} | {spread} | {chance} |")
+        own = group.loc[group["method"] == subject, "score"].tolist()
+        for method, runs in group.groupby("method", sort=False):
+            scores, whole, chance = runs["score"], bool(runs["return"].notna().all()), ""
+            if own and method != subject and len(scores) > 1:
+                found = probability_of_improvement(own, scores.tolist(), 0)
+                chance = f"{found.value:.2f}" + (
+                    f" [{found.low:.2f}, {found.high:.2f}]" if found.low is not None else ""
+                )
+            spread = f"{scores.std():.2f}" if whole and len(scores) > 1 else ""
+            late = int((runs["status"] == "out of time").sum())
+            seeds = f"{len(scores)}" + (f", {late} out of time" if late else "")
+            mean = f"{scores.mean():.2f}" if whole else "–"
+            lines.append(f"| `{scenario}` | {method} | {seeds} | {mean} | {spread} | {chance} |")
     return "\n".join(lines)
 
 
 def _contraction(table: pd.DataFrame) -> str:
-    lines = [
-        "| variant | seeds | log-norm below 0 (%) | median | largest | certified rate | apart |",
-        "|---|---|---|---|---|---|---|",
-    ]
+    lines = _head(
+        *("variant", "seeds", "log-norm below 0 (%)", "median", "largest"),
+        *("certified rate", "largest state", "apart"),
+    )
     for variant, own in table.groupby("variant", sort=False):
         numbers = [_range(100 * own["share_negative"], 1), *(_range(own[name], 2) for name in ("median", "largest"))]
-        numbers += [_range(own["certified"], 2), f"{own['apart'].max():.1e}"]
+        numbers += [_range(own["certified"], 2), _range(own["largest_state"], 2), f"{own['apart'].max():.1e}"]
         lines.append(f"| {str(variant) or 'regularised'} | {len(own)} | {' | '.join(numbers)} |")
     return "\n".join(lines)
 
 
 def _gap(table: pd.DataFrame) -> str:
-    lines = [
-        "| agents | expert | policy (not served, not completed, collisions) | clear | flown | silent | connected |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    lacks = gap_parts(table).groupby("n_agents").median(numeric_only=True)
-    agents = table["scenario"].map(lambda address: parse(address).n_agents)
-    for n, own in sorted(table.groupby(agents), key=lambda pair: int(pair[0])):
+    lines = _head("agents", "expert (late)", "policy (not served, not completed, collisions)", *CHANGED)
+    parts = gap_parts(table)
+    sizes = table["scenario"].map(lambda address: parse(address).n_agents)
+    for (n, variant), own in table.groupby([sizes, "variant"]):
         by = {name: _range(rows["episode_return"], 2) for name, rows in own.groupby("as")}
-        missing = ", ".join(f"{lacks.loc[n, name]:.2f}" for name in ("served", "completed", "collisions"))
-        cells = [
-            by["expert"],
-            f"{by['policy']} ({missing})",
-            *(by[x] for x in ("clear", "flown", "silent", "connected")),
-        ]
-        lines.append(f"| {n} | {' | '.join(cells)} |")
+        late = 100 * own.loc[own["as"] == "expert", "solver_timeouts"].astype(float).median()
+        lacks = parts[(parts["n_agents"] == n) & (parts["variant"] == variant)]
+        missing = ", ".join(f"{lacks[name].median():.2f}" for name in PARTS)
+        there = ", trained there" if variant == TRAINED_THERE else ""
+        cells = [f"{by['expert']} ({late:.0f} %)", f"{by['policy']} ({missing})", *(by[name] for name in CHANGED)]
+        lines.append(f"| {n}{there} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
 def _reassignment(table: pd.DataFrame) -> str:
-    lines = [
-        "| change | method | regret before | at it | 1 s later | 3 s later | 6 s later | new assignment (s) |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
+    lines = _head(
+        "change", "method", "at it", "1 s later", "3 s later", "6 s later", "shaken (%)", "new assignment (s)"
+    )
     for (scenario, method), own in table.groupby(["scenario", "method"], sort=False):
-        cells = [f"{own[f'regret_{second}'].mean():.2f}" for second in ("-0.5", "0", "1", "3", "6")]
-        found = own["seconds"]
-        again = "–" if found.isna().all() else f"{found.median():.1f}"
-        cells.append(f"{again} ({100 * found.notna().mean():.0f} %)")
-        lines.append(f"| {parse_variant(str(scenario))} | {method} | {' | '.join(cells)} |")
+        by_seed = own.groupby("seed")
+        cells = [_range(by_seed[f"excess_{second}"].mean(), 2) for second in ("0", "1", "3", "6")]
+        cells.append(_range(100 * by_seed["shaken"].mean(), 0))
+        found = own.loc[own["shaken"].astype(bool), "seconds"]
+        again = f"{found.median():.1f} (in {100 * found.notna().mean():.0f} %)" if found.notna().any() else "–"
+        lines.append(f"| {parse(str(scenario)).variant} | {method} | {' | '.join([*cells, again])} |")
     return "\n".join(lines)
+
+
+def _head(*names: str) -> list[str]:
+    return [f"| {' | '.join(names)} |", f"|{'---|' * len(names)}"]
 
 
 def _range(values: pd.Series, decimals: int) -> str:

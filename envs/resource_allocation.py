@@ -12,7 +12,8 @@ Agents sense the two nearest others, and talk to those closer than C: the graph 
              − COLLISION · others closer than `CLEARANCE`
              + DONE / agents at a consumer that this step completes, for each of them
 
-so that the sum over agents of an episode's rewards is at most `SERVED` plus `DONE` per consumer. Measures are `served`
+so that the sum over agents of an episode's rewards is at most `SERVED` plus `DONE` per consumer, less where agents have
+stopped: they are not rewarded. Measures are `served`
 (share of the episode's demand, [B]), `completed` (share of the consumers, [B]) and `collisions` (others too close,
 [B, N]). What else guides agents in training, a measure `approach` of their way towards the consumer that an assignment
 gives them, is not in the reward.
@@ -321,4 +322,7 @@ def parse(address: str) -> Allocation:
             f"address '{address}': allowed: allocation_NxW/radius-C/VARIANT with N from 2 agents, W resources, C above "
             "0 and VARIANT steady, jumps, discharging or failures, like allocation_10x2/radius-1/jumps"
         )
-    return Allocation(int(match[1]), int(match[2]), float(match[3]), match[4])  # type: ignore[arg-type]
+    setting = Allocation(int(match[1]), int(match[2]), float(match[3]), match[4])  # type: ignore[arg-type]
+    if setting.variant == "jumps" and setting.consumers == 1:
+        raise UsageError(f"address '{address}': demand jumps between consumers, and there is one; allowed: N from 4")
+    return setting

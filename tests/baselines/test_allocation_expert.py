@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import baselines
-from baselines.allocation_expert import ExpertConfig, assignment_cost, best_assignment, steer
+from baselines.allocation_expert import ExpertConfig, assignment_cost, avoid, best_assignment, steer
 from baselines.registry import make_method
 from benchmark.evaluate import evaluate
 from benchmark.metrics import Context
@@ -65,6 +65,13 @@ def test_agents_that_meet_go_round_each_other() -> None:
         closest = min(closest, float((places[0, 0] - places[0, 1]).norm()))
     assert closest > 0.05
     torch.testing.assert_close(places, targets, rtol=0, atol=0.02)
+
+
+def test_who_is_near_nobody_flies_as_fast_as_others_may() -> None:
+    places, alive = torch.tensor([[[-0.9, -0.9], [0.9, 0.9]]]), torch.ones(1, 2, dtype=torch.bool)
+    wanted = torch.tensor([[[1.0, 1.0], [-1.0, 0.3]]])
+    torch.testing.assert_close(avoid(places, wanted, alive), wanted)
+    torch.testing.assert_close(steer(places, places.flip(1), alive), torch.tensor([[[1.0, 1.0], [-1.0, -1.0]]]))
 
 
 def test_other_tasks_are_refused() -> None:

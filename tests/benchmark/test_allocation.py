@@ -90,7 +90,7 @@ def test_the_expert_heads_where_it_is_sent_and_flying_there_again_changes_nothin
     spec = next(spec for spec in SUITE.runs() if spec.method == "allocation_expert")
     scenario = resolve(STUDIED)
     plain = evaluate(scenario, controller_of(spec, store, scenario), Context(), seeded(0, "e"), episodes=2)
-    flown = Changed(controller_of(spec, store, scenario), lambda task, wanted: fly(task, headed_for(task, wanted)))
+    flown = Changed(controller_of(spec, store, scenario), lambda task, wanted, _: fly(task, headed_for(task, wanted)))
     again = evaluate(scenario, flown, Context(), seeded(0, "e"), episodes=2)
     assert again.metrics["episode_return"] == pytest.approx(plain.metrics["episode_return"], abs=0.3)
 
@@ -101,9 +101,11 @@ def test_who_heads_where() -> None:
     assert isinstance(task, ResourceAllocation)
     task.reset(1, torch.Generator().manual_seed(0))
     task.consumers = torch.tensor([[[-0.5, 0.0], [0.5, 0.0]]])
-    task.places = torch.tensor([[[0.0, 0.0], [0.0, 0.0], [0.0, 0.0], [0.45, 0.0]]])
-    velocities = torch.tensor([[[-1.0, 0.0], [1.0, 0.2], [0.0, 0.0], [0.1, 0.0]]])
-    assert headed_for(task, velocities).tolist() == [[0, 1, -1, 1]]  # the last one waits there
+    task.places = torch.tensor([[[0.0, 0.0], [-0.9, 0.01], [0.0, 0.0], [0.45, 0.0]]])
+    velocities = torch.tensor([[[-1.0, 0.1], [1.0, 0.0], [0.0, 0.0], [0.1, 0.0]]])
+    assert headed_for(task, velocities).tolist() == [[0, 0, -1, 1]]  # the nearest ahead; the last one waits
+    away = torch.tensor([[[0.0, 1.0], [-1.0, 0.0], [0.7, -0.4], [-1.0, 0.0]]])
+    assert headed_for(task, away).tolist() == [[-1, -1, 1, 0]]
 
 
 def test_the_expert_loses_little_at_a_jump(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,14 +113,27 @@ def test_the_expert_loses_little_at_a_jump(store: Store, monkeypatch: pytest.Mon
     spec = next(spec for spec in SUITE.runs() if spec.method == "allocation_expert")
     table = pd.DataFrame(reassignment(spec, store))
     assert len(table) == 4
-    assert (table.filter(like="regret_") > -1e-6).all(axis=None)
+    assert table["shaken"].any()
     assert table["seconds"].median() <= 2  # it assigns once a second
+    assert table["excess_0"].mean() > table["excess_1"].mean()
 
 
-def test_recovery_is_the_first_look_that_is_as_good_as_before() -> None:
-    looks = np.array([-1.0, -0.5, 0.0, 0.5, 1.0])
-    assert _recovery(looks, np.array([0.1, 0.1, 0.4, 0.14, 0.5]))["seconds"] == 0.5
-    assert np.isnan(_recovery(looks, np.array([0.1, 0.1, 0.4, 0.4, 0.5]))["seconds"])
+@pytest.mark.parametrize(
+    ("excess", "shaken", "seconds"),
+    [
+        ([0.4, 0.3, 0.04, 0.5], True, 1.0),
+        ([0.0, 0.3, 0.3, -0.1], True, 1.5),
+        ([0.4, 0.3, 0.2, 0.2], True, np.nan),
+        ([0.4, 0.3, np.nan, np.nan], True, np.nan),
+        ([0.01, 0.02, 0.0, 0.2], False, np.nan),
+    ],
+)
+def test_recovery_is_the_first_look_after_a_rise_that_is_low_again(
+    excess: list[float], shaken: bool, seconds: float
+) -> None:
+    found = _recovery(np.array([0.0, 0.5, 1.0, 1.5]), np.array(excess))
+    assert found["shaken"] is shaken
+    assert found["seconds"] == pytest.approx(seconds, nan_ok=True)
 
 
 def test_policies_that_are_missing_are_named(tmp_path: Path) -> None:
@@ -129,9 +144,11 @@ def test_policies_that_are_missing_are_named(tmp_path: Path) -> None:
 def test_the_gap_of_a_policy_is_that_of_what_it_is_changed_to(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("benchmark.allocation.GAP_EPISODES", 2)
     rows = {row["as"]: row for row in gap(SUITE.runs()[0], store, STUDIED)}
-    assert rows["flown"]["episode_return"] != rows["policy"]["episode_return"]
     assert rows["clear"]["collisions"] <= rows["policy"]["collisions"]
     assert rows["connected"]["messages"] == pytest.approx(2 * 2 * 9)
+    # A policy that was hardly trained hardly moves, but it attends to something.
+    assert rows["attended"]["episode_return"] > rows["flown"]["episode_return"]
+    assert rows["expert"]["solver_timeouts"] >= 0
 
 
 def test_the_suite_has_what_the_studies_look_into() -> None:

@@ -236,3 +236,8 @@ def test_fulfilled_demand_is_no_work() -> None:
 def test_addresses_without_a_meaning_say_what_is_allowed(address: str) -> None:
     with pytest.raises(UsageError, match=f"address '{address}': allowed: allocation_NxW/radius-C/VARIANT"):
         resolve(address)
+
+
+def test_demand_cannot_jump_where_there_is_one_consumer() -> None:
+    with pytest.raises(UsageError, match="there is one; allowed: N from 4"):
+        resolve("allocation_3x2/radius-1/jumps")
