@@ -94,7 +94,7 @@ def test_the_rate_bounds_the_log_norm_wherever_states_stay_within_one() -> None:
 def test_regularised_trajectories_meet_and_others_need_not() -> None:
     matrix = ring()
     loose, tight = scrambled(cell()), trained(scrambled(cell()))
-    assert float(loose.contraction_rate()) < 0 < float(tight.contraction_rate())
+    assert loose.contraction_rate() < 0 < tight.contraction_rate()
     far = {}
     for name, made in (("loose", loose), ("tight", tight)):
         first, second = drawn(AGENTS, WIDTH, seed=3), drawn(AGENTS, WIDTH, seed=4)
