@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from baselines.registry import METHODS, make_method, nest
+from benchmark.specs import load_suite
 from benchmark.store import Store
 from benchmark.tuning import Finals, Range, Search, _ask, _read, defaults, load_search, score, search_names, tune
 from envs.errors import UsageError
@@ -122,19 +123,28 @@ def test_another_search_does_not_go_on_in_the_same_file(whole: Path) -> None:
         tune(longer, ["consensus-gossip"], whole, Store(whole / "runs"), 1, lambda line: None)
 
 
-def test_published_searches_are_those_of_the_methods_settings() -> None:
-    search = load_search("core")
-    paths = sorted((ROOT / "results" / "tuning" / "core").glob("*.json"))
+def used(name: str, method: str, search: Search) -> dict[str, Any]:
+    """The settings that a suite's runs of a method have: those of `tuned.yaml`, or the suite's own."""
+    if name == "core":
+        return make_method(method).config.model_dump()
+    specs = load_suite(name).runs()
+    return next(s.config for s in specs if (s.method, s.variant, s.scenario) == (method, "", search.scenarios[0]))
+
+
+@pytest.mark.parametrize("name", search_names())
+def test_published_searches_are_those_of_the_methods_settings(name: str) -> None:
+    search = load_search(name)
+    paths = sorted((ROOT / "results" / "tuning" / name).glob("*.json"))
     assert {path.stem for path in paths} == set(search.methods)
     for path in paths:
         found = _read(search, path.stem, path.parent)  # no other search than the one that comes with Accord
         assert len(found["trials"]) == found["search"]["trials"], path
         assert len(found["finals"]) == found["search"]["finals"]["best"], path
-        config = make_method(found["method"]).config.model_dump()
-        for name, value in found["best"]["settings"].items():
-            *path_to, last = name.split(".")
+        config = used(name, found["method"], search)
+        for setting, value in found["best"]["settings"].items():
+            *path_to, last = setting.split(".")
             place = config
             for part in path_to:
                 place = place[part]
             near = pytest.approx(value, rel=0.01) if isinstance(value, float) else value
-            assert place[last] == near, (path, name)
+            assert place[last] == near, (path, setting)
