@@ -10,11 +10,12 @@ import typer
 from torch import Tensor
 
 from baselines.base import ModelView
+from baselines.registry import known_names, unknown_name
 from benchmark.allocation_report import markdown, run_studies, write_studies
 from benchmark.cli_options import RESULTS, Results, Root, err, out
 from benchmark.runner import controller_of
 from benchmark.seeding import seeded
-from benchmark.specs import Overrides, load_suite
+from benchmark.specs import load_suite
 from benchmark.store import SCRATCH, Store
 from envs.animation import animate
 from envs.catalogue import resolve
@@ -51,11 +52,18 @@ def film(
     task = resolve(scenario).task()
     if not isinstance(task, ResourceAllocation):
         raise UsageError(f"SCENARIO: '{scenario}' is not multi-resource allocation; see accord list")
-    chosen = Overrides(methods=[method], scenarios=[scenario], seed_list=[seed])
-    specs = [spec for spec in load_suite(SUITE).runs(chosen) if spec.variant == variant]
-    if not specs:
-        raise UsageError(f"--variant: suite '{SUITE}' has no variant '{variant}' of {method} on '{scenario}'")
-    controller, network = controller_of(specs[0], Store(root), resolve(scenario)), resolve(scenario).network()
+    if method not in known_names():
+        raise UsageError(f"METHOD: {unknown_name(method)}")
+    known = {
+        spec.variant: spec for spec in load_suite(SUITE).runs() if (spec.method, spec.scenario) == (method, scenario)
+    }
+    if not known:
+        raise UsageError(f"METHOD: suite '{SUITE}' does not run {method} on '{scenario}'")
+    if variant not in known:
+        allowed = ", ".join(f"'{name}'" for name in known)
+        raise UsageError(f"--variant: {method} has no variant '{variant}' on '{scenario}'; allowed: {allowed}")
+    spec = known[variant].model_copy(update={"seed": seed})
+    controller, network = controller_of(spec, Store(root), resolve(scenario)), resolve(scenario).network()
     generator = seeded(seed, "evaluate")
     controller.reset(task.spec, network, 1, generator, ModelView(task) if controller.privileged else None)
     path = to or Path(f"{method}.gif")

@@ -27,9 +27,14 @@ def test_an_episode_of_a_method_becomes_a_film(tmp_path: Path, capsys: pytest.Ca
     ("method", "scenario", "variant", "message"),
     [
         ("ippo", "games/two_step", "", "SCENARIO: 'games/two_step' is not multi-resource allocation"),
-        ("ipo", STEADY, "", "--methods: unknown method 'ipo'; did you mean 'ippo'"),
-        ("ippo", STEADY, "tight", f"--variant: suite 'allocation' has no variant 'tight' of ippo on '{STEADY}'"),
-        ("ippo", "allocation_11x1/radius-1/steady", "", "suite 'allocation': no run is left after the filters"),
+        ("ipo", STEADY, "", "METHOD: unknown method 'ipo'; did you mean 'ippo'"),
+        ("ippo", STEADY, "tight", f"--variant: ippo has no variant 'tight' on '{STEADY}'; allowed: ''"),
+        (
+            "ippo",
+            "allocation_9x1/radius-1/steady",
+            "",
+            "METHOD: suite 'allocation' does not run ippo on 'allocation_9x1",
+        ),
     ],
 )
 def test_what_cannot_be_shown_is_named(method: str, scenario: str, variant: str, message: str, tmp_path: Path) -> None:
