@@ -99,7 +99,11 @@ Score = tuple[float, float]  # the least is best
 
 
 class BudgetFront:
-    """Weights are prices of use; the best policy violates least and then costs least."""
+    """Weights are prices of use; the best policy violates least and then costs least.
+
+    Attributes:
+        objectives: Width of a reward.
+    """
 
     def __init__(self, task: Task, config: MomappoConfig, generator: torch.Generator) -> None:
         """Draw the weights."""
@@ -122,14 +126,19 @@ class BudgetFront:
 
 
 class RewardFront:
-    """Weights of the parts of a reward, of mean 1; the best policy has the highest return."""
+    """Weights of the parts of a reward, of mean 1; the best policy has the highest return.
+
+    Attributes:
+        objectives: Width of a reward.
+    """
 
     def __init__(self, task: Task, config: MomappoConfig, generator: torch.Generator) -> None:
         """Draw the weights, evenly among all that are not negative."""
         self._task, self._config = task, config
         count = len(task.spec.reward_parts)
         self.objectives = count + 1
-        drawn = -torch.rand(config.scalarisations, count, generator=generator, device=generator.device).log()
+        uniform = torch.rand(config.scalarisations, count, generator=generator, device=generator.device)
+        drawn = -uniform.clamp_min(1e-20).log()
         self._weights = (count * drawn / drawn.sum(-1, keepdim=True)).to(task.device)
         self._weights[0] = 1.0
 
