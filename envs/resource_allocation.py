@@ -13,10 +13,9 @@ Agents sense the two nearest others, and talk to those closer than C: the graph 
              + DONE / agents at a consumer that this step completes, for each of them
 
 so that the sum over agents of an episode's rewards is at most `SERVED` plus `DONE` per consumer, less where agents have
-stopped: they are not rewarded. Measures are `served`
-(share of the episode's demand, [B]), `completed` (share of the consumers, [B]) and `collisions` (others too close,
-[B, N]). What else guides agents in training, a measure `approach` of their way towards the consumer that an assignment
-gives them, is not in the reward.
+stopped: they are not rewarded. Measures are `served` (share of the episode's demand, [B]), `completed` (share of the
+consumers, [B]) and `collisions` (others too close, [B, N]). What else guides agents in training, a measure `approach`
+of their way towards the consumer that an assignment gives them, is not in the reward.
 """
 
 from __future__ import annotations
