@@ -23,8 +23,10 @@ from torch.nn import functional
 
 from baselines.actors import GaussianActor
 from baselines.augmentation import EXTRA, augmented_dim
+from baselines.graph_filters import Hops, OverNetwork, over
 from baselines.joint import is_priced, joint_widths
-from baselines.lgtc_cell import Integration, LGTCCell, Propagate, over, support
+from baselines.lgtc_cell import Integration, LGTCCell
+from baselines.lgtc_gradients import attention, picked_and_pooled
 from baselines.mappo import PolicyGradient, PolicyGradientConfig, decode
 from baselines.networks import linear
 from baselines.policy import PolicyController, make_controller
@@ -139,7 +141,7 @@ class LGTCBody(nn.Module):
         """Args: which columns are what, width of the result, settings, source of the first weights."""
         super().__init__()
         self._layout, self._alpha, self._width = layout, config.alpha, config.width
-        self._network: Network | None = None
+        self._network: OverNetwork | None = None
         self.register_buffer("own", torch.tensor(layout.own), persistent=False)
         places = torch.zeros(0) if layout.places is None else layout.places
         self.register_buffer("places", places, persistent=False)
@@ -166,7 +168,7 @@ class LGTCBody(nn.Module):
 
     def listen(self, network: Network) -> None:
         """Talk over a network from now on; before, over the links that observations show."""
-        self._network = network
+        self._network = OverNetwork(network, self.cell.taps)
 
     def start(self, *shape: int) -> Tensor:
         """States at rest, [*shape, H]."""
@@ -176,57 +178,43 @@ class LGTCBody(nn.Module):
         """See `Body.forward`; memory is there always."""
         if memory is None:
             raise ValueError("the states of a graph's agents are needed; see `start`")
-        seen, graphs, states = self._embed(own), self._graphs(own), []
-        # All that does not depend on states is worked out for all steps at once.
-        inputs = self.cell.inputs(self._drive(seen), self._over(graphs))
-        for t, (driven, target) in enumerate(zip(*(part.unbind() for part in inputs), strict=True)):
-            memory = self.cell.advance(memory, driven, target, self._over(None if graphs is None else graphs[t]))
-            states.append(memory)
-        return self.out(functional.relu(self.head(torch.stack(states)))), memory
+        states = self.cell.trajectory(memory, self.inputs(own), self._graphs(own))
+        return self.out(functional.relu(self.head(states))), states[-1]
 
     def inputs(self, own: Tensor) -> Tensor:
-        """What drives the states, [..., A, H]."""
-        return self._drive(self._embed(own))
+        """What drives the states, [..., A, H], from the agent itself, the consumer that it picks, and all of them."""
+        agent, consumers = self._agent(own), self._consumers(own)
+        # The last layer of their embedding is linear: what it makes of a mean is the mean of what it makes.
+        both = picked_and_pooled(consumers, self._asked(agent))
+        picked, pooled = self.of_consumer[-1](both).unbind(-2)
+        return functional.relu(self.drive(torch.cat([agent, picked, functional.relu(self.pooled(pooled))], -1)))
 
     def attention(self, own: Tensor) -> Tensor:
         """Which consumer drives each agent, [..., A, M], sums 1."""
-        return self._attend(functional.relu(self.of_own(own[..., self.own])), self._consumers(own))
+        return attention(self._consumers(own), self._asked(self._agent(own)))
 
     def penalty(self) -> Tensor | None:
         """What is added to the loss."""
         return self._alpha * self.cell.penalty() if self._alpha else None
 
-    def _drive(self, seen: Tensor) -> Tensor:
-        return functional.relu(self.drive(seen))
+    def _agent(self, own: Tensor) -> Tensor:
+        return functional.relu(self.of_own(own[..., self.own]))
 
-    def _embed(self, own: Tensor) -> Tensor:
-        """What an agent sees, [..., A, 3E]: itself, the consumer that it picks, and all of them."""
-        agent, consumers = functional.relu(self.of_own(own[..., self.own])), self._consumers(own)
-        picked = (self._attend(agent, consumers)[..., None, :] @ consumers).squeeze(-2)
-        return torch.cat([agent, picked, functional.relu(self.pooled(consumers.mean(-2)))], -1)
+    def _asked(self, agent: Tensor) -> Tensor:
+        """Queries to `_consumers`, [..., A, E]; the bias of the last layer is the same for all of them."""
+        return self.query(agent) @ self.of_consumer[-1].weight
 
     def _consumers(self, own: Tensor) -> Tensor:
-        """Embeddings [..., A, M, E]."""
+        """Embeddings but for their last layer, [..., A, M, E]."""
         features = own[..., self._layout.consumers].unflatten(-1, (-1, self._layout.features))
         if len(self.places):
             features = torch.cat([features, self.places.expand(*features.shape[:-1], -1)], -1)
-        return self.of_consumer(features)
+        return self.of_consumer[:-1](features)
 
-    def _attend(self, agent: Tensor, consumers: Tensor) -> Tensor:
-        scores = (consumers @ self.query(agent)[..., None]).squeeze(-1)
-        return (scores / math.sqrt(consumers.shape[-1])).softmax(-1)
-
-    def _graphs(self, own: Tensor) -> Tensor | None:
-        """Supports [T, G, A, A] of the graphs that observations show; None where a network is listened to."""
+    def _graphs(self, own: Tensor) -> Hops:
+        """Over the network that is listened to, or else over the graphs that observations show."""
         if self._network is not None:
-            return None
+            return self._network
         if self._layout.links is None:
             raise ValueError("who can talk to whom is not known; see `listen`")
-        return support(own[..., self._layout.links])
-
-    def _over(self, graphs: Tensor | None) -> Propagate:
-        return self._listen if graphs is None else over(graphs)
-
-    def _listen(self, z: Tensor, taps: int) -> Tensor:
-        assert self._network is not None
-        return self._network.propagate(z.flatten(0, -3), taps).unflatten(0, z.shape[:-2])
+        return over(own[..., self._layout.links], self.cell.taps)

@@ -13,14 +13,15 @@ Tensors are [..., A, ·]: agents of one graph come last but one.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-Propagate = Callable[[Tensor, int], Tensor]  # z [..., A, F] and K to its taps S^0 z, ..., S^K z, [..., A, K + 1, F]
+from baselines.graph_filters import Hops
+from baselines.lgtc_gradients import unrolled
+
 Integration = Literal["euler", "closed_form"]
 MARGIN = 0.1  # of the contraction rate that the regulariser asks for, per unit of time
 FASTEST = 10.0  # rate of a state beyond which the regulariser holds it down, inputs and neighbours left out
@@ -69,32 +70,48 @@ class LGTCCell(nn.Module):
         # b is its softplus: 1 at the start.
         self.leak = nn.Parameter(torch.full((width,), math.log(math.e - 1), device=generator.device))
 
-    def forward(self, x: Tensor, u: Tensor, propagate: Propagate) -> Tensor:
+    def forward(self, x: Tensor, u: Tensor, graph: Hops) -> Tensor:
         """The state after a step of time, [..., A, H].
 
         Args:
             x: State, [..., A, H].
             u: Input, held during the step, [..., A, inputs].
-            propagate: What agents hear over `taps` hops.
+            graph: What agents hear over `taps` hops.
         """
-        return self.advance(x, *self.inputs(u, propagate), propagate)
+        return self.advance(x, *self.inputs(u, graph), self.filters(), graph)
 
-    def inputs(self, u: Tensor, propagate: Propagate) -> tuple[Tensor, Tensor]:
+    def trajectory(self, x: Tensor, u: Tensor, graph: Hops) -> Tensor:
+        """States after each of T steps of time, [T, ..., A, H], with inputs [T, ..., A, inputs]."""
+        # All that does not depend on states is worked out for all steps at once.
+        (driven, target), filters, graphs = self.inputs(u, graph), self.filters(), graph.each(len(u))
+        if self._integration == "closed_form" and self._substeps == 1:
+            return unrolled(x, driven, target, filters, self.leak_rate, self._step, graphs)
+        states = []
+        for t, here in enumerate(graphs):
+            x = self.advance(x, driven[t], target[t], filters, here)
+            states.append(x)
+        return torch.stack(states)
+
+    def inputs(self, u: Tensor, graph: Hops) -> tuple[Tensor, Tensor]:
         """What inputs [..., A, inputs] add to the rates, and where they drive states to, each [..., A, H]."""
-        heard = propagate(u, self.taps).flatten(-2)
-        return functional.relu(heard @ self.input_rate + self.input_bias), torch.tanh(heard @ self.drive)
+        both = graph.hear(u) @ torch.cat([self.input_rate, self.drive], 1)
+        rate, target = both.chunk(2, -1)
+        return functional.relu(rate + self.input_bias), torch.tanh(target)
 
-    def advance(self, x: Tensor, driven: Tensor, target: Tensor, propagate: Propagate) -> Tensor:
-        """The state after a step of time, given what `inputs` makes of the input."""
-        leak = self.leak_rate
+    def filters(self) -> tuple[Tensor, Tensor]:
+        """Weights [2 H, (K + 1) H] and biases [2 H] of both filters of the state at once: of its rates, and -A."""
+        coupling = functional.pad(-self.coupling, (0, 0, self._width, 0))  # no tap is a state itself
+        return torch.cat([self.state_rate, coupling], 1).T, functional.pad(self.state_bias, (0, self._width))
+
+    def advance(self, x: Tensor, driven: Tensor, target: Tensor, filters: tuple[Tensor, Tensor], graph: Hops) -> Tensor:
+        """The state after a step of time, given what `inputs` makes of the input, and `filters`."""
         for _ in range(self._substeps):
-            rate, coupled = self.terms(x, driven, propagate)
-            force = (rate - leak) * target - coupled
+            gate, pulled = self._terms(x, driven, filters, graph)
+            rate, force = self.leak_rate + gate, pulled + gate * target
             if self._integration == "euler":
                 x = x + self._step * (force - rate * x)
             else:
-                rest = force / rate
-                x = rest + (x - rest) * torch.exp(-self._step * rate)
+                x = torch.lerp(force / rate, x, torch.exp(-self._step * rate))
         return x
 
     @property
@@ -102,17 +119,16 @@ class LGTCCell(nn.Module):
         """B > 0, [H]."""
         return functional.softplus(self.leak)
 
-    def terms(self, x: Tensor, driven: Tensor, propagate: Propagate) -> tuple[Tensor, Tensor]:
-        """Rates b + f and the coupling Σ S^k x A_k, each [..., A, H]."""
-        taps = propagate(x, self.taps)
-        rate = self.leak_rate + functional.relu(taps.flatten(-2) @ self.state_rate + self.state_bias) + driven
-        return rate, taps[..., 1:, :].flatten(-2) @ self.coupling
-
-    def derivative(self, x: Tensor, u: Tensor, propagate: Propagate) -> Tensor:
+    def derivative(self, x: Tensor, u: Tensor, graph: Hops) -> Tensor:
         """x', [..., A, H]."""
-        driven, target = self.inputs(u, propagate)
-        rate, coupled = self.terms(x, driven, propagate)
-        return (rate - self.leak_rate) * target - coupled - rate * x
+        driven, target = self.inputs(u, graph)
+        gate, pulled = self._terms(x, driven, self.filters(), graph)
+        return pulled + gate * target - (self.leak_rate + gate) * x
+
+    def _terms(self, x: Tensor, driven: Tensor, filters: tuple[Tensor, Tensor], graph: Hops) -> tuple[Tensor, Tensor]:
+        """F and minus the coupling, each [..., A, H]."""
+        steered, pulled = functional.linear(graph.hear(x), *filters).chunk(2, -1)
+        return functional.relu(steered) + driven, pulled
 
     def contraction_rate(self) -> Tensor:
         """What two trajectories under one input approach each other by at least, per unit of time, where |x| ≤ 1.
@@ -128,21 +144,3 @@ class LGTCCell(nn.Module):
         """Soft bounds on the contraction rate, from below, and on the rate of states that hear nothing, from above."""
         fastest = self.leak_rate.max() + self.state_bias.max() + self.input_bias.max()
         return functional.softplus(MARGIN - self.contraction_rate()) + functional.softplus(fastest - FASTEST)
-
-
-def support(links: Tensor) -> Tensor:
-    """S = D^-1/2 A D^-1/2 of adjacencies [..., A, A]; a lone agent hears nothing."""
-    degree = links.sum(-1).clamp_min(1.0)
-    return links * degree.rsqrt()[..., None] * degree.rsqrt()[..., None, :]
-
-
-def over(matrix: Tensor) -> Propagate:
-    """Filters over a dense support [..., A, A], for training."""
-
-    def propagate(z: Tensor, taps: int) -> Tensor:
-        hops = [z]
-        for _ in range(taps):
-            hops.append(matrix @ hops[-1])
-        return torch.stack(hops, -2)
-
-    return propagate

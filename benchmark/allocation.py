@@ -18,8 +18,8 @@ from torch import Tensor
 
 from baselines.allocation_expert import ExpertConfig, assignment_cost, avoid, best_assignment, fly
 from baselines.base import Controller, ModelView
+from baselines.graph_filters import Hops, over
 from baselines.lgtc import LGTCBody
-from baselines.lgtc_cell import over, support
 from baselines.policy import PolicyController
 from baselines.registry import make_method
 from benchmark.evaluate import evaluate
@@ -71,11 +71,11 @@ def contraction(spec: RunSpec, store: Store) -> Row:
         for t in range(STEPS):
             assert step.links is not None
             network.move(step.links)
-            graphs, inputs = support(step.links.float()), body.inputs(step.obs)
+            graphs, inputs = over(step.links.float(), body.cell.taps), body.inputs(step.obs)
             if t % EVERY == 0:
-                norms += [_log_norm(body, *three) for three in zip(own, inputs, graphs, strict=True)]
+                norms += map(_log_norm, [body] * JACOBIANS, own, inputs, graphs.each(JACOBIANS))
             size = max(size, float(own.abs().max()))
-            own, other = (body.cell(x, inputs, over(graphs)) for x in (own, other))
+            own, other = (body.cell(x, inputs, graphs) for x in (own, other))
             step = task.step(controller.act(step))
     apart = ((own - other).flatten(1).norm(dim=1) / first).max()
     found = np.array(norms)
@@ -90,11 +90,11 @@ def contraction(spec: RunSpec, store: Store) -> Row:
     }
 
 
-def _log_norm(body: LGTCBody, x: Tensor, inputs: Tensor, graph: Tensor) -> float:
+def _log_norm(body: LGTCBody, x: Tensor, inputs: Tensor, graph: Hops) -> float:
     """Of the Jacobian at states [N, H]."""
 
     def flat(state: Tensor) -> Tensor:
-        return body.cell.derivative(state.view_as(x), inputs, over(graph)).flatten()
+        return body.cell.derivative(state.view_as(x), inputs, graph).flatten()
 
     jacobian = torch.func.jacrev(flat)(x.flatten()).double()
     return float(torch.linalg.eigvalsh((jacobian + jacobian.T) / 2)[-1])

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from baselines.lgtc_cell import LGTCCell, over, support
+from baselines.graph_filters import Hops, over
+from baselines.lgtc_cell import LGTCCell
 from envs.network import Network
 
 AGENTS, WIDTH, INPUTS, TAPS = 6, 5, 3, 2
@@ -18,11 +19,11 @@ def cell(**given: object) -> LGTCCell:
     return LGTCCell(INPUTS, WIDTH, TAPS, seeded(), **given).double()  # type: ignore[arg-type]
 
 
-def ring() -> Tensor:
+def ring() -> Hops:
     links = torch.zeros(AGENTS, AGENTS)
     network = Network.build("ring", AGENTS)
     links[network.sources, network.targets] = 1.0
-    return support(links).double()
+    return over(links.double(), TAPS)
 
 
 def drawn(*shape: int, seed: int = 1, scale: float = 1.0) -> Tensor:
@@ -47,12 +48,12 @@ def scrambled(made: LGTCCell) -> LGTCCell:
     return made
 
 
-def log_norm(made: LGTCCell, x: Tensor, u: Tensor, matrix: Tensor) -> float:
+def log_norm(made: LGTCCell, x: Tensor, u: Tensor, graph: Hops) -> float:
     """Largest eigenvalue of the symmetric part of the Jacobian at a state."""
     size = AGENTS * WIDTH
 
     def flat(state: Tensor) -> Tensor:
-        return made.derivative(state.view(AGENTS, WIDTH), u, over(matrix)).flatten()
+        return made.derivative(state.view(AGENTS, WIDTH), u, graph).flatten()
 
     jacobian = torch.autograd.functional.jacobian(flat, x.flatten())
     assert jacobian.shape == (size, size)
@@ -61,38 +62,38 @@ def log_norm(made: LGTCCell, x: Tensor, u: Tensor, matrix: Tensor) -> float:
 
 def test_filters_are_those_of_the_network() -> None:
     network, z = Network.build("ring", AGENTS), drawn(2, AGENTS, 4)
-    torch.testing.assert_close(over(ring())(z, TAPS), network.propagate(z, TAPS))
+    torch.testing.assert_close(ring().hear(z), network.propagate(z, TAPS).flatten(-2))
 
 
 def test_integrations_agree_as_the_step_shrinks() -> None:
-    x, u, matrix = drawn(AGENTS, WIDTH, scale=0.5), drawn(AGENTS, INPUTS, seed=2), ring()
+    x, u, graph = drawn(AGENTS, WIDTH, scale=0.5), drawn(AGENTS, INPUTS, seed=2), ring()
     errors = []
     for substeps in (1, 10, 100):
         euler, closed = (cell(integration=kind, substeps=substeps) for kind in ("euler", "closed_form"))
-        errors.append((euler(x, u, over(matrix)) - closed(x, u, over(matrix))).norm().item())
+        errors.append((euler(x, u, graph) - closed(x, u, graph)).norm().item())
     assert errors[0] > 5 * errors[1] > 25 * errors[2] > 0
 
 
 def test_both_integrations_follow_the_derivative() -> None:
-    x, u, matrix = drawn(AGENTS, WIDTH, scale=0.5), drawn(AGENTS, INPUTS, seed=2), ring()
+    x, u, graph = drawn(AGENTS, WIDTH, scale=0.5), drawn(AGENTS, INPUTS, seed=2), ring()
     small = 1e-6
     for kind in ("euler", "closed_form"):
         made = cell(integration=kind, step=small)
-        slope = (made(x, u, over(matrix)) - x) / small
-        torch.testing.assert_close(slope, made.derivative(x, u, over(matrix)), rtol=1e-4, atol=1e-4)
+        slope = (made(x, u, graph) - x) / small
+        torch.testing.assert_close(slope, made.derivative(x, u, graph), rtol=1e-4, atol=1e-4)
 
 
 def test_the_rate_bounds_the_log_norm_wherever_states_stay_within_one() -> None:
-    matrix = ring()
+    graph = ring()
     for made in (cell(), trained(scrambled(cell()))):
         rate = float(made.contraction_rate().detach())
         for seed in range(20):
             x = torch.rand(AGENTS, WIDTH, generator=seeded(seed), dtype=torch.float64) * 2 - 1
-            assert log_norm(made, x, drawn(AGENTS, INPUTS, seed=seed), matrix) <= -rate + 1e-9
+            assert log_norm(made, x, drawn(AGENTS, INPUTS, seed=seed), graph) <= -rate + 1e-9
 
 
 def test_regularised_trajectories_meet_and_others_need_not() -> None:
-    matrix = ring()
+    graph = ring()
     loose, tight = scrambled(cell()), trained(scrambled(cell()))
     assert loose.contraction_rate() < 0 < tight.contraction_rate()
     far = {}
@@ -100,26 +101,26 @@ def test_regularised_trajectories_meet_and_others_need_not() -> None:
         first, second = drawn(AGENTS, WIDTH, seed=3), drawn(AGENTS, WIDTH, seed=4)
         for t in range(300):
             u = drawn(AGENTS, INPUTS, seed=100 + t)
-            first, second = made(first, u, over(matrix)), made(second, u, over(matrix))
+            first, second = made(first, u, graph), made(second, u, graph)
         far[name] = float((first - second).norm())
     assert far["tight"] < 1e-3
     assert far["loose"] > 100 * far["tight"]
 
 
 def test_an_agent_feels_others_within_its_hops_alone() -> None:
-    made, matrix = cell(), ring()
+    made, graph = cell(), ring()
     x, u = drawn(AGENTS, WIDTH, scale=0.5), drawn(AGENTS, INPUTS, seed=2)
     other = u.clone()
     other[0] += 1.0
-    moved = (made(x, u, over(matrix)) - made(x, other, over(matrix))).abs().sum(-1) > 1e-12
+    moved = (made(x, u, graph) - made(x, other, graph)).abs().sum(-1) > 1e-12
     assert moved.tolist() == [True, True, True, False, True, True]  # the ring's other end is three hops away
 
 
 @pytest.mark.parametrize("kind", ["euler", "closed_form"])
 def test_a_lone_agent_has_its_own_dynamics(kind: str) -> None:
     made = cell(integration=kind)
-    alone = support(torch.zeros(AGENTS, AGENTS)).double()
+    alone, one = (over(torch.zeros(size, size, dtype=torch.float64), TAPS) for size in (AGENTS, 1))
     x, u = drawn(AGENTS, WIDTH, scale=0.5), drawn(AGENTS, INPUTS, seed=2)
-    whole = made(x, u, over(alone))
-    single = torch.cat([made(x[i : i + 1], u[i : i + 1], over(alone[:1, :1])) for i in range(AGENTS)])
+    whole = made(x, u, alone)
+    single = torch.cat([made(x[i : i + 1], u[i : i + 1], one) for i in range(AGENTS)])
     torch.testing.assert_close(whole, single)
