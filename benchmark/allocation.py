@@ -47,16 +47,16 @@ Row = dict[str, Any]
 Change = Callable[[ResourceAllocation, Tensor, Tensor], Tensor]
 
 
-def contraction(spec: RunSpec, store: Store) -> Row:
+def contraction(spec: RunSpec, store: Store) -> list[Row]:
     """Log-norm of the Jacobian of x' on visited states, and how two trajectories under one input stream approach.
 
     The log-norm is the Euclidean one of all agents' states together: the largest eigenvalue of the Jacobian's
     symmetric part. The other trajectory begins at random states in [-1, 1], under the same inputs and graphs.
 
     Returns:
-        `states` looked at, `share_negative` of their log-norms, the `median` and the `largest`; `certified`, the rate
-        that holds wherever states stay within 1, and `largest_state`, how large they are; `apart`, the distance
-        between the two at the end over that at the beginning, the largest of all episodes.
+        One row: `states` looked at, `share_negative` of their log-norms, the `median` and the `largest`; `certified`,
+        the rate that holds wherever states stay within 1, and `largest_state`, how large they are; `apart`, the
+        distance between the two at the end over that at the beginning, the largest of all episodes.
     """
     scenario, generator = resolve(spec.scenario), seeded(spec.seed, "evaluate")
     controller = _policy(spec, store, spec.scenario)
@@ -79,7 +79,7 @@ def contraction(spec: RunSpec, store: Store) -> Row:
             step = task.step(controller.act(step))
     apart = ((own - other).flatten(1).norm(dim=1) / first).max()
     found = np.array(norms)
-    return {
+    row = {
         "states": len(found),
         "share_negative": float((found < 0).mean()),
         "median": float(np.median(found)),
@@ -88,6 +88,7 @@ def contraction(spec: RunSpec, store: Store) -> Row:
         "certified": float(body.cell.contraction_rate().detach()),
         "apart": float(apart),
     }
+    return [row]
 
 
 def _log_norm(body: LGTCBody, x: Tensor, inputs: Tensor, graph: Hops) -> float:
@@ -100,8 +101,8 @@ def _log_norm(body: LGTCBody, x: Tensor, inputs: Tensor, graph: Hops) -> float:
     return float(torch.linalg.eigvalsh((jacobian + jacobian.T) / 2)[-1])
 
 
-def gap(spec: RunSpec, store: Store, address: str) -> list[Row]:
-    """What a policy reaches where `address` says, as it is and with one thing taken from it or put right.
+def gap(spec: RunSpec, store: Store) -> list[Row]:
+    """What a policy reaches, as it is and with one thing taken from it or put right.
 
     Returns:
         Rows with `as` and the episode's metrics:
@@ -110,10 +111,9 @@ def gap(spec: RunSpec, store: Store, address: str) -> list[Row]:
         "flown": its agents are flown to the consumers that they head for as the expert flies: what is left is the
         assignment;
         "attended": they are flown to the consumers that their attention picks;
-        "silent", "connected": nobody hears anybody, everybody hears everybody;
-        "expert": on the same episodes, with its solver's figures.
+        "silent", "connected": nobody hears anybody, everybody hears everybody.
     """
-    setting = parse(address)
+    address, setting = spec.scenario, parse(spec.scenario)
 
     def hearing(radius: str) -> str:
         return f"{setting.name}/radius-{radius}/{setting.variant}"
@@ -131,20 +131,29 @@ def gap(spec: RunSpec, store: Store, address: str) -> list[Row]:
         nearest_first = torch.cdist(task.places, task.consumers).argsort(-1)
         return fly(task, nearest_first.gather(-1, body.attention(obs).argmax(-1, keepdim=True)).squeeze(-1))
 
-    expert = make_method(EXPERT).build(resolve(address).task(), seeded(0, "train"))
-    rows = []
-    for name, where, controller in (
-        ("policy", address, trained),
-        ("clear", address, Changed(trained, clear)),
-        ("flown", address, Changed(trained, flown)),
-        ("attended", address, Changed(trained, attended)),
-        ("silent", hearing("0.001"), trained),
-        ("connected", hearing("3"), trained),
-        ("expert", address, expert),
-    ):
-        found = evaluate(resolve(where), controller, Context(), seeded(spec.seed, "evaluate"), episodes=GAP_EPISODES)
-        rows.append({"as": name, **{metric: found.metrics.get(metric) for metric in KEPT}})
-    return rows
+    return [
+        {"as": name, **_measured(where, controller, spec.seed)}
+        for name, where, controller in (
+            ("policy", address, trained),
+            ("clear", address, Changed(trained, clear)),
+            ("flown", address, Changed(trained, flown)),
+            ("attended", address, Changed(trained, attended)),
+            ("silent", hearing("0.001"), trained),
+            ("connected", hearing("3"), trained),
+        )
+    ]
+
+
+def expert(spec: RunSpec, store: Store) -> list[Row]:
+    """What the expert reaches in the same episodes, with its solver's figures; one row, `as` "expert"."""
+    planner = make_method(EXPERT).build(resolve(spec.scenario).task(), seeded(0, "train"))
+    return [{"as": "expert", **_measured(spec.scenario, planner, spec.seed)}]
+
+
+def _measured(address: str, controller: Controller, seed: int) -> Row:
+    """Metrics of episodes that depend on the address and the seed alone."""
+    found = evaluate(resolve(address), controller, Context(), seeded(seed, "evaluate"), episodes=GAP_EPISODES)
+    return {metric: found.metrics.get(metric) for metric in KEPT}
 
 
 class Changed(Controller):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,65 +10,16 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from benchmark.allocation import AFTER, GAP_EPISODES, RECOVERED, SHAKEN, contraction, gap, reassignment
+from benchmark.allocation import AFTER, GAP_EPISODES, RECOVERED, SHAKEN
+from benchmark.allocation_studies import STUDIED, TRAINED_THERE, Tables
 from benchmark.canvas import PAGE_WIDTH, panels_of, save, style
-from benchmark.machine import one_thread
-from benchmark.record import Record, write_file
-from benchmark.specs import RunSpec, Suite
+from benchmark.record import write_file
 from benchmark.statistics import probability_of_improvement
-from benchmark.store import Store, training_digest
-from envs.errors import UsageError
 from envs.resource_allocation import COLLISION, DONE, SERVED, parse
 
-STUDIED = "allocation_10x2/radius-1/steady"  # whose policies are looked into, and carried elsewhere
-TRAINED_THERE = "trained_there"  # the variant that says what is lost by carrying them
-CHANGES = ("jumps", "failures")
 CHANGED = ("clear", "flown", "attended", "silent", "connected")  # see `allocation.gap`
 PARTS = ("served", "completed", "collisions")
-SEEDS = 3  # of what has no randomness, in the study of changes
 RANGE = ("pi", 100)  # of the seeds
-Tables = dict[str, pd.DataFrame]
-
-
-def run_studies(suite: Suite, store: Store, tell: Callable[[str], None]) -> Tables:
-    """Carry out the studies on the policies of a suite; tables `returns`, `contraction`, `gap` and `reassignment`.
-
-    Raises:
-        UsageError: a run is missing, or failed.
-    """
-    specs, records = suite.runs(), dict[str, Record]()
-    for spec in specs:
-        record, trained = store.load(spec), spec.effort is None or store.policy(training_digest(spec)).finished()
-        if record is None or record.status == "failed" or not trained:
-            raise UsageError(f"{spec.label}: no run under {store.root}/; first: accord run {suite.name}")
-        records[spec.digest] = record
-    rows = {study: list[dict]() for study in ("returns", "contraction", "gap", "reassignment")}
-
-    def keep(study: str, spec: RunSpec, found: Sequence[dict]) -> None:
-        names = {"scenario": spec.scenario, "method": spec.method, "variant": spec.variant, "seed": spec.seed}
-        rows[study] += [names | row for row in found]
-        tell(f"{study}: {spec.label}")
-
-    with one_thread():
-        for spec in specs:
-            record, subject = records[spec.digest], spec.method == suite.subject
-            keep("returns", spec, [{"return": record.metrics["episode_return"], "status": record.status}])
-            if subject and spec.scenario == STUDIED:
-                keep("contraction", spec, [contraction(spec, store)])
-            if subject and (spec.variant == TRAINED_THERE or (not spec.variant and carried(spec))):
-                keep("gap", spec, gap(spec, store, spec.scenario))
-            if parse(spec.scenario).variant in CHANGES and spec.method != "random":
-                # What has no randomness has one run; its episodes are to be those of the others.
-                seeds = [spec.seed] if spec.effort else sorted({s.seed for s in specs if s.scenario == spec.scenario})
-                for seed in seeds[:SEEDS]:
-                    seeded = spec.model_copy(update={"seed": seed})
-                    keep("reassignment", seeded, reassignment(seeded, store))
-    return {study: pd.DataFrame(found) for study, found in rows.items()}
-
-
-def carried(spec: RunSpec) -> bool:
-    """It acts with a policy of `STUDIED`."""
-    return STUDIED in (spec.scenario, spec.trained_on)
 
 
 def write_studies(tables: Tables, subject: str, target: Path) -> list[Path]:

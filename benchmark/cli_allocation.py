@@ -11,7 +11,8 @@ from torch import Tensor
 
 from baselines.base import ModelView
 from baselines.registry import known_names, unknown_name
-from benchmark.allocation_report import markdown, run_studies, write_studies
+from benchmark.allocation_report import markdown, write_studies
+from benchmark.allocation_studies import run_studies
 from benchmark.cli_options import RESULTS, Results, Root, err, out
 from benchmark.runner import controller_of
 from benchmark.seeding import seeded
@@ -31,7 +32,10 @@ def studies(
     root: Root = SCRATCH,
     results: Results = RESULTS,
 ) -> None:
-    """Look into the policies of the suite `allocation`: contraction, gap to the expert, reassignment."""
+    """Look into the policies of the suite `allocation`: contraction, gap to the expert, reassignment.
+
+    Goes on where an earlier call stopped.
+    """
     suite = load_suite(SUITE)
     tables = run_studies(suite, Store(root), _tell)
     target = (results if publish else root / "reports") / SUITE / "studies"

@@ -1,0 +1,126 @@
+"""Which studies are made of which runs of a suite of multi-resource allocation; finished ones are kept.
+
+They take an hour of one core, most of it the expert's, so they are made in a process per core.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing as mp
+import os
+import signal
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pandas as pd
+
+from benchmark.allocation import Row, contraction, expert, gap, reassignment
+from benchmark.machine import one_thread
+from benchmark.record import write_file
+from benchmark.specs import RunSpec, Suite
+from benchmark.store import Store, training_digest
+from envs.errors import UsageError
+from envs.resource_allocation import parse
+
+STUDIED = "allocation_10x2/radius-1/steady"  # whose policies are looked into, and carried elsewhere
+TRAINED_THERE = "trained_there"  # the variant that says what is lost by carrying them
+CHANGES = ("jumps", "failures")
+SEEDS = 3  # of what has no randomness, in the study of changes
+STUDIES: dict[str, Callable[[RunSpec, Store], list[Row]]] = {
+    "contraction": contraction,
+    "gap": gap,
+    "expert": expert,
+    "reassignment": reassignment,
+}
+Piece = tuple[str, RunSpec]  # a study of a run
+Tables = dict[str, pd.DataFrame]
+
+
+def run_studies(suite: Suite, store: Store, tell: Callable[[str], None], *, jobs: int | None = None) -> Tables:
+    """Make the studies of a suite's policies that the store does not hold, and read all of them.
+
+    Args:
+        suite: Whose runs are looked into.
+        store: Where they lie; finished studies are kept in its folder `studies`.
+        tell: Hears of every study that is finished.
+        jobs: Processes at a time, 1 for this one; None for one per core.
+
+    Returns:
+        Tables `returns` of all runs, `contraction`, `gap` and `reassignment`.
+
+    Raises:
+        UsageError: a run is missing, or failed.
+    """
+    specs, returns = suite.runs(), list[Row]()
+    for spec in specs:
+        record, trained = store.load(spec), spec.effort is None or store.policy(training_digest(spec)).finished()
+        if record is None or record.status == "failed" or not trained:
+            raise UsageError(f"{spec.label}: no run under {store.root}/; first: accord run {suite.name}")
+        returns.append(_names(spec) | {"return": record.metrics["episode_return"], "status": record.status})
+    pieces = list(_pieces(specs, suite.subject))
+    missing = [(study, spec, store.root) for study, spec in pieces if not _kept(store.root, study, spec).exists()]
+    with _made(missing, jobs or os.cpu_count() or 1) as done:
+        for count, line in enumerate(done, 1):
+            tell(f"{count} of {len(missing)} studies; {line}")
+    rows: dict[str, list[Row]] = {study: [] for study in STUDIES}
+    for study, spec in pieces:
+        rows[study] += [_names(spec) | row for row in json.loads(_kept(store.root, study, spec).read_text())]
+    tables = {"returns": returns, **rows}
+    experts = {(row["scenario"], row["seed"]): row for row in tables.pop("expert")}
+    # The expert's episodes are those of every variant.
+    variants = {(row["scenario"], row["variant"], row["seed"]): _identity(row) for row in tables["gap"]}
+    tables["gap"] += [experts[row["scenario"], row["seed"]] | row for row in variants.values()]
+    return {study: pd.DataFrame(found) for study, found in tables.items()}
+
+
+def carried(spec: RunSpec) -> bool:
+    """It acts with a policy of `STUDIED`."""
+    return STUDIED in (spec.scenario, spec.trained_on)
+
+
+def _pieces(specs: Sequence[RunSpec], subject: str) -> Iterator[Piece]:
+    together = set[tuple[str, int]]()
+    for spec in specs:
+        if spec.method == subject and spec.scenario == STUDIED:
+            yield "contraction", spec
+        if spec.method == subject and (spec.variant == TRAINED_THERE or (not spec.variant and carried(spec))):
+            yield "gap", spec
+            if (spec.scenario, spec.seed) not in together:
+                together.add((spec.scenario, spec.seed))
+                yield "expert", spec
+        if parse(spec.scenario).variant in CHANGES and spec.method != "random":
+            # What has no randomness has one run; its episodes are to be those of the others.
+            seeds = [spec.seed] if spec.effort else sorted({s.seed for s in specs if s.scenario == spec.scenario})
+            for seed in seeds[:SEEDS]:
+                yield "reassignment", spec.model_copy(update={"seed": seed})
+
+
+@contextmanager
+def _made(missing: Sequence[tuple[str, RunSpec, Path]], jobs: int) -> Iterator[Iterable[str]]:
+    """A line for each as it is finished."""
+    if jobs == 1 or len(missing) < 2:
+        yield map(_make, missing)
+        return
+    with mp.get_context("forkserver").Pool(jobs, signal.signal, (signal.SIGINT, signal.SIG_IGN)) as pool:
+        yield pool.imap_unordered(_make, missing)
+
+
+def _make(piece: tuple[str, RunSpec, Path]) -> str:
+    study, spec, root = piece
+    with one_thread():
+        rows = STUDIES[study](spec, Store(root))
+    write_file(_kept(root, study, spec), json.dumps(rows).encode())
+    return f"{study}: {spec.label}"
+
+
+def _kept(root: Path, study: str, spec: RunSpec) -> Path:
+    return root / "studies" / f"{study}-{spec.digest}.json"
+
+
+def _names(spec: RunSpec) -> Row:
+    return {"scenario": spec.scenario, "method": spec.method, "variant": spec.variant, "seed": spec.seed}
+
+
+def _identity(row: Row) -> Row:
+    return {name: row[name] for name in ("scenario", "method", "variant", "seed")}
