@@ -35,7 +35,7 @@ from envs.task import Step, TaskSpec
 
 EXPERT = "allocation_expert"
 JACOBIANS, EVERY = 16, 10  # episodes whose states are looked at, and each how many steps
-GAP_EPISODES = 50
+GAP_EPISODES = 20
 CHANGED_EPISODES = 32
 AFTER, LOOK = 6.0, 0.5  # seconds after a change that are looked at, and between two looks
 RECOVERED = 0.05  # of the demand: a change that adds less regret, or no longer more, is dealt with

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,6 @@ from benchmark.allocation import AFTER, GAP_EPISODES, RECOVERED, SHAKEN
 from benchmark.allocation_studies import STUDIED, TRAINED_THERE, Tables
 from benchmark.canvas import PAGE_WIDTH, panels_of, save, style
 from benchmark.record import write_file
-from benchmark.statistics import probability_of_improvement
 from envs.resource_allocation import COLLISION, DONE, SERVED, parse
 
 CHANGED = ("clear", "flown", "attended", "silent", "connected")  # see `allocation.gap`
@@ -22,10 +20,10 @@ PARTS = ("served", "completed", "collisions")
 RANGE = ("pi", 100)  # of the seeds
 
 
-def write_studies(tables: Tables, subject: str, target: Path) -> list[Path]:
+def write_studies(tables: Tables, target: Path) -> list[Path]:
     """Write a CSV for each study, `studies.md` and the figure; return the files."""
     contents = {f"{study}.csv": table.to_csv(index=False) for study, table in tables.items()}
-    contents["studies.md"] = markdown(tables, subject)
+    contents["studies.md"] = markdown(tables)
     for name, text in contents.items():
         write_file(target / name, text.encode())
     with style():
@@ -33,16 +31,11 @@ def write_studies(tables: Tables, subject: str, target: Path) -> list[Path]:
     return [*(target / name for name in contents), *drawn]
 
 
-def markdown(tables: Tables, subject: str) -> str:
-    """The studies as tables to read; `subject` is who others are compared with."""
+def markdown(tables: Tables) -> str:
+    """The studies as tables to read."""
     parts = [
         "# Inside multi-resource allocation",
         f"Medians over seeds with their range, unless said. Policies of `{STUDIED}`.",
-        "## Returns and their spread",
-        f"Mean and standard deviation over seeds, and the probability that a seed of `{subject}` has a higher return "
-        "than a seed of the method, with its 95 % interval. A seed without a return counts as the worst and leaves no "
-        "spread to tell.",
-        _returns(tables["returns"], subject),
         "## Contraction",
         "Log-norm of the Jacobian of LGTC's states, all agents together, on states that trained policies visit; the "
         "certified rate holds wherever states stay within 1; apart: how far two trajectories from different states "
@@ -98,26 +91,6 @@ def draw_gap(table: pd.DataFrame) -> Figure:
         axes.set(xlabel="agents", ylabel="")
         axes.legend(title="")
     return figure
-
-
-def _returns(table: pd.DataFrame, subject: str) -> str:
-    lines = _head("scenario", "method", "seeds", "return", "spread", f"{subject} is better")
-    default = table[table["variant"] == ""].assign(score=lambda t: t["return"].astype(float).fillna(-math.inf))
-    for scenario, group in default.groupby("scenario", sort=False):
-        own = group.loc[group["method"] == subject, "score"].tolist()
-        for method, runs in group.groupby("method", sort=False):
-            scores, whole, chance = runs["score"], bool(runs["return"].notna().all()), ""
-            if own and method != subject and len(scores) > 1:
-                found = probability_of_improvement(own, scores.tolist(), 0)
-                chance = f"{found.value:.2f}" + (
-                    f" [{found.low:.2f}, {found.high:.2f}]" if found.low is not None else ""
-                )
-            spread = f"{scores.std():.2f}" if whole and len(scores) > 1 else ""
-            late = int((runs["status"] == "out of time").sum())
-            seeds = f"{len(scores)}" + (f", {late} out of time" if late else "")
-            mean = f"{scores.mean():.2f}" if whole else "–"
-            lines.append(f"| `{scenario}` | {method} | {seeds} | {mean} | {spread} | {chance} |")
-    return "\n".join(lines)
 
 
 def _contraction(table: pd.DataFrame) -> str:

@@ -47,31 +47,28 @@ def run_studies(suite: Suite, store: Store, tell: Callable[[str], None], *, jobs
         jobs: Processes at a time, 1 for this one; None for one per core.
 
     Returns:
-        Tables `returns` of all runs, `contraction`, `gap` and `reassignment`.
+        Tables `contraction`, `gap` and `reassignment`.
 
     Raises:
-        UsageError: a run is missing, or failed.
+        UsageError: a policy is missing.
     """
-    specs, returns = suite.runs(), list[Row]()
-    for spec in specs:
-        record, trained = store.load(spec), spec.effort is None or store.policy(training_digest(spec)).finished()
-        if record is None or record.status == "failed" or not trained:
-            raise UsageError(f"{spec.label}: no run under {store.root}/; first: accord run {suite.name}")
-        returns.append(_names(spec) | {"return": record.metrics["episode_return"], "status": record.status})
-    pieces = list(_pieces(specs, suite.subject))
+    pieces = list(_pieces(suite.runs(), suite.subject))
+    for _, spec in pieces:
+        if spec.effort is not None and store.policy(training_digest(spec)).finished() is None:
+            raise UsageError(f"{spec.label}: no policy under {store.root}/; first: accord run {suite.name}")
     missing = [(study, spec, store.root) for study, spec in pieces if not _kept(store.root, study, spec).exists()]
     with _made(missing, jobs or os.cpu_count() or 1) as done:
         for count, line in enumerate(done, 1):
             tell(f"{count} of {len(missing)} studies; {line}")
     rows: dict[str, list[Row]] = {study: [] for study in STUDIES}
     for study, spec in pieces:
-        rows[study] += [_names(spec) | row for row in json.loads(_kept(store.root, study, spec).read_text())]
-    tables = {"returns": returns, **rows}
-    experts = {(row["scenario"], row["seed"]): row for row in tables.pop("expert")}
+        names = {"scenario": spec.scenario, "method": spec.method, "variant": spec.variant, "seed": spec.seed}
+        rows[study] += [names | row for row in json.loads(_kept(store.root, study, spec).read_text())]
+    experts = {(row["scenario"], row["seed"]): row for row in rows.pop("expert")}
     # The expert's episodes are those of every variant.
-    variants = {(row["scenario"], row["variant"], row["seed"]): _identity(row) for row in tables["gap"]}
-    tables["gap"] += [experts[row["scenario"], row["seed"]] | row for row in variants.values()]
-    return {study: pd.DataFrame(found) for study, found in tables.items()}
+    policies = [row for row in rows["gap"] if row["as"] == "policy"]
+    rows["gap"] += [experts[row["scenario"], row["seed"]] | {"variant": row["variant"]} for row in policies]
+    return {study: pd.DataFrame(found) for study, found in rows.items()}
 
 
 def carried(spec: RunSpec) -> bool:
@@ -116,11 +113,3 @@ def _make(piece: tuple[str, RunSpec, Path]) -> str:
 
 def _kept(root: Path, study: str, spec: RunSpec) -> Path:
     return root / "studies" / f"{study}-{spec.digest}.json"
-
-
-def _names(spec: RunSpec) -> Row:
-    return {"scenario": spec.scenario, "method": spec.method, "variant": spec.variant, "seed": spec.seed}
-
-
-def _identity(row: Row) -> Row:
-    return {name: row[name] for name in ("scenario", "method", "variant", "seed")}

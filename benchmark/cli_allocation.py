@@ -39,8 +39,8 @@ def studies(
     suite = load_suite(SUITE)
     tables = run_studies(suite, Store(root), _tell)
     target = (results if publish else root / "reports") / SUITE / "studies"
-    files = write_studies(tables, suite.subject, target)
-    out.print(markdown(tables, suite.subject), markup=False, highlight=False, soft_wrap=True)
+    files = write_studies(tables, target)
+    out.print(markdown(tables), markup=False, highlight=False, soft_wrap=True)
     err.print(f"{len(files)} files under {target}/", soft_wrap=True)
 
 

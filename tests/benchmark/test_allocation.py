@@ -78,8 +78,8 @@ def test_every_study_is_written(store: Store, tmp_path: Path, monkeypatch: pytes
     parts = gap_parts(tables["gap"])
     lacks = parts[["served", "completed", "collisions"]].sum(axis=1)
     pd.testing.assert_series_equal(lacks, parts["episode_return"], check_names=False)
-    files = write_studies(tables, SUITE.subject, tmp_path)
-    assert sorted(path.suffix for path in files) == [*[".csv"] * 4, ".md", ".pdf", ".png"]
+    files = write_studies(tables, tmp_path)
+    assert sorted(path.suffix for path in files) == [*[".csv"] * 3, ".md", ".pdf", ".png"]
     text = (tmp_path / "studies.md").read_text()
     assert text.count("\n| 10 |") == text.count("\n| 5 |") == text.count("| jumps | allocation_expert |") == 1
 
@@ -143,7 +143,7 @@ def test_recovery_is_the_first_look_after_a_rise_that_is_low_again(
 
 
 def test_policies_that_are_missing_are_named(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"lgtc-ippo seed 0: no run under .*; first: accord run small"):
+    with pytest.raises(UsageError, match=r"lgtc-ippo seed 0: no policy under .*; first: accord run small"):
         run_studies(SUITE, Store(tmp_path), lambda line: None)
 
 

@@ -43,5 +43,5 @@ def test_what_cannot_be_shown_is_named(method: str, scenario: str, variant: str,
 
 
 def test_studies_need_the_policies_of_the_suite(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"no run under .*; first: accord run allocation"):
+    with pytest.raises(UsageError, match=r"no policy under .*; first: accord run allocation"):
         studies(publish=False, root=tmp_path, results=tmp_path)
