@@ -1,6 +1,6 @@
 """Which studies are made of which runs of a suite of multi-resource allocation; finished ones are kept.
 
-They take an hour of one core, most of it the expert's, so they are made in a process per core.
+Most of their time is the expert's with thirty and fifty agents; they are made in a process per core.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from pathlib import Path
 import pandas as pd
 
 from benchmark.allocation import Row, contraction, expert, gap, reassignment
+from benchmark.cells import digest_of_code
 from benchmark.machine import one_thread
 from benchmark.record import write_file
-from benchmark.specs import RunSpec, Suite
+from benchmark.specs import RunSpec, Suite, digest_of
 from benchmark.store import Store, training_digest
 from envs.errors import UsageError
 from envs.resource_allocation import parse
@@ -42,7 +43,7 @@ def run_studies(suite: Suite, store: Store, tell: Callable[[str], None], *, jobs
 
     Args:
         suite: Whose runs are looked into.
-        store: Where they lie; finished studies are kept in its folder `studies`.
+        store: Where they lie; finished studies are kept in its folder `studies`, until a source file changes.
         tell: Hears of every study that is finished.
         jobs: Processes at a time, 1 for this one; None for one per core.
 
@@ -112,4 +113,5 @@ def _make(piece: tuple[str, RunSpec, Path]) -> str:
 
 
 def _kept(root: Path, study: str, spec: RunSpec) -> Path:
-    return root / "studies" / f"{study}-{spec.digest}.json"
+    what = {"study": study, "spec": spec.digest, "code": digest_of_code()}
+    return root / "studies" / f"{digest_of(what)}.json"

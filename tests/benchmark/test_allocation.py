@@ -1,5 +1,6 @@
 """The studies of multi-resource allocation: on a small suite, and on play whose answer is known."""
 
+import json
 from functools import partial
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import torch
 from baselines.allocation_expert import fly
 from benchmark.allocation import Changed, _recovery, contraction, gap, headed_for, reassignment
 from benchmark.allocation_report import gap_parts, write_studies
-from benchmark.allocation_studies import run_studies
+from benchmark.allocation_studies import _kept, _made, run_studies
 from benchmark.evaluate import evaluate
 from benchmark.metrics import Context
 from benchmark.runner import controller_of, execute
@@ -82,6 +83,14 @@ def test_every_study_is_written(store: Store, tmp_path: Path, monkeypatch: pytes
     assert sorted(path.suffix for path in files) == [*[".csv"] * 3, ".md", ".pdf", ".png"]
     text = (tmp_path / "studies.md").read_text()
     assert text.count("\n| 10 |") == text.count("\n| 5 |") == text.count("| jumps | allocation_expert |") == 1
+
+
+def test_studies_are_made_side_by_side(store: Store) -> None:
+    asked = [("contraction", spec, store.root) for spec in SUITE.runs() if spec.scenario == STUDIED]
+    with _made(asked, 2) as done:
+        assert sorted(done) == sorted(f"contraction: {spec.label}" for _, spec, _ in asked)
+    for study, spec, root in asked:
+        assert json.loads(_kept(root, study, spec).read_text()) == contraction(spec, store)
 
 
 def test_fresh_states_contract_and_their_trajectories_meet(store: Store) -> None:
