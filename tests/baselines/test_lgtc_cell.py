@@ -102,7 +102,7 @@ def test_regularised_trajectories_meet_and_others_need_not() -> None:
         for t in range(300):
             u = drawn(AGENTS, INPUTS, seed=100 + t)
             first, second = made(first, u, graph), made(second, u, graph)
-        far[name] = float((first - second).norm())
+        far[name] = float((first - second).norm().detach())
     assert far["tight"] < 1e-3
     assert far["loose"] > 100 * far["tight"]
 
