@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Annotated
 
 import torch
@@ -14,12 +15,14 @@ from benchmark.audit import SCENARIO, audit_method
 from benchmark.cells import OURS, Row, busy
 from benchmark.cli_options import RESULTS, Jobs, Results, Root, Wandb, err, out, words_of
 from benchmark.profiling import profile as run_profile
+from benchmark.record import provenance_here
 from benchmark.scale import CPU, Line, load_scale, run_scale
 from benchmark.scale_quality import load_scale_quality, run_scale_quality
 from benchmark.scale_report import (
-    beside_other_devices,
+    beside_published,
     cells,
     markdown,
+    measured_on,
     quality_markdown,
     write_scale,
     write_scale_quality,
@@ -76,7 +79,7 @@ def scale(
     seconds: Annotated[float | None, typer.Option(min=1, help="Limit per cell instead of the suite's.")] = None,
     memory: Annotated[float | None, typer.Option(min=0.1, help="Limit per cell in GiB instead of the suite's.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, or cuda where there is one; the report shows both.")] = None,
-    publish: Annotated[bool, typer.Option("--publish", help="Write the whole suite's report to results/.")] = False,
+    publish: Annotated[bool, typer.Option("--publish", help="Write the report to results/, whole lines.")] = False,
     wandb: Wandb = None,
     root: Root = SCRATCH,
     results: Results = RESULTS,
@@ -84,16 +87,19 @@ def scale(
     """Measure cost and memory against the number of agents, going on where it stopped; see benchmark/scale.yaml."""
     given = {"seconds": seconds, "memory_gib": memory}
     changed = {name: value for name, value in given.items() if value is not None}
-    _only_whole(publish, lines, agents, changed)
+    if publish and (agents or changed):
+        raise UsageError("--publish: lines are published whole; leave out --agents and the limits")
     suite = load_scale().model_copy(update=changed | ({"device": device} if device else {}))
     _check_device(suite.device)
     sizes = [_size(word) for word in words_of(agents)]
     tracker = Tracker(tracking_mode(wandb), root)
+    target = results / "scale" if publish else root / "reports" / "scale"
+    if publish and lines:
+        _check_same_machine(target, suite.device)
     rows = run_scale(suite, words_of(lines), sizes, root, _tell)
     if publish:
         _check_busy(rows)
-    target = results / "scale" if publish else root / "reports" / "scale"
-    table = beside_other_devices(cells(rows), target)
+    table = beside_published(cells(rows), target, whole=not (publish and lines))
     files = write_scale(table, target)
     if any(row["fresh"] for row in rows):
         tracker.log_scale(rows, files)
@@ -162,6 +168,16 @@ def _check_device(device: str) -> None:
     here = [CPU, "cuda"] if torch.cuda.is_available() else [CPU]
     if device not in here:
         raise UsageError(f"--device: '{device}' is not here; allowed on this machine: {', '.join(here)}")
+
+
+def _check_same_machine(target: Path, device: str) -> None:
+    machine = provenance_here()
+    here = machine.cpu if device == CPU else machine.gpu
+    if others := measured_on(target, device) - {here}:
+        raise UsageError(
+            f"--publish: {target}/ was measured on {', '.join(sorted(others))}, and this is {here}; lines beside each "
+            "other come from one machine: leave out LINES"
+        )
 
 
 def _size(word: str) -> int:

@@ -103,16 +103,31 @@ def cells(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
     return table
 
 
-def beside_other_devices(table: pd.DataFrame, target: Path) -> pd.DataFrame:
-    """The cells with those that the report in `target` has of other devices: a report shows all."""
+def beside_published(table: pd.DataFrame, target: Path, *, whole: bool) -> pd.DataFrame:
+    """The cells with those that the report in `target` has beside them: a report shows all devices and lines.
+
+    Args:
+        table: See `cells`; of one device.
+        target: Folder of the report.
+        whole: Every line of the device is in the table: others that the report has are no more.
+    """
+    kept = _published(target)
+    if not len(kept):
+        return table
+    kept = kept[~kept["device"].isin(table["device"]) if whole else ~kept["line"].isin(table["line"])]
+    together = pd.concat([kept, table], ignore_index=True) if len(kept) else table
+    return together.sort_values("device", kind="stable", ignore_index=True)
+
+
+def measured_on(target: Path, device: str) -> set[str]:
+    """Names of the processors, or accelerators, that the cells of a device in the report in `target` come from."""
+    kept = _published(target)
+    return set(kept.loc[kept["device"] == device, "cpu" if device == "cpu" else "gpu"]) if len(kept) else set()
+
+
+def _published(target: Path) -> pd.DataFrame:
     path = target / CELLS
-    if not path.exists():
-        return table
-    kept = pd.read_csv(path)
-    if "device" not in kept:
-        return table
-    kept = kept[~kept["device"].isin(table["device"].unique())]
-    return pd.concat([table, kept], ignore_index=True) if len(kept) else table
+    return pd.read_csv(path) if path.exists() else pd.DataFrame()
 
 
 def fits(table: pd.DataFrame) -> dict[tuple[str, str], Fit]:

@@ -58,6 +58,8 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which a small suite was run and published, from a shell."""
     folder = tmp_path_factory.mktemp("accord")
     (folder / "tiny.yaml").write_text(SUITE)
+    (folder / "of_others" / "scale").mkdir(parents=True)
+    (folder / "of_others" / "scale" / "cells.csv").write_text("line,device,cpu\nrule_based,cpu,abacus\n")
     command = [sys.executable, "-c", "from benchmark.cli import main; main()"]
     ended = subprocess.run(
         [*command, "run", "tiny.yaml", "--wandb", "offline", "--jobs", "2"],
@@ -330,7 +332,14 @@ def test_what_was_published_reproduces_and_a_changed_figure_does_not(accord: Acc
         (["audit", "serve_now", "--scenario", "paper_seven/ring"], "must be district/network/budget"),
         (["scale", "gosip"], "LINES: 'gosip' is not in the suite; allowed: consensus-gossip, "),
         (["scale", "--agents", "8,many"], "--agents: 'many' is not a number of agents; allowed: whole numbers from 2"),
-        (["scale", "rule_based", "--publish"], "--publish: the suite is published whole; leave out LINES"),
+        (
+            ["scale", "rule_based", "--agents", "4", "--publish"],
+            "--publish: lines are published whole; leave out --agents",
+        ),
+        (
+            ["scale", "rule_based", "--publish", "--results", "of_others"],
+            "--publish: of_others/scale/ was measured on abacus",
+        ),
         (["scale", "--device", "gpu"], "--device: 'gpu' is not here; allowed on this machine: cpu"),
         (["scale-quality", "gosip"], "LINES: 'gosip' is not in the suite; allowed: consensus-gossip, "),
         (["scale-quality", "--agents", "4", "--publish"], "--publish: the suite is published whole; leave out LINES"),

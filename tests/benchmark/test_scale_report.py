@@ -8,12 +8,13 @@ import pytest
 
 from benchmark.scale_report import (
     CROWD,
-    beside_other_devices,
+    beside_published,
     cells,
     figure_of,
     fit,
     fits,
     markdown,
+    measured_on,
     quality_markdown,
     write_scale,
 )
@@ -138,18 +139,23 @@ def test_many_agents_are_fitted_apart() -> None:
     assert found["a", CROWD].first == 16384
 
 
-def test_a_report_keeps_what_other_devices_measured(tmp_path: Path) -> None:
-    def on(device: str, step: float) -> pd.DataFrame:
-        return cells([{**row, "device": device, "step_microseconds": step} for row in rows()[:2]])
+def test_a_report_keeps_other_devices_and_other_lines(tmp_path: Path) -> None:
+    def on(device: str, step: float, line: str = "a") -> pd.DataFrame:
+        own = {"device": device, "step_microseconds": step, "line": line, "cpu": "fast", "gpu": "faster"}
+        return cells([{**row, **own} for row in rows()[:2]])
 
-    write_scale(pd.concat([on("cpu", 2.0), on("cuda", 3.0)]), tmp_path)
-    both = beside_other_devices(on("cpu", 1.0), tmp_path)
-    assert list(zip(both["device"], both["step_microseconds"], strict=True)) == [
-        ("cpu", 1.0),
-        ("cpu", 1.0),
-        ("cuda", 3.0),
-        ("cuda", 3.0),
-    ]
+    def known(table: pd.DataFrame) -> list[tuple[str, str, float]]:
+        return list(zip(table["line"], table["device"], table["step_microseconds"], strict=True))[::2]
+
+    assert measured_on(tmp_path, "cpu") == set()
+    assert known(beside_published(on("cpu", 1.0), tmp_path, whole=False)) == [("a", "cpu", 1.0)]
+    write_scale(pd.concat([on("cuda", 3.0, "a on cuda"), on("cpu", 2.0), on("cpu", 4.0, "b")]), tmp_path)
+    on_gpu = ("a on cuda", "cuda", 3.0)
+    assert known(beside_published(on("cpu", 1.0), tmp_path, whole=True)) == [("a", "cpu", 1.0), on_gpu]
+    one = beside_published(on("cpu", 1.0), tmp_path, whole=False)
+    assert known(one) == [("b", "cpu", 4.0), ("a", "cpu", 1.0), on_gpu]
+    assert measured_on(tmp_path, "cpu") == {"fast"}
+    assert measured_on(tmp_path, "cuda") == {"faster"}
 
 
 def test_a_line_has_one_colour_in_both_panels() -> None:
