@@ -43,7 +43,7 @@ MOST_STEPS = 500
 FEWEST = 2  # iterations or steps after the first
 ENDLESS = 10**12
 PARTS = ("collect_seconds", "update_seconds")
-PRODUCTS = 2**20  # agents of which the bare products are timed
+PRODUCTS = 2**20  # agents of which the bare products are timed, where a chunk has enough of them
 BARE_CHUNK = 4096  # agents whose activations stay in a core's cache
 
 
@@ -235,7 +235,7 @@ def _products(rollout: FusedConsensus, chunk: int, device: torch.device) -> floa
     weights = rollout.look_up().weights
     inputs = [torch.rand(weight.shape[1], chunk, device=device) for weight, _ in weights]
     outputs = [torch.empty(weight.shape[0], chunk, device=device) for weight, _ in weights]
-    rounds, best = max(1, PRODUCTS // chunk), float("inf")
+    rounds, best = max(1, PRODUCTS // max(chunk, BARE_CHUNK)), float("inf")
     for _ in range(3):
         wait_for(device)
         began = time.perf_counter()
