@@ -239,7 +239,7 @@ def _short(value: Any) -> str:
 
 
 def write_scale(table: pd.DataFrame, target: Path) -> list[Path]:
-    """Write `cells.csv` (with where each was measured), `fits.csv`, `scale.md` and the figure.
+    """Write `cells.csv` (with where each was measured), `fits.csv`, `scale.md` and a figure of every device.
 
     Args:
         table: See `cells`.
@@ -256,9 +256,12 @@ def write_scale(table: pd.DataFrame, target: Path) -> list[Path]:
     }
     for name, text in contents.items():
         write_file(target / name, text.encode())
+    files = [target / name for name in contents]
     with style():
-        drawn = save(figure_of(table), target / "figures" / "scaling")
-    return [*(target / name for name in contents), *drawn]
+        for device, part in table.groupby("device", sort=False):
+            name = "scaling" if device == "cpu" else f"scaling-{device}"
+            files += save(figure_of(part), target / "figures" / name)
+    return files
 
 
 def figure_of(table: pd.DataFrame) -> Figure:

@@ -84,7 +84,7 @@ def rows() -> list[dict]:
         for n in SIZES[:5]
     ]
     stopped = {"line": "square", "n_agents": 128, "status": "out of time", "stopped_in": "training", "peak_memory": 9.0}
-    return [*linear, *square, stopped]
+    return [{"device": "cpu", **row} for row in (*linear, *square, stopped)]
 
 
 def test_table_and_files_say_where_a_line_grows_and_stops(tmp_path: Path) -> None:
@@ -149,7 +149,8 @@ def test_a_report_keeps_other_devices_and_other_lines(tmp_path: Path) -> None:
 
     assert measured_on(tmp_path, "cpu") == set()
     assert known(beside_published(on("cpu", 1.0), tmp_path, whole=False)) == [("a", "cpu", 1.0)]
-    write_scale(pd.concat([on("cuda", 3.0, "a on cuda"), on("cpu", 2.0), on("cpu", 4.0, "b")]), tmp_path)
+    files = write_scale(pd.concat([on("cuda", 3.0, "a on cuda"), on("cpu", 2.0), on("cpu", 4.0, "b")]), tmp_path)
+    assert {"scaling.png", "scaling-cuda.png"} < {path.name for path in files}
     on_gpu = ("a on cuda", "cuda", 3.0)
     assert known(beside_published(on("cpu", 1.0), tmp_path, whole=True)) == [("a", "cpu", 1.0), on_gpu]
     one = beside_published(on("cpu", 1.0), tmp_path, whole=False)
