@@ -66,6 +66,7 @@ class Entry(BaseModel):
     trained_on: str = Field("", description="Address whose policies are used; each scenario's own by default.")
     seeds: int | None = Field(None, ge=1, description="Instead of the suite's.")
     steps: int | None = Field(None, gt=0, description="Agent-steps of training instead of the suite's.")
+    seconds: float | None = Field(None, gt=0, description="Limit of a training instead of the suite's.")
 
     def addresses(self, budgets: Sequence[str] = ()) -> list[str]:
         """Address of every scenario, with `budgets` in place of the district's own if there are any.
@@ -149,8 +150,8 @@ class Suite(BaseModel):
             raise UsageError(f"{self._source or self.name}: key '{key}': {error}") from None
 
     def _expand(self, index: int, entry: Entry, chosen: Overrides) -> Iterator[RunSpec]:
-        steps = chosen.steps or entry.steps or self.effort.steps
-        effort = self.effort.model_copy(update={"steps": steps})
+        own = {"steps": chosen.steps or entry.steps, "seconds": entry.seconds}
+        effort = self.effort.model_copy(update={name: value for name, value in own.items() if value})
         methods = chosen.methods_for(entry, self.methods())
         where = f"--budgets or entries.{index}" if chosen.budgets else f"entries.{index}"
         with self._naming(where):

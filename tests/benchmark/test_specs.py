@@ -161,6 +161,14 @@ def test_the_command_line_narrows_and_widens_a_suite(write: Any) -> None:
     assert {run.effort.steps for run in runs if run.effort} == {77}
 
 
+def test_an_entry_may_have_an_effort_of_its_own(write: Any) -> None:
+    suite = load_suite(write(VALID))
+    own = suite.entries[-1].model_copy(update={"steps": 5, "seconds": 7.0})
+    runs = suite.model_copy(update={"entries": (*suite.entries[:-1], own)}).runs()
+    efforts = {(run.effort.steps, run.effort.seconds) for run in runs if run.effort}
+    assert efforts == {(1000, 180.0), (5, 7.0)}
+
+
 def test_a_method_that_the_suite_does_not_list_runs_on_all_its_scenarios(write: Any) -> None:
     runs = load_suite(write(VALID)).runs(Overrides(methods=["rule_based", "consensus-independent"], seeds=1))
     assert len(runs) == 5 * 2
