@@ -37,6 +37,7 @@ class QualitySuite(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    district: str = Field(pattern=r"^synthetic_N(-week)?$", description="First word of the address; N is a size.")
     agents: tuple[int, ...] = Field(min_length=1, description="Sizes N.")
     seconds: float = Field(gt=0, description="Of training per cell.")
     memory_gib: float = Field(gt=0, description="Limit of a cell's process, all that it holds.")
@@ -48,7 +49,8 @@ class QualitySuite(BaseModel):
 
     def cell(self, line: QualityLine, n_agents: int, store: Store) -> QualityCell:
         """What to measure at a size; the optimum is worked out once."""
-        scenario = resolve_district(f"synthetic_{n_agents}/{network_of(n_agents, self.network)}/{self.budget}")
+        district = self.district.replace("N", str(n_agents))
+        scenario = resolve_district(f"{district}/{network_of(n_agents, self.network)}/{self.budget}")
         optimum = prepare_context(scenario, store).oracle_objective
         if optimum is None:
             raise UsageError(f"scenario '{scenario.address}': no plan meets its budget, so none is good")

@@ -11,6 +11,7 @@ from envs.errors import UsageError
 
 SETTINGS = {"ppo.hidden": [16, 16], "copies": 8}
 SUITE = QualitySuite(
+    district="synthetic_N-week",
     agents=(2, 3),
     seconds=60,
     memory_gib=8,
@@ -20,7 +21,7 @@ SUITE = QualitySuite(
     network="ring",
     lines={
         "gossip": QualityLine(method="consensus-gossip", settings=SETTINGS),
-        "parts": QualityLine(method="momappo", settings={"ppo.hidden": [16, 16], "lanes": 16, "scalarisations": 2}),
+        "parts": QualityLine(method="momappo", settings={"ppo.hidden": [16, 16], "lanes": 128, "scalarisations": 2}),
         "late": QualityLine(method="consensus-gossip", settings={**SETTINGS, "ppo.lr": 1e-8}),
     },
 )
@@ -47,7 +48,7 @@ def test_training_stops_once_its_policy_is_good(tmp_path: Path) -> None:
 
 
 def test_a_line_ends_out_of_time_after_ever_longer_trainings(tmp_path: Path) -> None:
-    suite = SUITE.model_copy(update={"steps": 5_000, "seconds": 20})
+    suite = SUITE.model_copy(update={"steps": 5_000, "seconds": 6})
     rows = run_scale_quality(suite, ["late"], [], 1, tmp_path, lambda line: None)
     assert [(row["n_agents"], row["status"]) for row in rows] == [(2, "out of time")]
     assert rows[0]["trainings"] > 1
