@@ -29,6 +29,7 @@ from envs.network import Network
 from envs.resource_allocation import CLEARANCE, DT, REACH, REASSIGNED, SPEED, ResourceAllocation
 from envs.task import Step, Task, TaskSpec
 
+OUT_OF_TIME = 1  # what scipy's milp says of its limit
 SEAT = 0.7 * REACH  # distance at which agents wait around their consumer
 AVOIDED = 3 * CLEARANCE  # distance from which on others are steered clear of
 
@@ -145,10 +146,12 @@ def best_assignment(
         options={"time_limit": config.seconds},
     )
     if result.x is None:
+        if result.status != OUT_OF_TIME:
+            raise RuntimeError(f"HiGHS found no assignment: {result.message}")
         return np.full(n, -1), 1.0, True
     chosen = result.x[:x].reshape(n, m) > 0.5
     gap = max(0.0, (result.fun - result.mip_dual_bound) / max(abs(result.fun), 1e-9))
-    return np.where(chosen.any(1), chosen.argmax(1), -1), gap, result.status == 1
+    return np.where(chosen.any(1), chosen.argmax(1), -1), gap, result.status == OUT_OF_TIME
 
 
 def assignment_cost(

@@ -112,14 +112,12 @@ class Controller(ABC):
     Attributes:
         decentralised: A claim, audited by the harness: other agents' numbers arrive through the network only.
         privileged: It may be handed a `ModelView`.
-        rounds: Hops that information may travel in one step; what the audit holds the claim against.
-        act_rounds: Hops of it that are travelled before acting; the rest come with the feedback.
+        rounds: Hops that information may travel from one action to the next; what the audit holds the claim against.
     """
 
     decentralised: bool = True
     privileged: bool = False
     rounds: int = 0
-    act_rounds: int = 0
 
     def reset(
         self,
@@ -196,7 +194,8 @@ class Method(ABC):
         training_scope: What a trained policy depends on besides settings, effort and seed: the whole
             scenario, or only the population (the district and the hours of the budgets, not their levels
             and not the network), so that scenarios that differ only in execution share one training.
-        centralised_training: What it may see in training: the other agents or its own numbers alone.
+        centralised_training: What it may see in training: the other agents (a central critic, a summed reward,
+            a central assignment that guides) or its own numbers alone.
     """
 
     config_type: ClassVar[type[MethodConfig]] = MethodConfig

@@ -2,9 +2,10 @@
 
 "Decentralized Reinforcement Learning for Multi-Agent Multi-Resource Allocation via Dynamic Cluster Agreements" (arXiv
 2503.02437), after its description: there is no public code. An agent embeds what is its own; DeepSets (Zaheer et al.,
-2017) pool the consumers; attention picks whose embedding drives the agent, so that agents that pick the same one share
-dynamics; the states of all agents follow `baselines.lgtc_cell` over the communication graph, and actions are read off
-them. A regulariser keeps the dynamics contractive. Critics are each agent's own.
+2017) pool the consumers; attention picks whose embedding drives the agent, so that agents that pick the same one are
+driven alike (not equally: an agent sees consumers from where it is, and what is its own drives it too); the states of
+all agents follow `baselines.lgtc_cell` over the communication graph, and actions are read off them. A regulariser asks
+for contractive dynamics. Critics are each agent's own; gradients cross agents through what they heard.
 
 In multi-resource allocation the graph moves and is part of what agents see. In demand response it is the scenario's
 network, and the consumers are the coming hours with their effective prices, multipliers included.
@@ -70,6 +71,11 @@ class LGTC(PolicyGradient):
     config_type = LGTCConfig
     config: LGTCConfig
 
+    def __init__(self, config: LGTCConfig) -> None:
+        """See `PolicyGradient`."""
+        super().__init__(config)
+        self.centralised_training = True
+
     def _parts(
         self, task: Task, generator: torch.Generator, objectives: int = 1
     ) -> tuple[ActorCritic, PolicyController]:
@@ -88,7 +94,7 @@ class LGTC(PolicyGradient):
         model.to(spec.device)
         sampled, to_action = config.actions == "sampled", partial(decode, spec=spec)
         controller = make_controller(model.actor, spec, config, priced, to_action, sampled=sampled)
-        controller.rounds = controller.act_rounds = config.taps
+        controller.rounds = config.taps * config.substeps
         return model, controller
 
 

@@ -2,7 +2,7 @@
 
 Marino, Pacchierotti and Robuffo Giordano, "Liquid-Graph Time-Constant Network for Multi-Agent Systems Control" (arXiv
 2404.13982), as used by "... via Dynamic Cluster Agreements" (arXiv 2503.02437). With graph filters
-H_S(z) = Σ_{k=0..K} S^k z W_k over the normalised support S of the graph, rectifier ρ and sigmoid-bounded drive,
+H_S(z) = Σ_{k=0..K} S^k z W_k over the normalised support S of the graph, rectifier ρ and a drive within ±1,
 
     f  = ρ(Â_S(x) + b_x) + ρ(B̂_S(u) + b_u)
     x' = −(b + f) ∘ x − Σ_{k=1..K} S^k x A_k + f ∘ tanh(B_S(u))
@@ -24,7 +24,7 @@ from baselines.lgtc_gradients import unrolled
 
 Integration = Literal["euler", "closed_form"]
 MARGIN = 0.1  # of the contraction rate that the regulariser asks for, per unit of time
-FASTEST = 10.0  # rate of a state beyond which the regulariser holds it down, inputs and neighbours left out
+FASTEST = 10.0  # sum of leak and biases beyond which the regulariser holds them down
 
 
 class LGTCCell(nn.Module):
@@ -38,7 +38,7 @@ class LGTCCell(nn.Module):
         generator: torch.Generator,
         *,
         integration: Integration = "closed_form",
-        step: float = 0.1,
+        step: float,
         substeps: int = 1,
     ) -> None:
         """Set up.
@@ -141,6 +141,9 @@ class LGTCCell(nn.Module):
         return self.leak_rate.min() - coupled - 2 * steered
 
     def penalty(self) -> Tensor:
-        """Soft bounds on the contraction rate, from below, and on the rate of states that hear nothing, from above."""
+        """Soft bounds on the contraction rate, from below, and on leak and biases, of which rates are made, from above.
+
+        Both concern the differential equation; a policy takes steps of it with the rates at their beginning.
+        """
         fastest = self.leak_rate.max() + self.state_bias.max() + self.input_bias.max()
         return functional.softplus(MARGIN - self.contraction_rate()) + functional.softplus(fastest - FASTEST)

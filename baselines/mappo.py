@@ -69,7 +69,7 @@ class PolicyGradient(Method):
         """Drawn multipliers serve every level of a budget; held ones belong to one."""
         super().__init__(config)
         self.training_scope = "population" if config.handling == "augmented" else "scenario"
-        self.centralised_training = config.critic == "central" or config.reward == "team"
+        self.centralised_training = config.critic == "central" or config.reward == "team" or config.guidance > 0
 
     def build(self, task: Task, generator: torch.Generator) -> PolicyController:
         """An untrained controller; see `Method.build`."""

@@ -60,7 +60,7 @@ class ValueDecomposition(Method):
         """Drawn multipliers serve every level of a budget; held ones belong to one."""
         super().__init__(config)
         self.training_scope = "population" if config.handling == "augmented" else "scenario"
-        self.centralised_training = config.mixer != "none"
+        self.centralised_training = config.mixer != "none" or config.guidance > 0
 
     def build(self, task: Task, generator: torch.Generator) -> PolicyController:
         """An untrained controller; see `Method.build`."""

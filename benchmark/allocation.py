@@ -1,7 +1,7 @@
 """What trained policies of multi-resource allocation are like inside: studies beside the suite `allocation`.
 
 - contraction: is the Jacobian of LGTC's states contractive where they come to be, with and without the regulariser?
-- gap: what the return lacks to the expert's as the number of agents grows, and what of it is whose fault;
+- gap: what the return lacks to the expert's as the number of agents grows, and how much one change puts right;
 - reassignment: what a change adds to the regret of where agents head for, and how soon that is gone.
 
 Policies are those of the suite, on episodes of their own seed.
@@ -38,6 +38,7 @@ JACOBIANS, EVERY = 16, 10  # episodes whose states are looked at, and each how m
 GAP_EPISODES = 20
 CHANGED_EPISODES = 32
 AFTER, LOOK = 6.0, 0.5  # seconds after a change that are looked at, and between two looks
+EXACT = 30.0  # seconds, limit of an assignment that regrets are counted from
 RECOVERED = 0.05  # of the demand: a change that adds less regret, or no longer more, is dealt with
 SHAKEN = 1.0  # seconds in which a change shows
 WAITS = 0.25  # of the speed: who is slower waits
@@ -56,12 +57,13 @@ def contraction(spec: RunSpec, store: Store) -> list[Row]:
     Returns:
         One row: `states` looked at, `share_negative` of their log-norms, the `median` and the `largest`; `certified`,
         the rate that holds wherever states stay within 1, and `largest_state`, how large they are; `apart`, the
-        distance between the two at the end over that at the beginning, the largest of all episodes.
+        distance between the two at the end over that at the beginning, the largest of all episodes; `agreement`, the
+        mean distance between states of two agents whose attention picks one consumer, over that of two who differ.
     """
     scenario, generator = resolve(spec.scenario), seeded(spec.seed, "evaluate")
     controller = _policy(spec, store, spec.scenario)
     task, network, body = scenario.task(), scenario.network(), _body(controller)
-    norms, size = list[float](), 0.0
+    norms, size, distances = list[float](), 0.0, torch.zeros(2, 2)
     with torch.no_grad():
         controller.reset(task.spec, network, JACOBIANS, generator)
         step = task.reset(JACOBIANS, generator)
@@ -74,6 +76,7 @@ def contraction(spec: RunSpec, store: Store) -> list[Row]:
             graphs, inputs = over(step.links.float(), body.cell.taps), body.inputs(step.obs)
             if t % EVERY == 0:
                 norms += map(_log_norm, [body] * JACOBIANS, own, inputs, graphs.each(JACOBIANS))
+                distances += _by_agreement(own, attended(body, task, step.obs))
             size = max(size, float(own.abs().max()))
             own, other = (body.cell(x, inputs, graphs) for x in (own, other))
             step = task.step(controller.act(step))
@@ -87,8 +90,22 @@ def contraction(spec: RunSpec, store: Store) -> list[Row]:
         "largest_state": size,
         "certified": float(body.cell.contraction_rate().detach()),
         "apart": float(apart),
+        "agreement": float(distances[0, 0] / distances[0, 1] / (distances[1, 0] / distances[1, 1])),
     }
     return [row]
+
+
+def attended(body: LGTCBody, task: ResourceAllocation, obs: Tensor) -> Tensor:
+    """The consumer that each agent's attention picks, [B, N]."""
+    nearest_first = torch.cdist(task.places, task.consumers).argsort(-1)  # as agents see them
+    return nearest_first.gather(-1, body.attention(obs).argmax(-1, keepdim=True)).squeeze(-1)
+
+
+def _by_agreement(states: Tensor, picked: Tensor) -> Tensor:
+    """Sum and number of distances between states [B, N, H] of two agents: who pick the same, and who do not, [2, 2]."""
+    distance, same = torch.cdist(states, states), picked[:, :, None] == picked[:, None]
+    others = ~torch.eye(states.shape[1], dtype=torch.bool)
+    return torch.stack([torch.stack([distance[pairs].sum(), pairs.sum()]) for pairs in (same & others, ~same)])
 
 
 def _log_norm(body: LGTCBody, x: Tensor, inputs: Tensor, graph: Hops) -> float:
@@ -124,12 +141,8 @@ def gap(spec: RunSpec, store: Store) -> list[Row]:
     def clear(task: ResourceAllocation, wanted: Tensor, obs: Tensor) -> Tensor:
         return avoid(task.places, wanted, task.alive)
 
-    def flown(task: ResourceAllocation, wanted: Tensor, obs: Tensor) -> Tensor:
-        return fly(task, headed_for(task, wanted))
-
-    def attended(task: ResourceAllocation, wanted: Tensor, obs: Tensor) -> Tensor:
-        nearest_first = torch.cdist(task.places, task.consumers).argsort(-1)
-        return fly(task, nearest_first.gather(-1, body.attention(obs).argmax(-1, keepdim=True)).squeeze(-1))
+    def to_attended(task: ResourceAllocation, wanted: Tensor, obs: Tensor) -> Tensor:
+        return fly(task, attended(body, task, obs))
 
     return [
         {"as": name, **_measured(where, controller, spec.seed)}
@@ -137,17 +150,30 @@ def gap(spec: RunSpec, store: Store) -> list[Row]:
             ("policy", address, trained),
             ("clear", address, Changed(trained, clear)),
             ("flown", address, Changed(trained, flown)),
-            ("attended", address, Changed(trained, attended)),
+            ("attended", address, Changed(trained, to_attended)),
             ("silent", hearing("0.001"), trained),
             ("connected", hearing("3"), trained),
         )
     ]
 
 
+def flown(task: ResourceAllocation, wanted: Tensor, obs: Tensor) -> Tensor:
+    """Velocities as the expert flies to where velocities `wanted` head."""
+    return fly(task, headed_for(task, wanted))
+
+
 def expert(spec: RunSpec, store: Store) -> list[Row]:
-    """What the expert reaches in the same episodes, with its solver's figures; one row, `as` "expert"."""
+    """What the expert reaches in the same episodes, with its solver's figures.
+
+    Returns:
+        Rows `as` "expert" and, where policies were trained, "expert, flown": what is lost by telling from its
+        velocities where it heads.
+    """
     planner = make_method(EXPERT).build(resolve(spec.scenario).task(), seeded(0, "train"))
-    return [{"as": "expert", **_measured(spec.scenario, planner, spec.seed)}]
+    rows = [{"as": "expert", **_measured(spec.scenario, planner, spec.seed)}]
+    if not spec.trained_on:
+        rows.append({"as": "expert, flown", **_measured(spec.scenario, Changed(planner, flown), spec.seed)})
+    return rows
 
 
 def _measured(address: str, controller: Controller, seed: int) -> Row:
@@ -213,8 +239,8 @@ def reassignment(spec: RunSpec, store: Store) -> list[Row]:
 
     Returns:
         A row per episode with a change: `excess_T`, that regret T seconds after the change, NaN from a second change
-        on; `shaken`, whether it rises above `RECOVERED` within a second; and, if so, `seconds` after which it is
-        down again, NaN where it is not in time.
+        on; `undisturbed`, whether no second one came as long as was looked; `shaken`, whether it rises above
+        `RECOVERED` within a second; and, if so, `seconds` after which it is down again, NaN where it is not in time.
     """
     setting, looks = parse(spec.scenario), np.arange(0.0, AFTER + LOOK / 2, LOOK)
     task = _fresh(spec.scenario)
@@ -252,7 +278,7 @@ def _regrets(spec: RunSpec, store: Store, address: str, since: np.ndarray, looks
 
 def _regret(task: ResourceAllocation, goal: Tensor, copy: int) -> float:
     """Of the assignment `goal` [B, N] in one copy, units."""
-    config = ExpertConfig()
+    config = ExpertConfig(seconds=EXACT)
     carried = (task.carried * task.alive[..., None])[copy].double().numpy()
     demand = task.demand[copy].double().numpy()
     ways = torch.cdist(task.places[copy], task.consumers[copy]).double().numpy()
@@ -266,6 +292,7 @@ def _recovery(looks: np.ndarray, excess: np.ndarray) -> Row:
     risen = looks[excess > RECOVERED].min(initial=np.inf)
     calm = looks[(excess <= RECOVERED) & (looks > risen)]
     row: Row = {f"excess_{second:g}": value for second, value in zip(looks, excess, strict=True)}
+    row["undisturbed"] = bool(np.isfinite(excess).all())
     return row | {"shaken": shaken, "seconds": float(calm[0]) if shaken and len(calm) else float("nan")}
 
 

@@ -65,14 +65,18 @@ def run_studies(suite: Suite, store: Store, tell: Callable[[str], None], *, jobs
     for study, spec in pieces:
         names = {"scenario": spec.scenario, "method": spec.method, "variant": spec.variant, "seed": spec.seed}
         rows[study] += [names | row for row in json.loads(_kept(store.root, study, spec).read_text())]
-    experts = {(row["scenario"], row["seed"]): row for row in rows.pop("expert")}
     # The expert's episodes are those of every variant.
-    policies = [row for row in rows["gap"] if row["as"] == "policy"]
-    rows["gap"] += [experts[row["scenario"], row["seed"]] | {"variant": row["variant"]} for row in policies]
+    policies, experts = [row for row in rows["gap"] if row["as"] == "policy"], rows.pop("expert")
+    rows["gap"] += [
+        found | {"variant": row["variant"]}
+        for row in policies
+        for found in experts
+        if (found["scenario"], found["seed"]) == (row["scenario"], row["seed"])
+    ]
     return {study: pd.DataFrame(found) for study, found in rows.items()}
 
 
-def carried(spec: RunSpec) -> bool:
+def acts_with_studied(spec: RunSpec) -> bool:
     """It acts with a policy of `STUDIED`."""
     return STUDIED in (spec.scenario, spec.trained_on)
 
@@ -82,7 +86,7 @@ def _pieces(specs: Sequence[RunSpec], subject: str) -> Iterator[Piece]:
     for spec in specs:
         if spec.method == subject and spec.scenario == STUDIED:
             yield "contraction", spec
-        if spec.method == subject and (spec.variant == TRAINED_THERE or (not spec.variant and carried(spec))):
+        if spec.method == subject and (spec.variant == TRAINED_THERE or (not spec.variant and acts_with_studied(spec))):
             yield "gap", spec
             if (spec.scenario, spec.seed) not in together:
                 together.add((spec.scenario, spec.seed))

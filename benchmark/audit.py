@@ -119,9 +119,9 @@ def audit_controllers(plain: Controller, changed: Controller, scenario: District
             moved = (before[CHANGED_AT + n] != after[CHANGED_AT + n]).flatten(1).any(1)
             if moved.any():
                 reach[n] = max(reach[n], int(distance[moved].max()))
-    # A step's outcome is heard and talked about before the next action.
+    # What is seen may be talked about before the action, and a step's outcome before the next one.
     talks = network.messages > 0
-    allowed = [talks * (plain.act_rounds + (n + 1) * plain.rounds) for n in range(steps_after)]
+    allowed = [talks * (n + 1) * plain.rounds for n in range(steps_after)]
     return Audit(plain.decentralised, plain.rounds, tuple(reach), tuple(allowed), talks, plain.privileged)
 
 

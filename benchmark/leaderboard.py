@@ -163,8 +163,8 @@ def verdict_over_seeds(records: Sequence[Record]) -> str:
     return ", ".join(f"{word} {counts[word]}/{len(records)}" for word in VERDICTS if counts[word])
 
 
-def what_it_sees(method: str) -> str:
-    """What a method may look at, in execution and in training; empty for a method that is not registered."""
+def what_it_sees(method: str, settings: Mapping[str, Any] | None = None) -> str:
+    """What a method may look at, in execution and, with these settings, in training; empty if it is not registered."""
     if method in REFERENCES:
         return REFERENCES[method].summary
     if method not in METHODS:
@@ -172,7 +172,10 @@ def what_it_sees(method: str) -> str:
     entry = METHODS[method]
     if not entry.method.learns:
         return entry.sees
-    return f"{entry.sees}; {'trained together' if make_method(method).centralised_training else 'trained alone'}"
+    known = entry.method.config_type.model_fields.keys() - entry.implied.keys()
+    own = {name: value for name, value in (settings or {}).items() if name in known}
+    together = make_method(method, own).centralised_training
+    return f"{entry.sees}; trained {'together' if together else 'alone'}"
 
 
 def number(value: Value) -> float | None:
@@ -191,7 +194,7 @@ def _row(group: Sequence[Record], locality: Locality, with_budgets: set[str]) ->
         **{"n_agents": _first(group, "n_agents"), "seeds": n, "verdict": verdict_over_seeds(group)},
         **_columns("feasible_rate", rate),
         **{"oracle": _first(group, "oracle"), "oracle_objective": _first(group, "oracle_objective")},
-        **{"sees": what_it_sees(spec.method), "locality": locality.get((spec.method, spec.variant), "")},
+        **{"sees": what_it_sees(spec.method, spec.config), "locality": locality.get((spec.method, spec.variant), "")},
     }
     for name in NUMBERS:
         values = [number(record.metrics.get(name)) for record in group]

@@ -1,4 +1,7 @@
-"""Which agent should serve which consumer: a linear assignment, for guidance in training."""
+"""Which agent should serve which consumer: a linear assignment, for guidance in training.
+
+The paper guides by its expert's programme; this is cheap enough for every step of training, and dearer in ways.
+"""
 
 from __future__ import annotations
 

@@ -118,6 +118,23 @@ def test_the_table_of_quality_is_the_published_one() -> None:
     assert shown == published
 
 
+def test_the_table_of_allocation_is_the_published_one() -> None:
+    whole = pd.read_csv(ROOT / "results" / "allocation" / "leaderboard.csv", keep_default_na=False, na_values=[""])
+    ((heading, rows),) = (table for table in tables_of(README) if table[0][0] == "allocation")
+    cells = 0
+    for named, *values in rows:
+        method = METHOD.fullmatch(named)
+        assert method is not None, named
+        for size, value in zip(heading[1:], values, strict=True):
+            if value:
+                cells += 1
+                address = f"allocation_{size}/radius-1/steady"
+                found = published("allocation", address, method["method"], method["variant"])
+                assert value == f"{found['episode_return']:.2f} ({100 * found['served']:.0f} %)", (named, size)
+    steady = whole["scenario"].str.endswith("/radius-1/steady")
+    assert cells == steady.sum(), "every method and variant is shown where nothing changes"
+
+
 def test_every_file_that_the_readme_shows_exists() -> None:
     for path in re.findall(r"!\[[^\]]*\]\(([^)]+)\)", README):
         assert (ROOT / path).exists(), path

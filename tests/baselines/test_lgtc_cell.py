@@ -16,7 +16,7 @@ def seeded(seed: int = 0) -> torch.Generator:
 
 
 def cell(**given: object) -> LGTCCell:
-    return LGTCCell(INPUTS, WIDTH, TAPS, seeded(), **given).double()  # type: ignore[arg-type]
+    return LGTCCell(INPUTS, WIDTH, TAPS, seeded(), **{"step": 0.1, **given}).double()  # type: ignore[arg-type]
 
 
 def ring() -> Hops:

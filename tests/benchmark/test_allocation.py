@@ -9,9 +9,8 @@ import pandas as pd
 import pytest
 import torch
 
-from baselines.allocation_expert import fly
-from benchmark.allocation import Changed, _recovery, contraction, gap, headed_for, reassignment
-from benchmark.allocation_report import gap_parts, write_studies
+from benchmark.allocation import Changed, _by_agreement, _recovery, contraction, flown, gap, headed_for, reassignment
+from benchmark.allocation_report import _reassignment, gap_parts, write_studies
 from benchmark.allocation_studies import _kept, _made, run_studies
 from benchmark.evaluate import evaluate
 from benchmark.metrics import Context
@@ -105,8 +104,9 @@ def test_the_expert_heads_where_it_is_sent_and_flying_there_again_changes_nothin
     spec = next(spec for spec in SUITE.runs() if spec.method == "allocation_expert")
     scenario = resolve(STUDIED)
     plain = evaluate(scenario, controller_of(spec, store, scenario), Context(), seeded(0, "e"), episodes=2)
-    flown = Changed(controller_of(spec, store, scenario), lambda task, wanted, _: fly(task, headed_for(task, wanted)))
-    again = evaluate(scenario, flown, Context(), seeded(0, "e"), episodes=2)
+    again = evaluate(
+        scenario, Changed(controller_of(spec, store, scenario), flown), Context(), seeded(0, "e"), episodes=2
+    )
     assert again.metrics["episode_return"] == pytest.approx(plain.metrics["episode_return"], abs=0.3)
 
 
@@ -134,21 +134,40 @@ def test_the_expert_loses_little_at_a_jump(store: Store, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize(
-    ("excess", "shaken", "seconds"),
+    ("excess", "shaken", "seconds", "undisturbed"),
     [
-        ([0.4, 0.3, 0.04, 0.5], True, 1.0),
-        ([0.0, 0.3, 0.3, -0.1], True, 1.5),
-        ([0.4, 0.3, 0.2, 0.2], True, np.nan),
-        ([0.4, 0.3, np.nan, np.nan], True, np.nan),
-        ([0.01, 0.02, 0.0, 0.2], False, np.nan),
+        ([0.4, 0.3, 0.04, 0.5], True, 1.0, True),
+        ([0.0, 0.3, 0.3, -0.1], True, 1.5, True),
+        ([0.4, 0.3, 0.2, 0.2], True, np.nan, True),
+        ([0.4, 0.3, np.nan, np.nan], True, np.nan, False),
+        ([0.01, 0.02, 0.0, 0.2], False, np.nan, True),
     ],
 )
 def test_recovery_is_the_first_look_after_a_rise_that_is_low_again(
-    excess: list[float], shaken: bool, seconds: float
+    excess: list[float], shaken: bool, seconds: float, undisturbed: bool
 ) -> None:
     found = _recovery(np.array([0.0, 0.5, 1.0, 1.5]), np.array(excess))
     assert found["shaken"] is shaken
+    assert found["undisturbed"] is undisturbed
     assert found["seconds"] == pytest.approx(seconds, nan_ok=True)
+
+
+def test_who_picks_the_same_is_told_from_who_does_not() -> None:
+    states = torch.tensor([[[0.0], [1.0], [5.0]]])
+    (same, pairs), (apart, others) = _by_agreement(states, torch.tensor([[7, 7, 2]])).tolist()
+    assert (same, pairs) == (2.0, 2)  # each pair counts both ways
+    assert (apart, others) == (18.0, 4)
+
+
+def test_a_second_change_leaves_an_episode_out_of_the_table() -> None:
+    undisturbed, disturbed = np.full(13, 0.2), np.full(13, 0.2)
+    undisturbed[4:], disturbed[5:] = 0.0, np.nan
+    looks = np.arange(13) / 2
+    rows = [_recovery(looks, undisturbed), _recovery(looks, undisturbed), _recovery(looks, disturbed)]
+    names = {"scenario": "allocation_10x2/radius-1/jumps", "method": "ippo", "variant": "", "seed": 0}
+    assert "| jumps | ippo | 2 | 0.20 | 0.20 | 0.00 | 0.00 | 100 | 2.0 (in 100 %) |" in _reassignment(
+        pd.DataFrame([names | row for row in rows])
+    )
 
 
 def test_policies_that_are_missing_are_named(tmp_path: Path) -> None:

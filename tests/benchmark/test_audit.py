@@ -74,7 +74,7 @@ class IsHandedTheModel(Cheat):
 
 
 class TalksButReadsFurther(ReadsTheMean):
-    rounds = act_rounds = 1
+    rounds = 1
 
     def act(self, step: Step) -> Tensor:
         self.network.mix(step.obs)
@@ -82,7 +82,7 @@ class TalksButReadsFurther(ReadsTheMean):
 
 
 class Honest(Cheat):
-    act_rounds = rounds = 1
+    rounds = 1
 
     def look(self, obs: Tensor) -> Tensor:
         return self.network.mix(obs)

@@ -118,6 +118,9 @@ def test_locality_and_what_a_method_sees() -> None:
         "serve_now": "",
     }
     assert what_it_sees("consensus-gossip").endswith("trained alone")
+    assert what_it_sees("ippo").endswith("trained alone")
+    assert what_it_sees("ippo", {"guidance": 0.1}).endswith("trained together")  # by a central assignment
+    assert what_it_sees("lgtc-ippo").endswith("trained together")
     assert "perfect foresight" in what_it_sees("oracle")
     assert what_it_sees("of another package") == ""
 

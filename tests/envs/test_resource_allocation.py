@@ -218,8 +218,12 @@ def test_guidance_counts_the_way_to_the_assigned_consumer() -> None:
 def test_fulfilled_demand_is_no_work() -> None:
     task = task_of(n=3, w=1)
     task.reset(2, seeded())
+    task.places = task.consumers[:, :1].expand(-1, 3, -1).clone()  # all of them are at one
     task.demand = torch.full_like(task.demand, EMPTY / 2)
-    assert task.step(torch.zeros(2, 3, 2)).reward.max() <= SERVED
+    step = task.step(torch.zeros(2, 3, 2))
+    assert step.reward_parts is not None
+    assert (step.measures["completed"] == 0).all()
+    assert (step.reward_parts[..., 2] == 0).all()
 
 
 @pytest.mark.parametrize(
