@@ -60,9 +60,9 @@ def contraction(spec: RunSpec, store: Store) -> list[Row]:
         distance between the two at the end over that at the beginning, the largest of all episodes; `agreement`, the
         mean distance between states of two agents whose attention picks one consumer, over that of two who differ.
     """
-    scenario, generator = resolve(spec.scenario), seeded(spec.seed, "evaluate")
+    task, network, generator = _fresh(spec.scenario), resolve(spec.scenario).network(), seeded(spec.seed, "evaluate")
     controller = _policy(spec, store, spec.scenario)
-    task, network, body = scenario.task(), scenario.network(), _body(controller)
+    body = _body(controller)
     norms, size, distances = list[float](), 0.0, torch.zeros(2, 2)
     with torch.no_grad():
         controller.reset(task.spec, network, JACOBIANS, generator)
