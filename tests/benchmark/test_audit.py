@@ -4,7 +4,9 @@ from torch import Tensor
 
 from baselines.base import Controller
 from baselines.registry import METHODS
-from benchmark.audit import STEPS, audit_controllers, audit_method
+from benchmark.audit import STEPS, audit_controllers, audit_method, audit_records
+from benchmark.runner import ended_badly
+from benchmark.specs import make_run
 from envs.catalogue import resolve
 from envs.errors import UsageError
 from envs.task import Step
@@ -148,3 +150,8 @@ def test_an_audit_watches_for_longer_than_the_network_is_wide() -> None:
 def test_a_wrong_name_is_a_clear_error() -> None:
     with pytest.raises(UsageError, match="unknown method"):
         audit_method("nobody")
+
+
+def test_who_is_handed_the_model_is_central_wherever_it_can_act() -> None:
+    spec = make_run("allocation_5x1/radius-1/steady", "allocation_expert", 0)
+    assert audit_records([ended_badly(spec, "done", "")]) == {("allocation_expert", ""): "central"}
