@@ -91,14 +91,13 @@ def audit_records(records: Sequence[Record]) -> dict[tuple[str, str], str]:
     }
     found = {}
     for (method, variant), config in ran.items():
-        if METHODS[method].method.privileged:
-            found[method, variant] = "central"
-            continue
         own = {key: value for key, value in config.items() if key not in METHODS[method].implied}
         try:
             found[method, variant] = audit_method(method, own).verdict
         except Exception as fault:  # a method need not be able to act in the audit's district
-            found[method, variant] = f"not audited: {' '.join(str(fault).split()) or type(fault).__name__}"
+            why = " ".join(str(fault).split()) or type(fault).__name__
+            handed_everything = METHODS[method].method.privileged
+            found[method, variant] = "central, not audited" if handed_everything else f"not audited: {why}"
     return found
 
 

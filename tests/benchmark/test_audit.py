@@ -152,6 +152,6 @@ def test_a_wrong_name_is_a_clear_error() -> None:
         audit_method("nobody")
 
 
-def test_who_is_handed_the_model_is_central_wherever_it_can_act() -> None:
+def test_who_is_handed_the_model_and_cannot_act_in_the_audit_is_central() -> None:
     spec = make_run("allocation_5x1/radius-1/steady", "allocation_expert", 0)
-    assert audit_records([ended_badly(spec, "done", "")]) == {("allocation_expert", ""): "central"}
+    assert audit_records([ended_badly(spec, "done", "")]) == {("allocation_expert", ""): "central, not audited"}
