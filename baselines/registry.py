@@ -114,6 +114,16 @@ def known_names() -> list[str]:
     return sorted([*METHODS, *REFERENCES])
 
 
+def learns(name: str) -> bool:
+    """It is a method that is trained."""
+    return name in METHODS and METHODS[name].method.learns
+
+
+def has_randomness(name: str) -> bool:
+    """It is a method whose results depend on a seed."""
+    return name in METHODS and METHODS[name].method.random
+
+
 def unknown_name(name: str) -> str:
     """The message for a name that nobody registered."""
     close = difflib.get_close_matches(name, known_names(), n=1)

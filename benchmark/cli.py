@@ -39,10 +39,11 @@ from benchmark.cli_tools import audit, profile, scale, scale_quality, tune
 from benchmark.launch import launch
 from benchmark.leaderboard import leaderboard, read_runs
 from benchmark.metrics import METRICS, Context
+from benchmark.overrides import Overrides
 from benchmark.record import Record
 from benchmark.report import render, write_report
 from benchmark.reproduce import report_rerun, rerun_folder
-from benchmark.specs import Overrides, RunSpec, Suite, in_scenario, load_suite, suite_names
+from benchmark.specs import RunSpec, Suite, in_scenario, load_suite, suite_names
 from benchmark.store import SCRATCH, Store
 from benchmark.tracking import Tracker, tracking_mode
 from envs.budgets import KINDS

@@ -8,7 +8,6 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
@@ -26,7 +25,8 @@ from pydantic import (
 )
 
 from baselines.base import Effort
-from baselines.registry import METHODS, REFERENCES, explain, known_names, make_method, unknown_name
+from baselines.registry import REFERENCES, explain, known_names, learns, make_method, unknown_name
+from benchmark.overrides import Overrides
 from envs.catalogue import VERSION, Scenario, resolve
 from envs.errors import UsageError
 
@@ -139,7 +139,7 @@ class Suite(BaseModel):
             for variant, settings in entry.variants.items():
                 with self._naming(f"entries.{i}.variants.{variant}"):
                     for method in entry.methods:
-                        if _learns(method):
+                        if learns(method):
                             make_method(method, settings)
 
     @contextmanager
@@ -174,63 +174,6 @@ class Suite(BaseModel):
                             effort=effort,
                             trained_on=entry.trained_on,
                         )
-
-
-@dataclass(frozen=True)
-class Overrides:
-    """What the command line changes in a suite.
-
-    Attributes:
-        methods: Only these methods; one that the suite does not list runs on all its scenarios, with its defaults.
-        scenarios: Only scenarios whose address contains one of these words, or of these words joined by slashes.
-        variants: Only these variants.
-        budgets: These budgets instead of the suite's.
-        seeds: Seeds 0 to this number, less one.
-        seed_list: Exactly these seeds.
-        steps: Agent-steps of training.
-    """
-
-    methods: Sequence[str] = ()
-    scenarios: Sequence[str] = ()
-    variants: Sequence[str] = ()
-    budgets: Sequence[str] = ()
-    seeds: int | None = None
-    seed_list: Sequence[int] = ()
-    steps: int | None = None
-
-    def check_against(self, suite: Suite) -> None:
-        """Raise a `UsageError` for a name that nothing knows."""
-        for method in self.methods:
-            if method not in known_names():
-                raise UsageError(f"--methods: {unknown_name(method)}")
-        if self.budgets and not any(entry.district for entry in suite.entries):
-            raise UsageError(
-                f"--budgets: suite '{suite.name}' lists whole addresses; choose some of them by --scenarios"
-            )
-        known = sorted({variant for entry in suite.entries for variant in entry.variants})
-        for variant in self.variants:
-            if variant not in known:
-                allowed = ", ".join(f"'{name}'" for name in known)
-                raise UsageError(f"--variants: suite '{suite.name}' has no variant '{variant}'; allowed: {allowed}")
-
-    def methods_for(self, entry: Entry, listed: Sequence[str]) -> list[str]:
-        """Which methods to run in an entry, given those that the suite lists anywhere."""
-        if not self.methods:
-            return list(entry.methods)
-        return [method for method in self.methods if method in entry.methods or method not in listed]
-
-    def variants_for(self, method: str, entry: Entry) -> dict[str, dict[str, Any]]:
-        """Name and settings of each variant of a method that is wanted."""
-        if method not in entry.methods or not _learns(method):
-            return {"": {}}
-        wanted = self.variants or entry.variants
-        return {name: settings for name, settings in entry.variants.items() if name in wanted}
-
-    def seeds_for(self, method: str, default: int) -> Sequence[int]:
-        """Seeds of one method: a method without randomness has one run, whatever the seeds."""
-        if not _has_randomness(method):
-            return (0,)
-        return list(dict.fromkeys(self.seed_list)) or range(self.seeds or default)
 
 
 class RunSpec(BaseModel):
@@ -291,17 +234,17 @@ def make_run(
         if settings:
             raise UsageError(f"method '{method}': a bound has no settings")
         return RunSpec(suite=suite, scenario=scenario, method=method, seed=seed)
-    learns = _learns(method)
+    trained = learns(method)
     config = make_method(method, settings).config
     return RunSpec(
         suite=suite,
         scenario=scenario,
         method=method,
-        variant=variant if learns else "",
+        variant=variant if trained else "",
         seed=seed,
         config=config.model_dump(mode="json"),
-        effort=effort if learns else None,
-        trained_on=trained_on if learns else "",
+        effort=effort if trained else None,
+        trained_on=trained_on if trained else "",
     )
 
 
@@ -349,11 +292,3 @@ def digest_of(content: Any) -> str:
     """A short digest of anything that JSON can hold."""
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]
-
-
-def _learns(method: str) -> bool:
-    return method in METHODS and METHODS[method].method.learns
-
-
-def _has_randomness(method: str) -> bool:
-    return method in METHODS and METHODS[method].method.random

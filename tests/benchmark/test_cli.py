@@ -23,9 +23,9 @@ smoke: true
 seeds: 1
 effort: {steps: 5_000, seconds: 60}
 entries:
-  - district: paper_seven
+  - district: synthetic_7-week
     networks: [ring]
-    budgets: [average-0.3]
+    budgets: [average-0.4]
     methods: [oracle, serve_now, consensus-gossip]
     variants: {"": {copies: 4, agents: 4, ppo: {hidden: [16]}}}
 """
@@ -71,7 +71,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert ended.returncode == 0, ended.stderr
     assert "suite tiny: 3 runs under runs/, W&B offline" in ended.stderr
     assert "3 of 3 runs done, 3 carried out now" in ended.stderr
-    assert "## paper_seven/ring/average-0.3" in ended.stdout
+    assert "## synthetic_7-week/ring/average-0.4" in ended.stdout
     subprocess.run([*command, "publish", "tiny.yaml"], cwd=folder, check=True, capture_output=True, timeout=120)
     return folder
 
@@ -127,7 +127,7 @@ def test_show_finds_a_run_by_the_beginning_of_its_digest(accord: Accord, done: P
     record = next(r for r in Store(done / "runs").records() if r.spec.method == "serve_now")
     status, said, _ = accord("show", record.spec.digest[:8])
     assert status == 0
-    assert "paper_seven/ring/average-0.3 serve_now seed 0: done" in said
+    assert "synthetic_7-week/ring/average-0.4 serve_now seed 0: done" in said
     assert "violation" in said
     assert record.provenance.data_digest in said
 
@@ -185,7 +185,7 @@ description: Two rules.
 seeds: 1
 effort: {steps: 100}
 entries:
-  - scenarios: [paper_seven/ring/average-0.3]
+  - scenarios: [synthetic_7-week/ring/average-0.4]
     methods: [serve_now, rule_based]
 """
 

@@ -12,8 +12,9 @@ from rich.console import Console
 
 from benchmark import launch as launching
 from benchmark.launch import launch
+from benchmark.overrides import Overrides
 from benchmark.record import Record
-from benchmark.specs import Overrides, load_suite
+from benchmark.specs import load_suite
 from benchmark.store import Store
 
 ACCORD = [sys.executable, "-c", "from benchmark.cli import main; main()"]
@@ -22,9 +23,9 @@ description: Long enough to be stopped in the middle of its training.
 seeds: 1
 effort: {steps: 15_000, seconds: 60}
 entries:
-  - district: paper_seven
+  - district: synthetic_7-week
     networks: [ring]
-    budgets: [average-0.3]
+    budgets: [average-0.4]
     methods: [consensus-gossip, serve_now]
     variants: {"": {copies: 2, agents: 4, ppo: {hidden: [16], minibatch: 96}}}
 """
@@ -58,9 +59,9 @@ description: Methods that fail, and one that does not.
 seeds: 1
 effort: {steps: 100, seconds: 10}
 entries:
-  - district: paper_seven
+  - district: synthetic_7-week
     networks: [ring]
-    budgets: [average-0.3]
+    budgets: [average-0.4]
     methods: [broken, killed, killed_late, serve_now]
 """
 
@@ -103,7 +104,7 @@ def test_a_method_that_raises_is_a_failed_row_and_the_rest_goes_on(
     assert records["serve_now"].status == "done"
     assert records["broken"].status == "failed"
     assert records["broken"].error == "ValueError: this cannot be learned (fragile_methods.py:11)"
-    assert "failed: paper_seven/ring/average-0.3 broken seed 0: ValueError" in ended.stderr
+    assert "failed: synthetic_7-week/ring/average-0.4 broken seed 0: ValueError" in ended.stderr
     assert "1 of 4 runs done" in ended.stderr
 
 

@@ -19,9 +19,9 @@ from benchmark.tables import SMOKE
 from envs.catalogue import resolve
 from envs.errors import UsageError
 
-AVERAGE = "paper_seven/two_groups/average-0.27"
-TIGHT = "paper_seven/two_groups/average-0.2"
-HOURLY = "campus_seven/two_groups/hourly-0.35"
+AVERAGE = "synthetic_7-week/two_groups/average-0.4"
+TIGHT = "synthetic_7-week/two_groups/average-0.29"
+HOURLY = "synthetic_8-week/ring/hourly-0.6"
 CONSENSUS = ("consensus-gossip", "consensus-independent")
 
 SUITE = Suite.model_validate(
@@ -87,7 +87,7 @@ def test_every_kind_of_file_is_written(target: Path) -> None:
         *(
             f"{what}-{family}"
             for what in ("waiting", "import", "multipliers")
-            for family in ("paper_seven-two_groups-average", "campus_seven-two_groups-hourly")
+            for family in ("synthetic_7-week-two_groups-average", "synthetic_8-week-ring-hourly")
         ),
         *(f"curves-{address.replace('/', '-')}" for address in (AVERAGE, HOURLY)),
     }
@@ -120,19 +120,19 @@ def test_markdown_says_what_a_reader_must_know(target: Path) -> None:
     assert SMOKE in text.split("##")[0]
     assert "LP: feasible, optimum" in section(text, AVERAGE)
     assert "LP: infeasible" in section(text, TIGHT)
-    assert "smallest level that can be met is 0.206" in section(text, TIGHT)
+    assert "smallest level that can be met is 0.3" in section(text, TIGHT)
     assert "In sample" in section(text, AVERAGE)
     assert "| *serve_now*" in section(text, TIGHT)
     assert "*violates*" in section(text, TIGHT)
     assert "rule_based seed 0: failed: ValidationError" in text
     assert "audit: neighbours, 1 hop/step" in text
-    assert "(figures/waiting-paper_seven-two_groups-average.png)" in text
+    assert "(figures/waiting-synthetic_7-week-two_groups-average.png)" in text
 
 
 def test_latex_marks_the_best_and_the_infeasible(target: Path) -> None:
     tables = (target / "leaderboard.tex").read_text().split("\\begin{table*}")[1:]
-    average = next(table for table in tables if "average-0.27" in table)
-    tight = next(table for table in tables if "average-0.2." in table)
+    average = next(table for table in tables if "average-0.4" in table)
+    tight = next(table for table in tables if "average-0.29." in table)
     assert average.count("\\toprule") == average.count("\\bottomrule") == 1
     assert sum("\\textbf{feasible}" in line for line in average.splitlines()) == 1
     assert "\\textbf" not in tight

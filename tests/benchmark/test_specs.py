@@ -3,7 +3,8 @@ from typing import Any
 
 import pytest
 
-from benchmark.specs import EffortSpec, Overrides, RunSpec, load_suite, make_run, suite_names
+from benchmark.overrides import Overrides
+from benchmark.specs import EffortSpec, RunSpec, load_suite, make_run, suite_names
 from envs.errors import UsageError
 
 VALID = """
@@ -119,11 +120,6 @@ def test_an_entry_may_name_whole_addresses(write: Any) -> None:
         load_suite(write(VALID + entry.replace("two_step", "chess"))).runs()
 
 
-def test_budgets_cannot_be_put_into_whole_addresses() -> None:
-    with pytest.raises(UsageError, match="--budgets: suite 'core' lists whole addresses"):
-        load_suite("core").runs(Overrides(budgets=["hourly-0.3"]))
-
-
 def test_settings_of_a_method_that_does_not_learn_are_not_dropped() -> None:
     assert make_run("paper_seven/ring/average-0.3", "lookahead", 0, settings={"horizon": 48}).config["horizon"] == 48
     with pytest.raises(UsageError, match="unknown key 'horizn'"):
@@ -139,59 +135,12 @@ def test_a_spec_without_snapshots_is_written_as_before_there_were_any() -> None:
     assert curve.digest != plain.digest
 
 
-def test_methods_without_randomness_have_one_run_whatever_the_seeds(write: Any) -> None:
-    suite = load_suite(write(VALID))
-    runs = suite.runs(Overrides(methods=["serve_now", "random"], seed_list=[7, 8, 7]))
-    assert {(run.method, run.seed) for run in runs} == {("serve_now", 0), ("random", 7), ("random", 8)}
-
-
-def test_the_command_line_narrows_and_widens_a_suite(write: Any) -> None:
-    suite = load_suite(write(VALID))
-    chosen = Overrides(
-        methods=["consensus-gossip"],
-        scenarios=["ring/average-0.3", "ring/average-0.4"],
-        variants=["tuned_steps"],
-        seeds=2,
-    )
-    assert [(r.scenario, r.variant, r.seed) for r in suite.runs(chosen)] == [
-        (f"paper_seven/ring/average-{level}", "tuned_steps", seed) for level in (0.3, 0.4) for seed in (0, 1)
-    ]
-    runs = suite.runs(Overrides(budgets=["average-0.25"], methods=["consensus-gossip"], seeds=1, steps=77))
-    assert {run.scenario.split("/")[-1] for run in runs} == {"average-0.25"}
-    assert {run.effort.steps for run in runs if run.effort} == {77}
-
-
 def test_an_entry_may_have_an_effort_of_its_own(write: Any) -> None:
     suite = load_suite(write(VALID))
     own = suite.entries[-1].model_copy(update={"steps": 5, "seconds": 7.0})
     runs = suite.model_copy(update={"entries": (*suite.entries[:-1], own)}).runs()
     efforts = {(run.effort.steps, run.effort.seconds) for run in runs if run.effort}
     assert efforts == {(1000, 180.0), (5, 7.0)}
-
-
-def test_a_method_that_the_suite_does_not_list_runs_on_all_its_scenarios(write: Any) -> None:
-    runs = load_suite(write(VALID)).runs(Overrides(methods=["rule_based", "consensus-independent"], seeds=1))
-    assert len(runs) == 5 * 2
-    assert {run.variant for run in runs} == {""}
-
-
-def test_one_name_is_not_given_to_two_kinds_of_runs() -> None:
-    with pytest.raises(UsageError, match=r"homes_17/ring/hourly-0\.27 vdn seed 0' in 2 ways"):
-        load_suite("shift").runs(Overrides(methods=["vdn"]))
-
-
-@pytest.mark.parametrize(
-    ("chosen", "said"),
-    [
-        (Overrides(methods=["consensus-gosip"]), "--methods: unknown method .* did you mean 'consensus-gossip'"),
-        (Overrides(variants=["fast"]), "--variants: .*allowed: '', 'equal_steps', 'tuned_steps'"),
-        (Overrides(budgets=["average"]), "--budgets"),
-        (Overrides(scenarios=["homes"]), "no run is left"),
-    ],
-)
-def test_a_mistake_on_the_command_line_names_the_option(write: Any, chosen: Overrides, said: str) -> None:
-    with pytest.raises(UsageError, match=said):
-        load_suite(write(VALID)).runs(chosen)
 
 
 def spec(**changes: Any) -> RunSpec:

@@ -17,7 +17,7 @@ SMALL = Search(
     trials=2,
     steps=3_000,
     seed=7,
-    scenarios=("paper_seven/ring/average-0.4",),
+    scenarios=("synthetic_7-week/ring/average-0.4",),
     finals=Finals(best=1, steps=6_000, trials=3),
     methods={
         "consensus-gossip": {
@@ -99,9 +99,9 @@ def test_a_feasible_policy_scores_its_gap_and_an_infeasible_one_worse() -> None:
     [
         (SMALL, ["vdn"], "METHODS: 'vdn' is not in the search; allowed: consensus-gossip, qmix-lagrangian"),
         (
-            SMALL.model_copy(update={"scenarios": ("paper_seven/ring/average-0.19",)}),
+            SMALL.model_copy(update={"scenarios": ("synthetic_7-week/ring/average-0.29",)}),
             ["qmix-lagrangian"],
-            "scenario 'paper_seven/ring/average-0.19': nothing meets its budgets on the hours of the search",
+            "scenario 'synthetic_7-week/ring/average-0.29': nothing meets its budgets on the hours of the search",
         ),
         (
             SMALL.model_copy(update={"methods": {"vdn": {"lrr": Range(choices=(1, 2))}}}),
