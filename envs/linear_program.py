@@ -27,7 +27,7 @@ import torch
 from torch import Tensor
 
 from envs.decomposition import OwnPlans, Totals, decompose, own_optimum, usage
-from envs.district import District
+from envs.district import HOURS, District
 from envs.errors import UsageError
 from envs.sparse_program import (
     BudgetRows,
@@ -42,7 +42,6 @@ from envs.sparse_program import (
 from envs.task import Budget
 
 ROUNDING = 1e-9  # relative; differences below it are arithmetic, not violations
-AGENTS_AT_ONCE = 4096
 GAP = 1e-3  # that is good enough of a program solved in parts
 LARGEST_GAP = 1e-2  # that is an answer at all
 LARGEST_WHOLE = 100_000  # building-hours solved in one piece: a thousand buildings' week took 6 min, in parts 80 s
@@ -176,22 +175,18 @@ def least_use(district: District, start: int, hours: int) -> Tensor:
     H_t = min(H_{t-1} + min(η·g_t, P), C + E_{t-1}/η) both rise with (E_{t-1}, H_{t-1}), hence by induction no
     plan is ahead of it in any hour.
     """
-    parts = torch.arange(district.n_agents).split(AGENTS_AT_ONCE)
-    return torch.cat([_least_use(district.take(part), start, hours) for part in parts])
-
-
-def _least_use(district: District, start: int, hours: int) -> Tensor:
-    demand = district.demand(start, hours).T.contiguous()
-    solar = district.solar(start, hours).T.contiguous()
     efficiency, power, capacity = district.efficiency, district.battery_kw, district.battery_kwh
-    charge = torch.minimum(efficiency * solar, power)
     waiting, stored = torch.zeros_like(capacity), torch.zeros_like(capacity)
-    for t in range(hours):
-        stored = torch.minimum(stored + charge[t], capacity)
-        waiting = waiting + demand[t]
-        served = torch.minimum(torch.minimum(waiting, efficiency * stored), power)
-        waiting = waiting - served
-        stored = (stored - served / efficiency).clamp_min(0.0)
+    for day in range(0, hours, HOURS):  # of whole months, the tables of many buildings would not fit the cache
+        here = min(HOURS, hours - day)
+        demand = district.demand(start + day, here).T.contiguous()
+        charge = torch.minimum(efficiency * district.solar(start + day, here).T, power)
+        for t in range(here):
+            stored = torch.minimum(stored + charge[t], capacity)
+            waiting = waiting + demand[t]
+            served = torch.minimum(torch.minimum(waiting, efficiency * stored), power)
+            waiting = waiting - served
+            stored = (stored - served / efficiency).clamp_min(0.0)
     return waiting / hours
 
 
