@@ -21,7 +21,8 @@ from envs.errors import UsageError
 from envs.task import Step
 
 SMALL: dict[str, Any] = {"copies": 4, "agents": 4, "ppo": {"hidden": [16], "minibatch": 192}}
-ADDRESS = "paper_seven/two_groups/average-0.27"
+ADDRESS = "synthetic_7-week/two_groups/average-0.4"
+PAPER = "paper_seven/two_groups/average-0.27"  # whose episodes are short
 
 
 def spec(
@@ -64,8 +65,8 @@ def test_a_record_holds_what_its_result_depends_on(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "other",
     [
-        spec("paper_seven/two_groups/average-0.4"),
-        spec("paper_seven/star/average-0.27"),
+        spec("synthetic_7-week/two_groups/average-0.5"),
+        spec("synthetic_7-week/star/average-0.4"),
         spec(method="consensus-primal_dual"),
         spec(dual={"alpha": 0.05, "rounds": 3}),
         spec(actions="sampled"),
@@ -80,8 +81,8 @@ def test_runs_that_differ_in_execution_share_a_policy(other: RunSpec) -> None:
 @pytest.mark.parametrize(
     "other",
     [
-        spec("campus_seven/two_groups/average-0.27"),
-        spec("paper_seven/two_groups/hourly-0.27"),
+        spec("campus_seven/two_groups/average-0.4"),
+        spec("synthetic_7-week/two_groups/hourly-0.4"),
         spec(seed=1),
         spec(steps=7000),
         spec(copies=5),
@@ -97,7 +98,7 @@ def test_a_policy_is_trained_once_for_all_runs_that_share_it(tmp_path: Path) -> 
     execute(spec(), store)
     file = store.policy(training_digest(spec())).path / "policy.pt"
     before = file.stat().st_mtime_ns
-    record = execute(spec("paper_seven/star/average-0.3"), store)
+    record = execute(spec("synthetic_7-week/star/average-0.5"), store)
     assert record.policy == training_digest(spec())
     assert file.stat().st_mtime_ns == before
     assert [path.name for path in (tmp_path / "policies").iterdir()] == [record.policy]
@@ -108,7 +109,7 @@ class StopError(Exception):
 
 
 def test_an_interrupted_training_goes_on_bit_for_bit(tmp_path: Path) -> None:
-    whole, parted, wanted = Store(tmp_path / "whole"), Store(tmp_path / "parted"), spec(snapshots=4)
+    whole, parted, wanted = Store(tmp_path / "whole"), Store(tmp_path / "parted"), spec(PAPER, snapshots=4)
     prepare_policy(wanted, whole)
 
     def stop(row: Mapping[str, float]) -> None:
