@@ -7,7 +7,7 @@ sees and what is rewarded) and the critic of the `ActorCritic`. Tensors are [T, 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -17,7 +17,7 @@ from baselines.actors import GaussianActor, make_actor
 from baselines.base import Checkpoint, Effort, Log
 from baselines.environment import Environment, View, Widths
 from baselines.networks import ValueNormaliser, make_body
-from baselines.schedule import Clock, decay_lr
+from baselines.schedule import Progress, Stateful, decay_lr
 
 Critic = Literal["own", "central", "team"]
 
@@ -40,16 +40,6 @@ class PPOConfig(BaseModel):
     log_std_end: float = Field(-1.2, description="Last one; it moves linearly, so that means end up meaning something.")
     entropy: float = Field(0.01, ge=0, description="Weight of the entropy of discrete actions.")
     max_grad_norm: float = Field(1.0, gt=0, description="Gradients are scaled down to this norm.")
-
-
-class Stateful(Protocol):
-    """What a training must keep beside its networks."""
-
-    def state_dict(self) -> dict[str, Any]:
-        """Its state."""
-
-    def load_state_dict(self, state: dict[str, Any]) -> Any:
-        """Go on from a state."""
 
 
 class ActorCritic(nn.Module):
@@ -149,49 +139,37 @@ def train_ppo(
     per_rollout = env.groups * env.agents * config.rollout_steps + beside
     rollouts = -(-effort.steps // per_rollout)
     per_episode = -(-env.horizon // config.rollout_steps)
-    kept: dict[str, Stateful] = {"env": env, **(companions or {})}
+    kept: dict[str, Stateful] = {"model": model, "optimiser": optimiser, "env": env, **(companions or {})}
     sizes = {"parameters": sum(values.numel() for values in model.parameters())}
-    done, clock = 0, Clock()
-    if saved := checkpoint.load():
-        done, clock = saved["rollouts"], Clock(saved["seconds"], saved["collect"], saved["update"])
-        model.load_state_dict(saved["model"])
-        optimiser.load_state_dict(saved["optimiser"])
-        generator.set_state(saved["generator"])
-        for name, companion in kept.items():
-            companion.load_state_dict(saved["companions"][name])
-        env.anneal(done / rollouts)
-    while done < rollouts and clock.spent < effort.seconds:
+    progress = Progress(checkpoint, generator, kept)
+    clock = progress.clock
+    if progress.done:
+        env.anneal(progress.done / rollouts)
+    while progress.done < rollouts and clock.spent < effort.seconds:
         clock.start()
         view = env.reset()
         memories = model.actor.start(env.groups, env.agents), model.critic_start(env.groups, env.agents)
         clock.collected()
-        for _ in range(min(per_episode, rollouts - done)):
+        for _ in range(min(per_episode, rollouts - progress.done)):
             if isinstance(model.actor, GaussianActor):
-                std = config.log_std + (config.log_std_end - config.log_std) * done / rollouts
+                std = config.log_std + (config.log_std_end - config.log_std) * progress.done / rollouts
                 model.actor.log_std.fill_(std)
             clock.start()
             view = env.refresh(view)
             view, memories, batch = _rollout(env, model, config, view, memories, generator)
             clock.collected()
-            decay_lr(optimiser, config.lr, done / rollouts)
+            decay_lr(optimiser, config.lr, progress.done / rollouts)
             losses = _update(model, optimiser, batch, config, generator)
             clock.updated()
-            done += 1
-            env.anneal(done / rollouts)
-            more = after_rollout(done / rollouts) if after_rollout else {}
-            log({"steps": done * per_rollout, **clock.read(), **env.measures(), **losses, **more, **sizes})
-        state = {
-            "model": model.state_dict(),
-            "optimiser": optimiser.state_dict(),
-            "generator": generator.get_state(),
-            "companions": {name: companion.state_dict() for name, companion in kept.items()},
-        }
-        spent = clock.read()
-        times = {"seconds": spent["seconds"], "collect": spent["collect_seconds"], "update": spent["update_seconds"]}
+            progress.done += 1
+            share, steps = progress.done / rollouts, progress.done * per_rollout
+            env.anneal(share)
+            more = after_rollout(share) if after_rollout else {}
+            log({"steps": steps, **clock.read(), **env.measures(), **losses, **more, **sizes})
         # First, so that an interruption between the two loses no point of the curve.
-        checkpoint.snapshot(done / rollouts, done * per_rollout, spent["seconds"], learned)
-        checkpoint.save(state | times | {"rollouts": done})
-    return done * per_rollout, clock.spent
+        checkpoint.snapshot(share, steps, clock.spent, learned)
+        progress.save()
+    return progress.done * per_rollout, clock.spent
 
 
 @torch.no_grad()

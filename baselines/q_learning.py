@@ -22,7 +22,7 @@ from baselines.environment import Environment, View, Widths
 from baselines.joint import JointConfig
 from baselines.networks import Body, ValueNormaliser, make_body
 from baselines.replay import Replay
-from baselines.schedule import Clock, decay_lr
+from baselines.schedule import Progress, decay_lr
 from envs.task import Discrete
 
 SAVES = 10  # checkpoints hold the replay and are large
@@ -161,50 +161,36 @@ def train_values(
     sequences = -(-effort.steps // per_sequence)
     kept: dict[str, Any] = {"env": env, "learner": learner, "replay": replay, **keeper.companions()}
     size = sum(part.numel() for part in values.parameters())
-    done, clock, saves = 0, Clock(), 0
-    if saved := checkpoint.load():
-        done, saves, clock = saved["sequences"], saved["saves"], Clock(*saved["clock"])
-        generator.set_state(saved["generator"])
-        for name, companion in kept.items():
-            companion.load_state_dict(saved["companions"][name])
-        env.anneal(done / sequences)
-    while done < sequences and clock.spent < effort.seconds:
+    progress = Progress(checkpoint, generator, kept)
+    clock, saved = progress.clock, progress.done
+    if progress.done:
+        env.anneal(progress.done / sequences)
+    while progress.done < sequences and clock.spent < effort.seconds:
         clock.start()
         view = env.reset()
         memory = values.agent.start(env.groups, env.agents)
         clock.collected()
-        for _ in range(min(per_episode, sequences - done)):
-            epsilon = _epsilon(config, done / sequences)
+        for _ in range(min(per_episode, sequences - progress.done)):
+            epsilon = _epsilon(config, progress.done / sequences)
             clock.start()
             view = env.refresh(view)
             view, memory, collected = _collect(env, values.agent, view, memory, length, epsilon, generator)
             replay.add(collected)
             clock.collected()
-            decay_lr(learner.optimiser, config.lr, done / sequences)
+            decay_lr(learner.optimiser, config.lr, progress.done / sequences)
             losses = [learner.update(replay.sample(config.batch, generator)) for _ in range(config.updates)]
             clock.updated()
-            done += 1
-            env.anneal(done / sequences)
-            more = keeper.after_rollout(done / sequences)
-            loss = float(torch.stack(losses).mean())
-            log(
-                {
-                    "steps": done * per_sequence,
-                    **clock.read(),
-                    **env.measures(),
-                    "loss": loss,
-                    "epsilon": epsilon,
-                    **more,
-                    "parameters": size,
-                }
-            )
+            progress.done += 1
+            share, steps = progress.done / sequences, progress.done * per_sequence
+            env.anneal(share)
+            more = keeper.after_rollout(share)
+            row = {"loss": float(torch.stack(losses).mean()), "epsilon": epsilon, **more, "parameters": size}
+            log({"steps": steps, **clock.read(), **env.measures(), **row})
         # First, so that an interruption between the two loses no point of the curve.
-        checkpoint.snapshot(done / sequences, done * per_sequence, clock.spent, learned)
-        if done * SAVES >= (saves + 1) * sequences:
-            saves = done * SAVES // sequences
-            state = {name: companion.state_dict() for name, companion in kept.items()}
-            numbers = {"sequences": done, "saves": saves, "clock": list(clock.read().values())}
-            checkpoint.save({"companions": state, "generator": generator.get_state(), **numbers})
+        checkpoint.snapshot(share, steps, clock.spent, learned)
+        if progress.done * SAVES // sequences > saved * SAVES // sequences:
+            saved = progress.done
+            progress.save()
 
 
 class _Learner:

@@ -1,10 +1,54 @@
-"""What trainings share beside their networks: the clock and the step size."""
+"""What trainings share beside their networks: how far they are, the clock and the step size."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 import torch
+
+from baselines.base import Checkpoint
+
+
+class Stateful(Protocol):
+    """What a training must keep."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Its state."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> Any:
+        """Go on from a state."""
+
+
+class Progress:
+    """How far a training is, and all that the next stage depends on: an interrupted training goes on bit for bit.
+
+    Attributes:
+        done: Rollouts, or whatever a training counts.
+        clock: Its seconds, those before an interruption included.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, generator: torch.Generator, kept: Mapping[str, Stateful]) -> None:
+        """Go on from the checkpoint, if it holds anything. Args: where, source of every draw, all else."""
+        self._checkpoint, self._generator, self._kept = checkpoint, generator, kept
+        self.done, self.clock = 0, Clock()
+        if saved := checkpoint.load():
+            self.done, self.clock = saved["done"], Clock(*saved["clock"])
+            generator.set_state(saved["generator"])
+            for name, part in kept.items():
+                part.load_state_dict(saved["kept"][name])
+
+    def save(self) -> None:
+        """Leave a checkpoint."""
+        self._checkpoint.save(
+            {
+                "done": self.done,
+                "clock": list(self.clock.read().values()),
+                "generator": self._generator.get_state(),
+                "kept": {name: part.state_dict() for name, part in self._kept.items()},
+            }
+        )
 
 
 class Clock:

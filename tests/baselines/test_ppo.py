@@ -237,11 +237,11 @@ def test_interrupted_training_goes_on_bit_for_bit(env_type: type[Bandit], config
     part.states = whole.states[: len(whole.states) // 2]
     assert 0 < len(part.states) < len(whole.states)
     resumed = train(env_type, config, 15_000, part)
-    for name, value in whole.states[-1]["model"].items():
+    for name, value in whole.states[-1]["kept"]["model"].items():
         assert torch.equal(value, resumed.state_dict()[name]), name
 
 
 def test_stops_at_the_time_limit() -> None:
     kept = Kept()
     train(Bandit, SMALL, 10**9, kept, seconds=0.2)
-    assert 0 < kept.states[-1]["rollouts"] < 10**6
+    assert 0 < kept.states[-1]["done"] < 10**6
