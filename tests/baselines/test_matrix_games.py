@@ -45,7 +45,7 @@ def learn_tables(name: str, address: str, settings: dict[str, Any], seed: int) -
     kept, task = Kept(), make(address)
     controller, _ = train(name, address, settings, steps_of(settings, ROUNDS), seed, kept)
     values = make_method(name, settings)._parts(task, torch.Generator())[1]  # type: ignore[attr-defined]
-    values.load_state_dict(kept.states[-1]["companions"]["learner"]["values"])
+    values.load_state_dict(kept.states[-1]["kept"]["learner"]["values"])
     n, states = task.spec.action.n, torch.eye(task.spec.state_dim)
     joint = torch.cartesian_prod(torch.arange(n), torch.arange(n))
     with torch.no_grad():
