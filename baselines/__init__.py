@@ -2,6 +2,7 @@
 
 from baselines import (
     allocation_expert,
+    attention,
     consensus,
     fixed,
     lgtc,
@@ -20,6 +21,7 @@ __all__ = [
     "METHODS",
     "REFERENCES",
     "allocation_expert",
+    "attention",
     "consensus",
     "fixed",
     "lgtc",

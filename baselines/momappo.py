@@ -22,12 +22,14 @@ from baselines.constraints import HeldMultipliers
 from baselines.joint import JointEnvironment, joint_widths
 from baselines.mappo import PolicyGradient, PolicyGradientConfig
 from baselines.parts import PartOf, log_after
-from baselines.policy import OWN_PRICES, PolicyController
+from baselines.policy import PolicyController
 from baselines.ppo import ActorCritic, train_ppo
 from baselines.registry import register
 from envs.errors import UsageError
 from envs.network import Network
 from envs.task import Step, Task
+
+OWN_WEIGHTS = "own observation; weights of objectives fixed in training"
 
 
 class MomappoConfig(PolicyGradientConfig):
@@ -39,7 +41,7 @@ class MomappoConfig(PolicyGradientConfig):
     try_copies: int = Field(4, ge=1, description="Copies on which each policy is measured after training.")
 
 
-@register("momappo", OWN_PRICES, critic="central", multipliers="global", handling="penalty", reward="decomposed")
+@register("momappo", OWN_WEIGHTS, critic="central", multipliers="global", handling="penalty", reward="decomposed")
 class Momappo(PolicyGradient):
     """MAPPO with vector rewards, once per scalarisation; the budgets pick from the front."""
 

@@ -2,7 +2,8 @@
 
 Every number of one agent (observation, reward, usage, shortfall, measures) is changed for a single step. The
 same stream of steps is played to the controller with and without the change, and every other agent's actions
-are compared: whose move, when, and how far along the graph from the changed one.
+are compared: whose move, when, and how far along the graph from the changed one. Where links move, a hop leads to whom
+somebody reached so far is linked with at that step.
 """
 
 from __future__ import annotations
@@ -17,14 +18,19 @@ from baselines.base import Controller, Effort, ModelView, NoCheckpoint
 from baselines.registry import METHODS, make_method
 from benchmark.record import Record
 from benchmark.seeding import seeded
-from envs.catalogue import DistrictScenario, resolve_district
+from envs.catalogue import DistrictScenario, Scenario, resolve
+from envs.errors import UsageError
+from envs.moving_network import MovingNetwork
 from envs.network import Network
-from envs.task import Step, Task
+from envs.task import Box, Step, Task
 
 # A path is where distances are longest; with one budget every hour counts.
 SCENARIO = "paper_seven/path/average-0.27"
+# Where links move: some agents are near, some are hops away, and some are out of reach of all others.
+MOVING = "allocation_15x2/radius-0.5/steady"
 STEPS = 12
 CHANGED_AT = 3
+FAR = 1_000_000  # hops to where no path leads
 
 
 @dataclass(frozen=True)
@@ -67,9 +73,13 @@ def audit_method(name: str, settings: dict[str, object] | None = None, address: 
     """Audit a registered method, untrained: who talks to whom does not depend on what was learned.
 
     Raises:
-        UsageError: an unknown method, scenario or setting.
+        UsageError: an unknown method, scenario or setting, or a scenario whose actions are no box.
     """
-    scenario = resolve_district(address)
+    scenario = resolve(address)
+    if not isinstance(scenario.task().spec.action, Box):
+        raise UsageError(
+            f"audit: '{address}' has discrete actions; allowed: demand response and allocation, like {MOVING}"
+        )
     method = make_method(name, settings)
 
     def make() -> Controller:
@@ -83,32 +93,34 @@ def audit_method(name: str, settings: dict[str, object] | None = None, address: 
 
 
 def audit_records(records: Sequence[Record]) -> dict[tuple[str, str], str]:
-    """What the audit says of each method and variant that ran, untrained but with the settings of its run."""
+    """What the audit says of each method and variant that ran, untrained but with the settings of its run.
+
+    It is done on `MOVING` if that is where links of a run moved, and on `SCENARIO` otherwise.
+    """
     ran = {
-        (record.spec.method, record.spec.variant): record.spec.config
+        (record.spec.method, record.spec.variant): record.spec
         for record in records
         if record.status != "failed" and record.spec.method in METHODS
     }
     found = {}
-    for (method, variant), config in ran.items():
-        own = {key: value for key, value in config.items() if key not in METHODS[method].implied}
+    for (method, variant), spec in ran.items():
+        own = {key: value for key, value in spec.config.items() if key not in METHODS[method].implied}
         try:
-            found[method, variant] = audit_method(method, own).verdict
+            moves = isinstance(resolve(spec.scenario).network(), MovingNetwork)
+            found[method, variant] = audit_method(method, own, MOVING if moves else SCENARIO).verdict
         except Exception as fault:  # a method need not be able to act in the audit's district
             why = " ".join(str(fault).split()) or type(fault).__name__
-            handed_everything = METHODS[method].method.privileged
-            found[method, variant] = "central, not audited" if handed_everything else f"not audited: {why}"
+            found[method, variant] = f"not audited: {why}"
     return found
 
 
-def audit_controllers(plain: Controller, changed: Controller, scenario: DistrictScenario) -> Audit:
+def audit_controllers(plain: Controller, changed: Controller, scenario: Scenario) -> Audit:
     """Audit two equal controllers, changing each agent in turn."""
     network = scenario.network()
-    stream = _random_steps(scenario.task(), scenario.district.measured[0])
-    n_agents = scenario.district.n_agents
+    stream = _random_steps(scenario)
     steps_after = STEPS - CHANGED_AT
     reach = [0] * steps_after
-    for agent in range(n_agents):
+    for agent in range(scenario.n_agents):
         before = _actions(plain, scenario, network, stream)
         after = _actions(
             changed,
@@ -116,8 +128,7 @@ def audit_controllers(plain: Controller, changed: Controller, scenario: District
             network,
             [*stream[:CHANGED_AT], _change(stream[CHANGED_AT], agent), *stream[CHANGED_AT + 1 :]],
         )
-        distance = network.distances_from(agent)
-        for n in range(steps_after):
+        for n, distance in enumerate(_distances(network, stream, agent, plain.rounds)):
             moved = (before[CHANGED_AT + n] != after[CHANGED_AT + n]).flatten(1).any(1)
             if moved.any():
                 reach[n] = max(reach[n], int(distance[moved].max()))
@@ -127,31 +138,57 @@ def audit_controllers(plain: Controller, changed: Controller, scenario: District
     return Audit(plain.decentralised, plain.rounds, tuple(reach), tuple(allowed), talks, plain.privileged)
 
 
+def _distances(network: Network, stream: Sequence[Step], agent: int, rounds: int) -> list[torch.Tensor]:
+    """Hops from an agent [N] that have led somewhere by each step since it was changed, `rounds` at every step."""
+    since = stream[CHANGED_AT:-1]
+    if since[0].links is None:
+        return [network.distances_from(agent)] * len(since)
+    distance, hops, found = torch.full((network.n_agents,), FAR), 0, []
+    distance[agent] = 0
+    for step in since:
+        assert step.links is not None
+        for _ in range(max(rounds, 1)):
+            hops += 1
+            heard = step.links[0][distance < FAR].any(0)
+            distance[heard & (distance == FAR)] = hops
+        found.append(distance.clone())
+    return found
+
+
 def _actions(
-    controller: Controller, scenario: DistrictScenario, network: Network, stream: Sequence[Step]
+    controller: Controller, scenario: Scenario, network: Network, stream: Sequence[Step]
 ) -> list[torch.Tensor]:
     """Actions for a fixed stream of steps, each [N, A]."""
     task = scenario.task()
     generator = seeded(0, "audit actions")
-    task.reset(1, generator, start=scenario.district.measured[0], horizon=STEPS)
+    _begin(task, scenario, generator)
     model = ModelView(task) if controller.privileged else None
     actions = []
     with torch.inference_mode():
         controller.reset(task.spec, network, 1, generator, model)
         for step, outcome in pairwise(stream):
+            if step.links is not None:
+                network.move(step.links)
             actions.append(controller.act(step)[0].clone())
             controller.feedback(outcome)
     return actions
 
 
-def _random_steps(task: Task, start: int) -> list[Step]:
+def _random_steps(scenario: Scenario) -> list[Step]:
     """A rollout of random actions: `STEPS` + 1 steps."""
-    generator = seeded(0, "audit stream")
-    steps = [task.reset(1, generator, start=start, horizon=STEPS)]
+    task, generator = scenario.task(), seeded(0, "audit stream")
+    steps = [_begin(task, scenario, generator)]
+    action = task.spec.action
+    assert isinstance(action, Box)
     for _ in range(STEPS):
-        shape = (1, task.spec.n_agents, task.spec.action.size)
-        steps.append(task.step(torch.rand(shape, generator=generator)))
+        uniform = torch.rand(1, task.spec.n_agents, action.size, generator=generator)
+        steps.append(task.step(action.low + (action.high - action.low) * uniform))
     return steps
+
+
+def _begin(task: Task, scenario: Scenario, generator: torch.Generator) -> Step:
+    start = scenario.district.measured[0] if isinstance(scenario, DistrictScenario) else None
+    return task.reset(1, generator, start=start, horizon=STEPS)
 
 
 def _change(step: Step, agent: int) -> Step:

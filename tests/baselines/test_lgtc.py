@@ -1,4 +1,4 @@
-"""LGTC-IPPO: what drives its actors, over which graph, and that it learns and is carried elsewhere."""
+"""LGTC-IPPO: over which graph its actors talk, what its training is made of, and that it is carried elsewhere."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from in_memory import Kept, differences, train
 from baselines.base import Controller, Effort, NoCheckpoint
 from baselines.lgtc import LGTCBody
 from baselines.registry import make_method
-from benchmark.audit import audit_method
+from benchmark.audit import MOVING, SCENARIO, audit_method
 from benchmark.evaluate import evaluate
 from benchmark.metrics import Context
 from benchmark.runner import run
@@ -64,7 +64,7 @@ def test_it_trains_where_the_graph_moves_and_acts_over_it(learned: tuple[dict, l
 def test_a_policy_is_carried_to_other_numbers_of_agents(learned: tuple[dict, list[dict]]) -> None:
     elsewhere = "allocation_12x2/radius-1/jumps"
     found = evaluate(resolve(elsewhere), built(elsewhere, learned[0]), Context(), seeded(), episodes=2)
-    assert isinstance(found.metrics["episode_return"], float)
+    assert found.metrics["messages"] > 0
 
 
 def test_demand_response_has_the_scenarios_network(tmp_path: Path) -> None:
@@ -83,18 +83,6 @@ def test_training_in_a_batch_follows_the_links_that_agents_see(learned: tuple[di
     body.listen(network)
     for ours, theirs in zip(from_columns, body(step.obs[None], None, memory), strict=True):
         torch.testing.assert_close(ours, theirs)
-
-
-def test_attention_picks_among_consumers_in_any_order(learned: tuple[dict, list[dict]]) -> None:
-    task, body = resolve(ALLOCATION).task(), body_of(built(ALLOCATION, learned[0]))
-    obs = task.reset(2, seeded()).obs
-    picked = body.attention(obs)
-    assert picked.shape == (2, 5, 2)
-    torch.testing.assert_close(picked.sum(-1), torch.ones(2, 5))
-    where = task.spec.obs_fields["consumers"].where
-    swapped = obs.clone()
-    swapped[..., where] = obs[..., where].unflatten(-1, (2, 5)).flip(-2).flatten(-2)
-    torch.testing.assert_close(body.attention(swapped), picked.flip(-1))
 
 
 def test_the_regulariser_keeps_it_contractive() -> None:
@@ -121,15 +109,16 @@ def test_an_interrupted_training_with_guidance_goes_on_bit_for_bit(method: str, 
 
 
 def test_the_audit_finds_nobody_beyond_two_hops() -> None:
-    result = audit_method("lgtc-ippo-augmented")
-    assert result.passed
-    assert (result.reach[0], result.allowed[:3]) == (2, (2, 4, 6))
+    for method, address in (("lgtc-ippo-augmented", SCENARIO), ("lgtc-ippo", MOVING)):
+        result = audit_method(method, address=address)
+        assert result.passed
+        assert (result.reach[0], result.allowed[:3]) == (2, (2, 4, 6))
 
 
 @pytest.mark.parametrize(
     ("address", "settings", "message"),
     [
-        ("games/climbing", {}, "has discrete actions; it needs a box"),
+        ("games/climbing", {}, "has discrete actions; they need a box"),
         (ALLOCATION, {"ppo": {"recurrent": True}}, "allowed: ppo.recurrent false"),
     ],
 )

@@ -4,7 +4,7 @@ from torch import Tensor
 
 from baselines.base import Controller
 from baselines.registry import METHODS
-from benchmark.audit import STEPS, audit_controllers, audit_method, audit_records
+from benchmark.audit import FAR, MOVING, STEPS, audit_controllers, audit_method, audit_records
 from benchmark.runner import ended_badly
 from benchmark.specs import make_run
 from envs.catalogue import resolve
@@ -90,6 +90,13 @@ class Honest(Cheat):
         return self.network.mix(obs)
 
 
+class HearsAsFarAsItSays(Cheat):
+    rounds = 2
+
+    def look(self, obs: Tensor) -> Tensor:
+        return self.network.mix(obs, self.rounds)
+
+
 @pytest.mark.parametrize(
     "cheat",
     [
@@ -106,6 +113,34 @@ def test_a_cheat_that_claims_to_be_decentralised_fails(cheat: type[Cheat]) -> No
     audit = audit_controllers(cheat(), cheat(), resolve(PATH))
     assert not audit.passed
     assert audit.verdict == "FAILED"
+
+
+@pytest.mark.parametrize("cheat", [ReadsItsNeighbour, ReadsTheMean, TalksButReadsFurther])
+def test_a_cheat_fails_where_links_move(cheat: type[Cheat]) -> None:
+    audit = audit_controllers(cheat(), cheat(), resolve(MOVING))
+    assert audit.verdict == "FAILED"
+    assert audit.reach[0] == FAR  # to agents that nobody's messages come to
+
+
+def test_messages_follow_links_that_move() -> None:
+    audit = audit_controllers(HearsAsFarAsItSays(), HearsAsFarAsItSays(), resolve(MOVING))
+    assert audit.verdict == "neighbours, 2 hop/step"
+    assert audit.reach[0] == 2  # what is heard is not remembered
+
+
+@pytest.mark.parametrize(
+    ("method", "verdict"),
+    [("lgtc-ippo", "neighbours, 2 hop/step"), ("ippo-attention", "own numbers"), ("allocation_expert", "central")],
+)
+def test_a_run_is_audited_where_links_move_if_they_did(method: str, verdict: str) -> None:
+    spec = make_run("allocation_10x2/radius-1/steady", method, 0)
+    assert audit_records([ended_badly(spec, "done", "")]) == {(method, ""): verdict}
+    assert audit_method(method, address=MOVING).verdict == verdict
+
+
+def test_discrete_actions_are_not_audited() -> None:
+    with pytest.raises(UsageError, match="'games/climbing' has discrete actions; allowed"):
+        audit_method("ippo", address="games/climbing")
 
 
 def test_who_claims_nothing_may_read_everything() -> None:
@@ -152,6 +187,8 @@ def test_a_wrong_name_is_a_clear_error() -> None:
         audit_method("nobody")
 
 
-def test_who_is_handed_the_model_and_cannot_act_in_the_audit_is_central() -> None:
-    spec = make_run("allocation_5x1/radius-1/steady", "allocation_expert", 0)
-    assert audit_records([ended_badly(spec, "done", "")]) == {("allocation_expert", ""): "central, not audited"}
+def test_a_method_that_cannot_act_where_it_is_audited_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmark.audit.MOVING", "games/climbing")
+    spec = make_run("allocation_5x1/radius-1/steady", "lgtc-ippo", 0)
+    found = audit_records([ended_badly(spec, "done", "")])["lgtc-ippo", ""]
+    assert found.startswith("not audited: audit: 'games/climbing' has discrete actions")

@@ -104,6 +104,23 @@ def test_what_agents_lose_is_what_consumers_get(variant: Variant) -> None:
     assert served.mean() > 0.8
 
 
+def test_nobody_sees_who_is_out_of_range() -> None:
+    task = task_of(n=4, w=2, radius=0.5)
+    task.reset(1, seeded())
+    task.places = torch.tensor([[[-0.9, -0.9], [-0.8, -0.9], [-0.6, -0.9], [0.9, 0.9]]])
+    before = task._observe()
+    task.places[0, 3], task.carried[0, 3] = torch.tensor([0.1, 0.9]), torch.tensor([0.2, 0.3])
+    after = task._observe()
+    assert torch.equal(after[0, :3], before[0, :3])
+    assert not torch.equal(after[0, 3], before[0, 3])
+    task.places[0, 3] = torch.tensor([-0.35, -0.9])  # linked with the two nearest, sensed by the nearest alone
+    places = task.spec.obs_fields["links"].where.start + 3
+    assert task._observe()[0, :3, places].tolist() == [0, 1, 1]
+    sensed = task.spec.obs_fields["sensed"].where
+    changed = (task._observe() != after)[0, :, sensed].any(-1)
+    assert changed.tolist() == [False, False, True, True]
+
+
 def test_rewards_are_what_the_module_says() -> None:
     task = task_of(n=3, w=1)
     task.reset(1, seeded())
