@@ -41,6 +41,7 @@ AFTER, LOOK = 6.0, 0.5  # seconds after a change that are looked at, and between
 EXACT = 30.0  # seconds, limit of an assignment that regrets are counted from
 RECOVERED = 0.05  # of the demand: a change that adds less regret, or no longer more, is dealt with
 SHAKEN = 1.0  # seconds in which a change shows
+HELD = 1.0  # seconds for which it has to stay dealt with
 WAITS = 0.25  # of the speed: who is slower waits
 AHEAD = 0.8  # cosine: what is farther aside is not headed for
 KEPT = ("episode_return", "served", "completed", "collisions", "messages", "solver_gap", "solver_timeouts")
@@ -57,13 +58,14 @@ def contraction(spec: RunSpec, store: Store) -> list[Row]:
     Returns:
         One row: `states` looked at, `share_negative` of their log-norms, the `median` and the `largest`; `certified`,
         the rate that holds wherever states stay within 1, and `largest_state`, how large they are; `apart`, the
-        distance between the two at the end over that at the beginning, the largest of all episodes; `agreement`, the
-        mean distance between states of two agents whose attention picks one consumer, over that of two who differ.
+        distance between the two at the end over that at the beginning, the largest of all episodes; `attention`, the
+        mean weight of the consumer that an agent's picks; `agreement`, the mean distance between states of two agents
+        whose attention picks one consumer, over that of two who differ.
     """
     task, network, generator = _fresh(spec.scenario), resolve(spec.scenario).network(), seeded(spec.seed, "evaluate")
     controller = _policy(spec, store, spec.scenario)
     body = _body(controller)
-    norms, size, distances = list[float](), 0.0, torch.zeros(2, 2)
+    norms, weights, size, distances = list[float](), list[float](), 0.0, torch.zeros(2, 2)
     with torch.no_grad():
         controller.reset(task.spec, network, JACOBIANS, generator)
         step = task.reset(JACOBIANS, generator)
@@ -77,6 +79,7 @@ def contraction(spec: RunSpec, store: Store) -> list[Row]:
             if t % EVERY == 0:
                 norms += map(_log_norm, [body] * JACOBIANS, own, inputs, graphs.each(JACOBIANS))
                 distances += _by_agreement(own, attended(body, task, step.obs))
+                weights.append(float(body.attention(step.obs).amax(-1).mean()))
             size = max(size, float(own.abs().max()))
             own, other = (body.cell(x, inputs, graphs) for x in (own, other))
             step = task.step(controller.act(step))
@@ -90,6 +93,7 @@ def contraction(spec: RunSpec, store: Store) -> list[Row]:
         "largest_state": size,
         "certified": float(body.cell.contraction_rate().detach()),
         "apart": float(apart),
+        "attention": float(np.mean(weights)),
         "agreement": float(distances[0, 0] / distances[0, 1] / (distances[1, 0] / distances[1, 1])),
     }
     return [row]
@@ -240,7 +244,8 @@ def reassignment(spec: RunSpec, store: Store) -> list[Row]:
     Returns:
         A row per episode with a change: `excess_T`, that regret T seconds after the change, NaN from a second change
         on; `undisturbed`, whether no second one came as long as was looked; `shaken`, whether it rises above
-        `RECOVERED` within a second; and, if so, `seconds` after which it is down again, NaN where it is not in time.
+        `RECOVERED` within a second; if so, `seconds` after which it is down again and stays there for `HELD`, NaN where
+        it does not in time; and `unchanged`, the mean regret at these times in the episode without the change.
     """
     setting, looks = parse(spec.scenario), np.arange(0.0, AFTER + LOOK / 2, LOOK)
     task = _fresh(spec.scenario)
@@ -248,10 +253,16 @@ def reassignment(spec: RunSpec, store: Store) -> list[Row]:
     first, second = torch.ceil(task.changes().sort(1).values[:, :2] / DT).T.numpy()  # the first steps that see them
     asked = task.demand.sum((1, 2)).numpy()
     same = f"{setting.name}/radius-{setting.radius:g}/steady"
-    changed, steady = (_regrets(spec, store, address, first, looks) for address in (spec.scenario, same))
-    excess = (changed - steady) / asked[:, None]
+    changed, steady = (
+        _regrets(spec, store, address, first, looks) / asked[:, None] for address in (spec.scenario, same)
+    )
+    excess = changed - steady
     excess[first[:, None] + looks / DT >= second[:, None]] = np.nan
-    return [_recovery(looks, row) for row in excess if np.isfinite(row[0])]
+    return [
+        _recovery(looks, row) | {"unchanged": float(np.nanmean(own))}
+        for row, own in zip(excess, steady, strict=True)
+        if np.isfinite(row[0])
+    ]
 
 
 def _regrets(spec: RunSpec, store: Store, address: str, since: np.ndarray, looks: np.ndarray) -> np.ndarray:
@@ -290,7 +301,8 @@ def _regret(task: ResourceAllocation, goal: Tensor, copy: int) -> float:
 def _recovery(looks: np.ndarray, excess: np.ndarray) -> Row:
     shaken = bool((excess[looks <= SHAKEN] > RECOVERED).any())
     risen = looks[excess > RECOVERED].min(initial=np.inf)
-    calm = looks[(excess <= RECOVERED) & (looks > risen)]
+    low = np.lib.stride_tricks.sliding_window_view(excess <= RECOVERED, round(HELD / LOOK) + 1).all(1)
+    calm = looks[: len(low)][low & (looks[: len(low)] > risen)]
     row: Row = {f"excess_{second:g}": value for second, value in zip(looks, excess, strict=True)}
     row["undisturbed"] = bool(np.isfinite(excess).all())
     return row | {"shaken": shaken, "seconds": float(calm[0]) if shaken and len(calm) else float("nan")}

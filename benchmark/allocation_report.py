@@ -9,7 +9,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from benchmark.allocation import AFTER, GAP_EPISODES, RECOVERED, SHAKEN
+from benchmark.allocation import AFTER, GAP_EPISODES, HELD, RECOVERED, SHAKEN
 from benchmark.allocation_studies import STUDIED, TRAINED_THERE, Tables
 from benchmark.canvas import PAGE_WIDTH, panels_of, save, style
 from benchmark.record import write_file
@@ -41,8 +41,9 @@ def markdown(tables: Tables) -> str:
         f"Policies of `{STUDIED}`. Log-norm of the Jacobian of LGTC's states, all agents together, on states that they "
         "visit; the certified rate holds wherever states stay within 1. Both are of the differential equation. Apart: "
         "how far two trajectories of the steps that policies take of it, from different states under the same inputs, "
-        "are from each other after an episode, as a share of the beginning, in the worst one. Agreement: mean distance "
-        "between states of two agents whose attention picks one consumer, over that of two who differ.",
+        "are from each other after an episode, as a share of the beginning, in the worst one. Attention: mean weight "
+        "of the consumer that an agent picks, of four. Agreement: mean distance between states of two agents who pick "
+        "the same consumer, over that of two who differ.",
         _contraction(tables["contraction"]),
         "## Gap to the expert",
         f"Policies of `{STUDIED}`, but for those trained there. "
@@ -59,9 +60,9 @@ def markdown(tables: Tables) -> str:
         "What the first jump or failure of an episode adds to the regret of the consumers that agents head for, less "
         "that of the same policy in the same episode without it; the regret is what the assignment costs beyond the "
         "best one at that moment, as a share of the episode's demand. Means over episodes in which no second change "
-        f"comes within {AFTER:g} s. "
-        f"Shaken: episodes in which it adds more than {RECOVERED} within {SHAKEN:g} s; new assignment: seconds until "
-        f"it is less again in these, and in how many that is within {AFTER:g} s.",
+        f"comes within {AFTER:g} s. Unchanged: the regret itself, at these times in the episode without the change. "
+        f"Shaken: episodes in which a change adds more than {RECOVERED} within {SHAKEN:g} s; new assignment: seconds "
+        f"until it is less again in these and stays so for {HELD:g} s, and in how many that is within {AFTER:g} s.",
         _reassignment(tables["reassignment"]),
     ]
     return "\n\n".join(parts) + "\n"
@@ -109,12 +110,12 @@ def draw_gap(table: pd.DataFrame) -> Figure:
 def _contraction(table: pd.DataFrame) -> str:
     lines = _head(
         *("variant", "seeds", "log-norm below 0 (%)", "median", "largest"),
-        *("certified rate", "largest state", "apart", "agreement"),
+        *("certified rate", "largest state", "apart", "attention", "agreement"),
     )
     for variant, own in table.groupby("variant", sort=False):
         numbers = [_range(100 * own["share_negative"], 1), *(_range(own[name], 2) for name in ("median", "largest"))]
         numbers += [_range(own["certified"], 2), _range(own["largest_state"], 2), f"{own['apart'].max():.1e}"]
-        numbers.append(_range(own["agreement"], 2))
+        numbers += [_range(own[name], 2) for name in ("attention", "agreement")]
         lines.append(f"| {str(variant) or 'regularised'} | {len(own)} | {' | '.join(numbers)} |")
     return "\n".join(lines)
 
@@ -141,13 +142,14 @@ def _gap(table: pd.DataFrame) -> str:
 
 def _reassignment(table: pd.DataFrame) -> str:
     lines = _head(
-        *("change", "method", "episodes", "at it", "1 s later", "3 s later", "6 s later"),
+        *("change", "method", "episodes", "unchanged", "at it", "1 s later", "3 s later", "6 s later"),
         *("shaken (%)", "new assignment (s)"),
     )
     for (scenario, method), every in table.groupby(["scenario", "method"], sort=False):
         own = every[every["undisturbed"].astype(bool)]  # a second change comes whatever an agent does
         by_seed = own.groupby("seed")
-        cells = [_range(by_seed[f"excess_{second}"].mean(), 2) for second in ("0", "1", "3", "6")]
+        shown = ("unchanged", *(f"excess_{second}" for second in ("0", "1", "3", "6")))
+        cells = [_range(by_seed[name].mean(), 2) for name in shown]
         cells.append(_range(100 * by_seed["shaken"].mean(), 0))
         found = own.loc[own["shaken"].astype(bool), "seconds"]
         again = f"{found.median():.1f} (in {100 * found.notna().mean():.0f} %)" if found.notna().any() else "–"

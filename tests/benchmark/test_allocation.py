@@ -98,6 +98,7 @@ def test_fresh_states_contract_and_their_trajectories_meet(store: Store) -> None
     assert found["share_negative"] == 1
     assert found["largest"] <= -found["certified"] + 1e-6
     assert found["apart"] < 1e-3
+    assert 1 / 4 < found["attention"] < 1
 
 
 def test_the_expert_heads_where_it_is_sent_and_flying_there_again_changes_nothing(store: Store) -> None:
@@ -131,22 +132,24 @@ def test_the_expert_loses_little_at_a_jump(store: Store, monkeypatch: pytest.Mon
     assert table["shaken"].any()
     assert table["seconds"].median() <= 2  # it assigns once a second
     assert table["excess_0"].mean() > table["excess_1"].mean()
+    assert (table["unchanged"].abs() < 0.1).all()  # between two assignments of its own
 
 
 @pytest.mark.parametrize(
     ("excess", "shaken", "seconds", "undisturbed"),
     [
-        ([0.4, 0.3, 0.04, 0.5], True, 1.0, True),
-        ([0.0, 0.3, 0.3, -0.1], True, 1.5, True),
-        ([0.4, 0.3, 0.2, 0.2], True, np.nan, True),
-        ([0.4, 0.3, np.nan, np.nan], True, np.nan, False),
-        ([0.01, 0.02, 0.0, 0.2], False, np.nan, True),
+        ([0.4, 0.3, 0.04, 0.0, 0.0, 0.5], True, 1.0, True),
+        ([0.0, 0.3, 0.3, -0.1, 0.0, 0.0], True, 1.5, True),
+        ([0.4, 0.0, 0.3, 0.0, 0.3, 0.0], True, np.nan, True),  # up and down
+        ([0.4, 0.3, 0.2, 0.2, 0.0, 0.0], True, np.nan, True),  # whether it stays is not seen
+        ([0.4, 0.3, 0.0, 0.0, np.nan, np.nan], True, np.nan, False),
+        ([0.01, 0.02, 0.0, 0.2, 0.0, 0.0], False, np.nan, True),
     ],
 )
-def test_recovery_is_the_first_look_after_a_rise_that_is_low_again(
+def test_recovery_is_the_first_look_after_a_rise_from_which_on_it_is_low_for_a_second(
     excess: list[float], shaken: bool, seconds: float, undisturbed: bool
 ) -> None:
-    found = _recovery(np.array([0.0, 0.5, 1.0, 1.5]), np.array(excess))
+    found = _recovery(np.arange(6) / 2, np.array(excess))
     assert found["shaken"] is shaken
     assert found["undisturbed"] is undisturbed
     assert found["seconds"] == pytest.approx(seconds, nan_ok=True)
@@ -163,9 +166,9 @@ def test_a_second_change_leaves_an_episode_out_of_the_table() -> None:
     undisturbed, disturbed = np.full(13, 0.2), np.full(13, 0.2)
     undisturbed[4:], disturbed[5:] = 0.0, np.nan
     looks = np.arange(13) / 2
-    rows = [_recovery(looks, undisturbed), _recovery(looks, undisturbed), _recovery(looks, disturbed)]
+    rows = [_recovery(looks, row) | {"unchanged": 0.1} for row in (undisturbed, undisturbed, disturbed)]
     names = {"scenario": "allocation_10x2/radius-1/jumps", "method": "ippo", "variant": "", "seed": 0}
-    assert "| jumps | ippo | 2 | 0.20 | 0.20 | 0.00 | 0.00 | 100 | 2.0 (in 100 %) |" in _reassignment(
+    assert "| jumps | ippo | 2 | 0.10 | 0.20 | 0.20 | 0.00 | 0.00 | 100 | 2.0 (in 100 %) |" in _reassignment(
         pd.DataFrame([names | row for row in rows])
     )
 
