@@ -40,10 +40,8 @@ class AttentionConfig(PolicyGradientConfig):
     embedding: int = Field(32, ge=1, description="Width of what embeds an agent and a consumer.")
 
 
-@register("ippo-attention", OWN, **IPPO, handling="none", reward="decomposed", agent_id=False)
-@register(
-    "ippo-attention-augmented", OWN_MULTIPLIERS, **IPPO, handling="augmented", reward="decomposed", agent_id=False
-)
+@register("ippo-attention", OWN, **IPPO, handling="none", agent_id=False)
+@register("ippo-attention-augmented", OWN_MULTIPLIERS, **IPPO, handling="augmented", agent_id=False)
 class AttentionIPPO(PolicyGradient):
     """IPPO with actors that attend to consumers."""
 

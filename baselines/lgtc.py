@@ -40,8 +40,8 @@ class LGTCConfig(AttentionConfig):
     substeps: int = Field(1, ge=1, description="Steps of the integration in it; Euler needs some where rates are high.")
 
 
-@register("lgtc-ippo", NEIGHBOURS, **IPPO, handling="none", reward="decomposed", agent_id=False)
-@register("lgtc-ippo-augmented", NEIGHBOURS, **IPPO, handling="augmented", reward="decomposed", agent_id=False)
+@register("lgtc-ippo", NEIGHBOURS, **IPPO, handling="none", agent_id=False)
+@register("lgtc-ippo-augmented", NEIGHBOURS, **IPPO, handling="augmented", agent_id=False)
 class LGTC(AttentionIPPO):
     """IPPO with LGTC actors."""
 

@@ -143,7 +143,8 @@ class LGTCCell(nn.Module):
     def penalty(self) -> Tensor:
         """Soft bounds on the contraction rate, from below, and on leak and biases, of which rates are made, from above.
 
-        Both concern the differential equation; a policy takes steps of it with the rates at their beginning.
+        Both concern the differential equation; a policy takes steps of it with the rates at their beginning. The second
+        is a fuse: trained cells are at 2 there, with or without it.
         """
         fastest = self.leak_rate.max() + self.state_bias.max() + self.input_bias.max()
         return functional.softplus(MARGIN - self.contraction_rate()) + functional.softplus(fastest - FASTEST)

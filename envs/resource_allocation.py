@@ -1,7 +1,8 @@
 """Multi-resource allocation: agents that carry resources fly to the consumers that need them.
 
 The task of "Decentralized Reinforcement Learning for Multi-Agent Multi-Resource Allocation via Dynamic Cluster
-Agreements" (arXiv 2503.02437), which gives its parts but neither code nor numbers; the numbers below are ours.
+Agreements" (arXiv 2503.02437), which gives its parts but neither code nor numbers. The numbers below are ours, and so
+is that a part of the reward for serving goes to who hands over: it tells sub-teams apart and leaves sums what they are.
 
 N agents in the square [-1, 1]² choose velocities. Agent i carries r_i of W resources; M consumers at random places
 need D_j of them. Within `REACH` of a consumer an agent hands over up to `RATE`·dt of each resource to the nearest one.
@@ -10,7 +11,7 @@ Agents sense the two nearest others, and talk to those closer than C: the graph 
     reward_i = SERVED · GLOBAL · (demand met in this step / demand of the episode) / N   the same for all
              + SERVED · (1 − GLOBAL) · (what i hands over / demand of the episode)
              − COLLISION · others closer than `CLEARANCE`
-             + DONE / agents at a consumer that this step completes, for each of them
+             + DONE / agents at a consumer that this step completes, for each of them, whatever it carries
 
 so that the sum over agents of an episode's rewards is at most `SERVED` plus `DONE` per consumer, less where agents have
 stopped: they are not rewarded. Measures are `served` (share of the episode's demand, [B]), `completed` (share of the
