@@ -15,10 +15,12 @@ from benchmark.metrics import Context
 from benchmark.record import Record, load_record, read_traces, write_file, write_folder
 from benchmark.specs import RunSpec, digest_of
 from envs.catalogue import VERSION, DistrictScenario
+from envs.errors import UsageError
 from envs.task import Budget
 
 SCRATCH = Path("runs")
 TRACKED = "tracked"  # an empty file in a record's folder
+CHECKPOINT = 2  # raised when what unfinished trainings keep changes
 
 
 class Store:
@@ -90,13 +92,25 @@ class PolicyFolder:
         self.path = path
 
     def load(self) -> dict[str, Any] | None:
-        """The training's last state, or None."""
+        """The training's last state, or None.
+
+        Raises:
+            UsageError: it was left by another version.
+        """
         file = self.path / "checkpoint.pt"
-        return torch.load(file, weights_only=True) if file.exists() else None
+        if not file.exists():
+            return None
+        state: dict[str, Any] = torch.load(file, weights_only=True)
+        if state.get("version") != CHECKPOINT:
+            raise UsageError(
+                f"{file}: an unfinished training of another version of Accord, which this one cannot go on with; "
+                "without this file it begins anew"
+            )
+        return state
 
     def save(self, state: dict[str, Any]) -> None:
         """Keep the training's state."""
-        write_file(self.path / "checkpoint.pt", _pt(state))
+        write_file(self.path / "checkpoint.pt", _pt(state | {"version": CHECKPOINT}))
 
     def load_snapshots(self) -> list[dict[str, Any]]:
         """What an unfinished training has shown of itself so far, see `finished`."""

@@ -341,6 +341,19 @@ def test_a_half_written_record_is_no_record(tmp_path: Path) -> None:
         store.records()
 
 
+def test_an_unfinished_training_of_another_version_is_named(tmp_path: Path) -> None:
+    store, wanted = Store(tmp_path), spec()
+    checkpoint = store.policy(training_digest(wanted)).path / "checkpoint.pt"
+    checkpoint.parent.mkdir(parents=True)
+    torch.save({"curve": [], "rollouts": 3}, checkpoint)
+    record = execute(wanted, store)
+    assert record.status == "failed"
+    assert str(checkpoint) in record.error
+    assert "without this file it begins anew" in record.error
+    checkpoint.unlink()
+    assert execute(wanted, store).status == "done"
+
+
 def test_a_policy_folder_starts_empty(tmp_path: Path) -> None:
     folder = PolicyFolder(tmp_path / "p")
     assert folder.load() is None
