@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Annotated
 
 import torch
@@ -15,14 +14,13 @@ from benchmark.audit import SCENARIO, audit_method
 from benchmark.cells import OURS, Row, busy
 from benchmark.cli_options import RESULTS, Jobs, Results, Root, Wandb, err, out, words_of
 from benchmark.profiling import profile as run_profile
-from benchmark.record import provenance_here
 from benchmark.scale import CPU, Line, load_scale, run_scale
 from benchmark.scale_quality import load_scale_quality, run_scale_quality
 from benchmark.scale_report import (
     beside_published,
     cells,
     markdown,
-    measured_on,
+    named_apart,
     quality_markdown,
     write_scale,
     write_scale_quality,
@@ -94,12 +92,11 @@ def scale(
     sizes = [_size(word) for word in words_of(agents)]
     tracker = Tracker(tracking_mode(wandb), root)
     target = results / "scale" if publish else root / "reports" / "scale"
-    if publish and lines:
-        _check_same_machine(target, suite.device)
     rows = run_scale(suite, words_of(lines), sizes, root, _tell)
     if publish:
         _check_busy(rows)
-    table = beside_published(cells(rows), target, whole=not (publish and lines))
+    part, table = publish and bool(lines), cells(rows)
+    table = beside_published(named_apart(table, target) if part else table, target, whole=not part)
     files = write_scale(table, target)
     if any(row["fresh"] for row in rows):
         tracker.log_scale(rows, files)
@@ -168,16 +165,6 @@ def _check_device(device: str) -> None:
     here = [CPU, "cuda"] if torch.cuda.is_available() else [CPU]
     if device not in here:
         raise UsageError(f"--device: '{device}' is not here; allowed on this machine: {', '.join(here)}")
-
-
-def _check_same_machine(target: Path, device: str) -> None:
-    machine = provenance_here()
-    here = machine.cpu if device == CPU else machine.gpu
-    if others := measured_on(target, device) - {here}:
-        raise UsageError(
-            f"--publish: {target}/ was measured on {', '.join(sorted(others))}, and this is {here}; lines beside each "
-            "other come from one machine: leave out LINES"
-        )
 
 
 def _size(word: str) -> int:

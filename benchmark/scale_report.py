@@ -119,10 +119,23 @@ def beside_published(table: pd.DataFrame, target: Path, *, whole: bool) -> pd.Da
     return together.sort_values("device", kind="stable", ignore_index=True)
 
 
-def measured_on(target: Path, device: str) -> set[str]:
-    """Names of the processors, or accelerators, that the cells of a device in the report in `target` come from."""
-    kept = _published(target)
-    return set(kept.loc[kept["device"] == device, "cpu" if device == "cpu" else "gpu"]) if len(kept) else set()
+def named_apart(table: pd.DataFrame, target: Path) -> pd.DataFrame:
+    """The cells, their lines named after their machine too where the report in `target` is another one's.
+
+    Lines are compared with each other, and so lines of one kind of name are to come from one machine.
+
+    Args:
+        table: See `cells`; of one device.
+        target: Folder of the report.
+    """
+    kept, device = _published(target), table["device"].iloc[0]
+    if not len(kept):
+        return table
+    column = "cpu" if device == "cpu" else "gpu"
+    here, published = table[column].iloc[0], kept[kept["device"] == device]
+    lines = zip(published["line"], published[column], strict=True)
+    home = {machine for line, machine in lines if not line.endswith(f"({machine})")}
+    return table.assign(line=table["line"] + f" ({here})") if home and here not in home else table
 
 
 def _published(target: Path) -> pd.DataFrame:

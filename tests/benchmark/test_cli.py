@@ -58,8 +58,6 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which a small suite was run and published, from a shell."""
     folder = tmp_path_factory.mktemp("accord")
     (folder / "tiny.yaml").write_text(SUITE)
-    (folder / "of_others" / "scale").mkdir(parents=True)
-    (folder / "of_others" / "scale" / "cells.csv").write_text("line,device,cpu\nrule_based,cpu,abacus\n")
     command = [sys.executable, "-c", "from benchmark.cli import main; main()"]
     ended = subprocess.run(
         [*command, "run", "tiny.yaml", "--wandb", "offline", "--jobs", "2"],
@@ -335,10 +333,6 @@ def test_what_was_published_reproduces_and_a_changed_figure_does_not(accord: Acc
         (
             ["scale", "rule_based", "--agents", "4", "--publish"],
             "--publish: lines are published whole; leave out --agents",
-        ),
-        (
-            ["scale", "rule_based", "--publish", "--results", "of_others"],
-            "--publish: of_others/scale/ was measured on abacus",
         ),
         (["scale", "--device", "gpu"], "--device: 'gpu' is not here; allowed on this machine: cpu"),
         (["scale-quality", "gosip"], "LINES: 'gosip' is not in the suite; allowed: consensus-gossip, "),

@@ -14,7 +14,7 @@ from benchmark.scale_report import (
     fit,
     fits,
     markdown,
-    measured_on,
+    named_apart,
     quality_markdown,
     write_scale,
 )
@@ -147,7 +147,6 @@ def test_a_report_keeps_other_devices_and_other_lines(tmp_path: Path) -> None:
     def known(table: pd.DataFrame) -> list[tuple[str, str, float]]:
         return list(zip(table["line"], table["device"], table["step_microseconds"], strict=True))[::2]
 
-    assert measured_on(tmp_path, "cpu") == set()
     assert known(beside_published(on("cpu", 1.0), tmp_path, whole=False)) == [("a", "cpu", 1.0)]
     files = write_scale(pd.concat([on("cuda", 3.0, "a on cuda"), on("cpu", 2.0), on("cpu", 4.0, "b")]), tmp_path)
     assert {"scaling.png", "scaling-cuda.png"} < {path.name for path in files}
@@ -155,8 +154,22 @@ def test_a_report_keeps_other_devices_and_other_lines(tmp_path: Path) -> None:
     assert known(beside_published(on("cpu", 1.0), tmp_path, whole=True)) == [("a", "cpu", 1.0), on_gpu]
     one = beside_published(on("cpu", 1.0), tmp_path, whole=False)
     assert known(one) == [("b", "cpu", 4.0), ("a", "cpu", 1.0), on_gpu]
-    assert measured_on(tmp_path, "cpu") == {"fast"}
-    assert measured_on(tmp_path, "cuda") == {"faster"}
+
+
+def test_lines_of_another_machine_bear_its_name(tmp_path: Path) -> None:
+    def on(device: str, line: str, machine: str) -> pd.DataFrame:
+        return cells([{**row, "device": device, "line": line, "cpu": machine, "gpu": machine} for row in rows()[:2]])
+
+    def names(table: pd.DataFrame) -> list[str]:
+        return list(table["line"].unique())
+
+    assert names(named_apart(on("cpu", "a", "slow"), tmp_path)) == ["a"]  # nothing is there yet
+    write_scale(pd.concat([on("cpu", "a", "fast"), on("cpu", "a (slow)", "slow")]), tmp_path)
+    assert names(named_apart(on("cpu", "b", "fast"), tmp_path)) == ["b"]
+    assert names(named_apart(on("cpu", "b", "slow"), tmp_path)) == ["b (slow)"]
+    assert names(named_apart(on("cuda", "b on cuda", "slow"), tmp_path)) == ["b on cuda"]
+    apart = named_apart(on("cpu", "a", "slow"), tmp_path)
+    assert names(beside_published(apart, tmp_path, whole=False)) == ["a", "a (slow)"]
 
 
 def test_a_line_has_one_colour_in_both_panels() -> None:
