@@ -302,7 +302,8 @@ def _recovery(looks: np.ndarray, excess: np.ndarray) -> Row:
     shaken = bool((excess[looks <= SHAKEN] > RECOVERED).any())
     risen = looks[excess > RECOVERED].min(initial=np.inf)
     low = np.lib.stride_tricks.sliding_window_view(excess <= RECOVERED, round(HELD / LOOK) + 1).all(1)
-    calm = looks[: len(low)][low & (looks[: len(low)] > risen)]
+    early = looks[: low.size]
+    calm = early[low & (early > risen)]
     row: Row = {f"excess_{second:g}": value for second, value in zip(looks, excess, strict=True)}
     row["undisturbed"] = bool(np.isfinite(excess).all())
     return row | {"shaken": shaken, "seconds": float(calm[0]) if shaken and len(calm) else float("nan")}
