@@ -156,6 +156,12 @@ def spec(**changes: Any) -> RunSpec:
     return make_run(**(usual | changes))
 
 
+def test_a_copy_has_a_digest_of_its_own() -> None:
+    first, second = (make_run("games/climbing", "ippo", seed) for seed in (0, 1))
+    assert first.digest != second.digest
+    assert first.model_copy(update={"seed": 1}).digest == second.digest
+
+
 def test_a_digest_outlives_being_written_and_read() -> None:
     again = RunSpec.model_validate_json(spec().model_dump_json())
     assert again == spec()
