@@ -15,7 +15,7 @@ SuiteName = Annotated[str, typer.Argument(help="A suite's name (see `accord list
 Root = Annotated[Path, typer.Option(help="Where scratch runs are kept.")]
 Results = Annotated[Path, typer.Option(help="Where published runs are kept.")]
 Methods = Annotated[str, typer.Option(help="Only these methods, separated by commas.")]
-Scenarios = Annotated[str, typer.Option(help="Only scenarios whose address contains one of these words.")]
+Scenarios = Annotated[str, typer.Option(help="Only scenarios whose address has one of these words, whole ones.")]
 Variants = Annotated[str, typer.Option(help="Only these variants.")]
 Budgets = Annotated[str, typer.Option(help="These budgets instead of the suite's, like average-0.25,hourly-0.3.")]
 Seeds = Annotated[int | None, typer.Option(min=1, help="Number of seeds, counted from 0.")]

@@ -110,7 +110,10 @@ class Suite(BaseModel):
         specs = [spec for i, entry in enumerate(self.entries) for spec in self._expand(i, entry, chosen)]
         unique = list({spec.digest: spec for spec in specs}.values())
         if not unique:
-            raise UsageError(f"suite '{self.name}': no run is left after the filters on the command line")
+            raise UsageError(
+                f"suite '{self.name}': no run is left after the filters on the command line; --scenarios takes whole "
+                "words of addresses, from slash to slash"
+            )
         for label, count in Counter(spec.label for spec in unique).items():
             if count > 1:
                 raise UsageError(
