@@ -109,12 +109,16 @@ def beside_published(table: pd.DataFrame, target: Path, *, whole: bool) -> pd.Da
     Args:
         table: See `cells`; of one device.
         target: Folder of the report.
-        whole: Every line of the device is in the table: others that the report has are no more.
+        whole: Every line of the device is in the table: others that the report has are no more, but for those that
+            bear the name of another machine.
     """
     kept = _published(target)
     if not len(kept):
         return table
-    kept = kept[~kept["device"].isin(table["device"]) if whole else ~kept["line"].isin(table["line"])]
+    replaced = kept["line"].isin(table["line"])
+    if whole:
+        replaced |= kept["device"].isin(table["device"]) & ~_named_apart(kept)
+    kept = kept[~replaced]
     together = pd.concat([kept, table], ignore_index=True) if len(kept) else table
     return together.sort_values("device", kind="stable", ignore_index=True)
 
@@ -131,11 +135,20 @@ def named_apart(table: pd.DataFrame, target: Path) -> pd.DataFrame:
     kept, device = _published(target), table["device"].iloc[0]
     if not len(kept):
         return table
-    column = "cpu" if device == "cpu" else "gpu"
-    here, published = table[column].iloc[0], kept[kept["device"] == device]
-    lines = zip(published["line"], published[column], strict=True)
-    home = {machine for line, machine in lines if not line.endswith(f"({machine})")}
+    here = _machines(table).iloc[0]
+    home = set(_machines(kept)[(kept["device"] == device) & ~_named_apart(kept)])
     return table.assign(line=table["line"] + f" ({here})") if home and here not in home else table
+
+
+def _machines(table: pd.DataFrame) -> pd.Series:
+    """The processor, or accelerator, that each cell comes from."""
+    return table["cpu"].where(table["device"] == "cpu", table["gpu"])
+
+
+def _named_apart(table: pd.DataFrame) -> pd.Series:
+    """Which cells are of a line that bears its machine's name."""
+    named = [line.endswith(f"({on})") for line, on in zip(table["line"], _machines(table), strict=True)]
+    return pd.Series(named, index=table.index, dtype=bool)
 
 
 def _published(target: Path) -> pd.DataFrame:

@@ -170,6 +170,7 @@ def test_lines_of_another_machine_bear_its_name(tmp_path: Path) -> None:
     assert names(named_apart(on("cuda", "b on cuda", "slow"), tmp_path)) == ["b on cuda"]
     apart = named_apart(on("cpu", "a", "slow"), tmp_path)
     assert names(beside_published(apart, tmp_path, whole=False)) == ["a", "a (slow)"]
+    assert names(beside_published(on("cpu", "c", "fast"), tmp_path, whole=True)) == ["a (slow)", "c"]
 
 
 def test_a_line_has_one_colour_in_both_panels() -> None:
