@@ -46,6 +46,7 @@ class AttentionIPPO(PolicyGradient):
     """IPPO with actors that attend to consumers."""
 
     config_type = AttentionConfig
+    identity = "baselines.attention.AttentionIPPO"
     config: AttentionConfig
 
     def _parts(

@@ -190,6 +190,7 @@ class Method(ABC):
         config_type: The class of its settings.
         learns: Training takes effort and leaves a policy; False where `train` returns at once.
         random: Results depend on the seed.
+        identity: A word for the class in digests of policies, which never changes; see `identity_of`.
         privileged: Its controller is handed a `ModelView`: a yardstick, not a contender.
         training_scope: What a trained policy depends on besides settings, effort and seed: the whole
             scenario, or only the population (the district and the hours of the budgets, not their levels
@@ -201,6 +202,7 @@ class Method(ABC):
     config_type: ClassVar[type[MethodConfig]] = MethodConfig
     learns: ClassVar[bool] = False
     random: ClassVar[bool] = False
+    identity: ClassVar[str] = ""
     privileged: ClassVar[bool] = False
     training_scope: Literal["scenario", "population"] = "scenario"
     centralised_training: bool = False
@@ -223,6 +225,14 @@ class Method(ABC):
     ) -> Controller:
         """Train on `task` until `effort` is spent; log rows with `steps` and `seconds`; save the state as it goes."""
         return self.build(task, generator)
+
+
+def identity_of(method: type[Method]) -> str:
+    """The class's own `identity`, wherever its module moves; without one, its dotted name.
+
+    It is not inherited: a class that learns in another way must not find its parent's policies.
+    """
+    return method.__dict__.get("identity") or f"{method.__module__}.{method.__qualname__}"
 
 
 @dataclass(frozen=True)

@@ -64,6 +64,7 @@ class Consensus(Method):
     """Single-agent PPO for every price at once; multipliers settle the price in execution."""
 
     config_type = ConsensusConfig
+    identity = "baselines.consensus.Consensus"
     learns = True
     random = True
     training_scope = "population"

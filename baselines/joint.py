@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import torch
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import Field
 from torch import Tensor
 
 from baselines.augmentation import Priced, augmented_dim, compress
@@ -39,11 +39,6 @@ class JointConfig(MethodConfig):
         ge=0,
         description="Reward in training for a step's `approach`, where a task guides; falls to 0 over its course.",
     )
-
-    @model_serializer(mode="wrap")
-    def _without_guidance(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Without guidance as before there was any: digests of published runs stay what they are."""
-        return {name: value for name, value in write(self).items() if name != "guidance" or value}
 
     def training_key(self) -> dict[str, Any]:
         """Without what concerns execution alone."""

@@ -46,6 +46,7 @@ class LGTC(AttentionIPPO):
     """IPPO with LGTC actors."""
 
     config_type = LGTCConfig
+    identity = "baselines.lgtc.LGTC"
     config: LGTCConfig
 
     def __init__(self, config: LGTCConfig) -> None:

@@ -61,6 +61,7 @@ class PolicyGradient(Method):
     """PPO on the whole task: every agent learns from its own critic, or all from one that reads the state."""
 
     config_type = PolicyGradientConfig
+    identity = "baselines.mappo.PolicyGradient"
     learns = True
     random = True
     config: PolicyGradientConfig

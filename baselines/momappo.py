@@ -46,6 +46,7 @@ class Momappo(PolicyGradient):
     """MAPPO with vector rewards, once per scalarisation; the budgets pick from the front."""
 
     config_type = MomappoConfig
+    identity = "baselines.momappo.Momappo"
     config: MomappoConfig
 
     def build(self, task: Task, generator: torch.Generator) -> PolicyController:

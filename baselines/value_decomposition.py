@@ -52,6 +52,7 @@ class ValueDecomposition(Method):
     """Q-learning on the whole task: IQL, VDN and QMIX, by what mixes the agents' values."""
 
     config_type = ValueConfig
+    identity = "baselines.value_decomposition.ValueDecomposition"
     learns = True
     random = True
     config: ValueConfig

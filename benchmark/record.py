@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import os
 import platform
 import shutil
@@ -103,7 +104,7 @@ class Record(BaseModel):
             "run": self.spec.digest,
             "policy": self.policy,
             "policy_revision": self.policy_revision,
-            "spec": self.spec.model_dump_json(),
+            "spec": json.dumps(self.spec.identity()),
             "git_revision": from_where.git_revision,
             "data_digest": from_where.data_digest,
             "cpu": from_where.cpu,

@@ -19,9 +19,7 @@ from pydantic import (
     ConfigDict,
     Field,
     PrivateAttr,
-    SerializerFunctionWrapHandler,
     ValidationError,
-    model_serializer,
 )
 
 from baselines.base import Effort
@@ -29,6 +27,8 @@ from baselines.registry import REFERENCES, explain, known_names, learns, make_me
 from benchmark.overrides import Overrides
 from envs.catalogue import VERSION, Scenario, resolve
 from envs.errors import UsageError
+
+SCHEMA = 2  # of the specs that are made now
 
 
 class EffortSpec(BaseModel):
@@ -39,11 +39,6 @@ class EffortSpec(BaseModel):
     steps: int = Field(gt=0, description="Agent-steps.")
     seconds: float = Field(180.0, gt=0, description="Wall-clock limit; reaching it first is `out of time`.")
     snapshots: int = Field(0, ge=0, description="Points of the learning curve; 0 keeps none.")
-
-    @model_serializer(mode="wrap")
-    def _without_defaults(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Without snapshots as before there were any: digests of runs, published ones too, stay what they are."""
-        return {name: value for name, value in write(self).items() if name != "snapshots" or value}
 
     def effort(self) -> Effort:
         """For a method."""
@@ -194,15 +189,27 @@ class RunSpec(BaseModel):
     trained_on: str = Field("", description="Address of another scenario whose policy is used; empty for its own.")
     catalogue: int = Field(VERSION, description="Version of the catalogue that gave the address its meaning.")
 
-    @model_serializer(mode="wrap")
-    def _without_defaults(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Without a transfer as before there were any: digests of published runs stay what they are."""
-        return {name: value for name, value in write(self).items() if name != "trained_on" or value}
+    schema_version: int = Field(1, ge=1, le=SCHEMA, description="Which fields the digest is made of; see `identity`.")
+
+    def identity(self) -> dict[str, Any]:
+        """What the digest is made of, and how a spec is written down: every field.
+
+        Specs of schema 1 were written before there were transfers and learning curves. What they do not use of these
+        stays out, so that published runs keep their digests.
+        """
+        fields = self.model_dump(mode="json")
+        if self.schema_version == 1:
+            del fields["schema_version"]
+            if not self.trained_on:
+                del fields["trained_on"]
+            if self.effort is not None and not self.effort.snapshots:
+                del fields["effort"]["snapshots"]
+        return fields
 
     @cached_property
     def digest(self) -> str:
         """Names the run's folder; hex, 16 characters."""
-        return digest_of(self.model_dump(mode="json"))
+        return digest_of(self.identity())
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """A copy, with a digest of its own."""
@@ -242,7 +249,7 @@ def make_run(
     if method in REFERENCES:
         if settings:
             raise UsageError(f"method '{method}': a bound has no settings")
-        return RunSpec(suite=suite, scenario=scenario, method=method, seed=seed)
+        return RunSpec(suite=suite, scenario=scenario, method=method, seed=seed, schema_version=SCHEMA)
     trained = learns(method)
     config = make_method(method, settings).config
     return RunSpec(
@@ -254,6 +261,7 @@ def make_run(
         config=config.model_dump(mode="json"),
         effort=effort if trained else None,
         trained_on=trained_on if trained else "",
+        schema_version=SCHEMA,
     )
 
 

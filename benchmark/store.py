@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from baselines.base import identity_of
 from baselines.registry import METHODS
 from benchmark.metrics import Context
 from benchmark.record import Record, load_record, read_traces, write_file, write_folder
@@ -149,16 +150,27 @@ def training_digest(spec: RunSpec) -> str:
         world["budget_hours"] = [_population_of(b) for b in scenario.budgets()]
     else:
         world["scenario"] = scenario.address
-    name = f"{method.__module__}.{method.__qualname__}"
+    key = _as_written(config.training_key(), config.model_dump(), spec.config)
     return digest_of(
         {
-            "method": name,
-            "config": config.training_key(),
-            "effort": spec.effort.model_dump(),
+            "method": identity_of(method),
+            "config": key,
+            "effort": spec.identity()["effort"],
             "seed": spec.seed,
             **world,
         }
     )
+
+
+def _as_written(key: dict[str, Any], fields: dict[str, Any], written: dict[str, Any]) -> dict[str, Any]:
+    """A training key without settings that a spec does not name, since they came after it was written."""
+    kept = {}
+    for name, value in key.items():
+        if name in fields and name not in written:
+            continue
+        nested = isinstance(value, dict) and isinstance(written.get(name), dict)
+        kept[name] = _as_written(value, fields[name], written[name]) if nested and name in fields else value
+    return kept
 
 
 def _order(spec: RunSpec) -> tuple[str, ...]:

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 from typing import Any
 
@@ -128,11 +129,19 @@ def test_settings_of_a_method_that_does_not_learn_are_not_dropped() -> None:
         make_run("paper_seven/ring/average-0.3", "oracle", 0, settings={"horizon": 48})
 
 
-def test_a_spec_without_snapshots_is_written_as_before_there_were_any() -> None:
+def test_a_spec_of_schema_1_is_written_without_what_came_later_and_not_used() -> None:
     plain, curve = spec(), spec(effort=EffortSpec(steps=1000, seconds=10, snapshots=5))
-    assert plain.model_dump()["effort"] == {"steps": 1000, "seconds": 10.0}
-    assert RunSpec.model_validate_json(curve.model_dump_json()) == curve
+    assert plain.identity()["effort"] == {"steps": 1000, "seconds": 10.0, "snapshots": 0}
     assert curve.digest != plain.digest
+    first = plain.model_copy(update={"schema_version": 1})
+    assert first.identity()["effort"] == {"steps": 1000, "seconds": 10.0}
+    assert not {"schema_version", "trained_on"} & first.identity().keys()
+    used = curve.model_copy(update={"schema_version": 1, "trained_on": "paper_seven/ring/average-0.2"})
+    assert used.identity()["effort"]["snapshots"] == 5
+    assert used.identity()["trained_on"] == "paper_seven/ring/average-0.2"
+    for written in (plain, first, used):
+        assert RunSpec(**json.loads(json.dumps(written.identity()))) == written
+        assert RunSpec.model_validate_json(written.model_dump_json()).digest == written.digest
 
 
 def test_an_entry_may_have_an_effort_of_its_own(write: Any) -> None:
