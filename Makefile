@@ -15,10 +15,10 @@ bench: .venv/installed ## run a suite and print its leaderboard (SUITE=quick, pa
 	@$(BIN)/accord run $(SUITE) $(ARGS)
 
 bench-throughput: .venv/installed ## how fast the learning methods train (ARGS="--width 64 --seconds 10")
-	@$(BIN)/python -m benchmark.throughput $(ARGS)
+	@$(BIN)/python -m accord.benchmark.performance.throughput $(ARGS)
 
 bench-peers: .venv/installed .venv-peers/installed ## the same, beside BenchMARL on the same task
-	@$(BIN)/python -m benchmark.throughput --peers $(PEERS)/python $(ARGS)
+	@$(BIN)/python -m accord.benchmark.performance.throughput --peers $(PEERS)/python $(ARGS)
 
 scale: .venv/installed ## cost and memory against the number of agents, 4 to a million (ARGS="--agents 8,64")
 	@$(BIN)/accord scale $(ARGS)
@@ -45,7 +45,7 @@ tune: .venv/dev ## search for every method's settings again, going on where it s
 	@$(BIN)/accord tune $(ARGS)
 
 data: .venv/installed ## rebuild the data store from CityLearn's wheel and check its digest
-	@$(BIN)/python -m envs.citylearn_data
+	@$(BIN)/python -m accord.envs.districts.citylearn_data
 
 clean: ## remove the environments, scratch runs and caches
 	rm -rf .venv .venv-peers runs build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,35 +1,15 @@
-"""Every method, one file each. Importing this package registers them by name."""
+"""Every method. Importing this package registers them by name: every file in a room of methods is found."""
 
-from baselines import (
-    allocation_expert,
-    attention,
-    consensus,
-    fixed,
-    lgtc,
-    lookahead,
-    mappo,
-    momappo,
-    oracle,
-    rule_based,
-    value_decomposition,
-)
-from baselines.registry import METHODS, REFERENCES, load_plugins, make_method
+from importlib import import_module
+from pkgutil import iter_modules
+
+from accord.baselines import consensus, control, learners, lgtc
+from accord.baselines.registry import METHODS, REFERENCES, load_plugins, make_method
+
+for room in (consensus, control, learners, lgtc):
+    for module in iter_modules(room.__path__, f"{room.__name__}."):
+        import_module(module.name)
 
 load_plugins()
 
-__all__ = [
-    "METHODS",
-    "REFERENCES",
-    "allocation_expert",
-    "attention",
-    "consensus",
-    "fixed",
-    "lgtc",
-    "lookahead",
-    "make_method",
-    "mappo",
-    "momappo",
-    "oracle",
-    "rule_based",
-    "value_decomposition",
-]
+__all__ = ["METHODS", "REFERENCES", "make_method"]

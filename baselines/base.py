@@ -11,9 +11,9 @@ import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
-from envs.catalogue import Scenario
-from envs.network import Network
-from envs.task import Step, Task, TaskSpec
+from accord.envs.catalogue import Scenario
+from accord.envs.network.static import Network
+from accord.envs.task import Step, Task, TaskSpec
 
 
 class MethodConfig(BaseModel):

@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import ValidationError
 
-from baselines.base import Method, Reference
-from envs.errors import UsageError
+from accord.baselines.base import Method, Reference
+from accord.envs.errors import UsageError
 
 M = TypeVar("M", bound=type[Method])
 R = TypeVar("R", bound=type[Reference])
@@ -35,7 +35,7 @@ class Entry:
 
 
 # By method, what takes the place of its class's defaults.
-TUNED: dict[str, dict[str, Any]] = yaml.safe_load((resources.files("baselines") / "tuned.yaml").read_text())
+TUNED: dict[str, dict[str, Any]] = yaml.safe_load((resources.files("accord.baselines") / "tuned.yaml").read_text())
 METHODS: dict[str, Entry] = {}
 REFERENCES: dict[str, type[Reference]] = {}
 

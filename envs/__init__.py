@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from envs.errors import UsageError
+from accord.envs.errors import UsageError
 
 if TYPE_CHECKING:
-    from envs.parallel import ParallelTask
-    from envs.task import Task
+    from accord.envs.task import Task
+    from accord.envs.wrappers.parallel import ParallelTask
 
 __all__ = ["UsageError", "make", "parallel_env"]
 
@@ -24,7 +24,7 @@ def make(address: str, device: str = "cpu") -> Task:
         UsageError: the address has no meaning, or its task needs a package that is not installed.
     """
     # Imported here so that `import envs` alone loads neither data nor torch.
-    from envs.catalogue import resolve
+    from accord.envs.catalogue import resolve
 
     return resolve(address).task(device)
 
@@ -43,6 +43,6 @@ def parallel_env(
     Raises:
         UsageError: the address has no meaning, or its task needs a package that is not installed.
     """
-    from envs.parallel import ParallelTask
+    from accord.envs.wrappers.parallel import ParallelTask
 
     return ParallelTask(make(address, device), start=start, horizon=horizon)

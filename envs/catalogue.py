@@ -12,16 +12,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
-from envs import games, resource_allocation, third_party
-from envs.budgets import TARIFF, BudgetName, make_budgets, parse_budget
-from envs.demand_response import DemandResponse
-from envs.district import HOURS, District
-from envs.districts import make_district
-from envs.errors import UsageError
-from envs.linear_program import smallest_scale
-from envs.network import Network
-from envs.scenario import EpisodicScenario, Scenario
-from envs.task import Budget
+from accord.envs.allocation import dynamics as resource_allocation
+from accord.envs.demand_response.budgets import TARIFF, BudgetName, make_budgets, parse_budget
+from accord.envs.demand_response.dynamics import DemandResponse
+from accord.envs.districts.district import HOURS, District
+from accord.envs.districts.named import make_district
+from accord.envs.errors import UsageError
+from accord.envs.network.static import Network
+from accord.envs.optimum.linear_program import smallest_scale
+from accord.envs.scenario import EpisodicScenario, Scenario
+from accord.envs.task import Budget
+from accord.envs.third_party import mpe2_and_lbf as third_party
+from accord.envs.toy import games
 
 __all__ = [
     "EPISODIC",
@@ -174,7 +176,7 @@ def smallest_level(district_name: str, kind: str, intervals: tuple[tuple[int, in
 
     Args:
         district_name: First word of an address.
-        kind: One of `envs.budgets.KINDS`.
+        kind: One of `envs.demand_response.budgets.KINDS`.
         intervals: Hours of the day [from, to) of each window.
 
     Raises:

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 
-from envs.errors import UsageError
-from envs.network import Network
-from envs.task import Budget, Task
+from accord.envs.errors import UsageError
+from accord.envs.network.static import Network
+from accord.envs.task import Budget, Task
 
 NETWORK = "complete"  # of a scenario whose address names none
 EPISODES = 100

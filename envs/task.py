@@ -16,7 +16,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from envs.errors import UsageError
+from accord.envs.errors import UsageError
 
 Initial = Literal["zero", "random"] | Mapping[str, Tensor]
 

@@ -13,13 +13,13 @@ import torch
 from torch import Tensor
 from torch.optim import Adam
 
-from baselines.base import Effort, NoCheckpoint
-from baselines.consensus import ConsensusController
-from baselines.fused import FusedConsensus
-from baselines.registry import make_method
-from envs.catalogue import resolve_district
-from envs.demand_response import DemandResponse
-from envs.network import Network
+from accord.baselines.base import Effort, NoCheckpoint
+from accord.baselines.consensus.augmented import ConsensusController
+from accord.baselines.consensus.chunked_rollout import FusedConsensus
+from accord.baselines.registry import make_method
+from accord.envs.catalogue import resolve_district
+from accord.envs.demand_response.dynamics import DemandResponse
+from accord.envs.network.static import Network
 
 ADDRESS = "synthetic_20/regular-4/hourly-0.35"
 SMALL = {"hidden": (8,)}

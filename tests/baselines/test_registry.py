@@ -2,10 +2,10 @@
 
 import pytest
 
-from baselines import METHODS, REFERENCES, make_method
-from baselines.base import Method
-from baselines.registry import TUNED, register
-from envs.errors import UsageError
+from accord.baselines import METHODS, REFERENCES, make_method
+from accord.baselines.base import Method
+from accord.baselines.registry import TUNED, register
+from accord.envs.errors import UsageError
 
 EXPECTED = {
     "consensus-gossip",

@@ -1,6 +1,6 @@
 import torch
 
-from benchmark.seeding import seeded
+from accord.benchmark.seeding import seeded
 
 
 def test_generators_of_different_purposes_are_independent() -> None:

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from benchmark.statistics import (
+from accord.benchmark.statistics import (
     bootstrap_interval,
     estimate,
     interquartile_mean,

@@ -4,10 +4,10 @@ from pathlib import Path
 import pytest
 import torch
 
-import envs
-from envs.catalogue import EpisodicScenario, is_episodic, resolve, resolve_district, smallest_level
-from envs.districts import make_district
-from envs.errors import UsageError
+import accord.envs
+from accord.envs.catalogue import EpisodicScenario, is_episodic, resolve, resolve_district, smallest_level
+from accord.envs.districts.named import make_district
+from accord.envs.errors import UsageError
 
 
 def test_an_address_has_one_meaning() -> None:
@@ -23,7 +23,7 @@ def test_an_address_has_one_meaning() -> None:
 
 
 def test_make_gives_a_task_with_the_budgets_of_the_address() -> None:
-    task = envs.make("campus_seven/two_groups/hourly-0.35")
+    task = accord.envs.make("campus_seven/two_groups/hourly-0.35")
     assert task.spec.n_agents == 7
     assert len(task.spec.budgets) == 24
     limit = 0.35 * task.district.demand_peak

@@ -1,0 +1,1 @@
+"""State augmentation with consensus over multipliers: the subject of this benchmark."""

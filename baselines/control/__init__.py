@@ -1,0 +1,1 @@
+"""Rules, planners and bounds: nothing is learned."""

@@ -1,0 +1,1 @@
+"""Learners on the whole task: central and independent."""

@@ -1,0 +1,1 @@
+"""LGTC-IPPO and what its actors consist of."""

@@ -1,0 +1,1 @@
+"""Lagrange multipliers: drawn and shown, held, learned, moved."""

@@ -1,0 +1,277 @@
+"""State augmentation: multipliers become part of what a policy sees (Calvo-Fullana et al., 2023).
+
+A policy is trained for every price at once: per episode multipliers λ (one per budget) and ν (of the
+local equality) are drawn and held, and the policy maximises r0 − λ·u + ν·s. The constant λ·c/N is left
+out, so that one policy serves every budget level.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+
+from accord.baselines.training.environment import MeanReward, View, Widths, to_box
+from accord.envs.task import Step, Task, TaskSpec
+
+
+class MultiplierDraw(BaseModel):
+    """How training draws multipliers, in mean prices, once per agent and episode.
+
+    With one budget λ is uniform, and so is each of several that count in the same hours (feeders). Over the
+    hours of the day independent draws hardly ever give a smooth or an empty profile, so there λ is a level
+    times a daily wave plus noise. It is zero in some episodes.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    lambda_high: float = Field(2.0, gt=0, description="Largest λ (one budget) or level (several).")
+    nu_low: float = Field(-4.0, description="Lowest ν.")
+    nu_high: float = Field(0.0, description="Highest ν.")
+    zero_share: float = Field(0.1, ge=0, le=1, description="Share of episodes with λ = 0.")
+    noise: float = Field(0.1, ge=0, description="Standard deviation of the noise around the wave.")
+
+    def draw(self, spec: TaskSpec, shape: tuple[int, ...], generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """λ [*shape, m] and ν [*shape]."""
+        m = len(spec.budgets)
+
+        def uniform(*size: int) -> Tensor:
+            return torch.rand(*shape, *size, generator=generator, device=generator.device)
+
+        level = self.lambda_high * uniform(1)
+        if m > 1 and all(torch.equal(b.hours, spec.budgets[0].hours) for b in spec.budgets):
+            level = self.lambda_high * uniform(m)  # budgets of the same hours have no wave between them
+        elif m > 1:
+            phase, depth = 2 * torch.pi * uniform(1), uniform(1)
+            hours = torch.stack([_centre(b.hours) for b in spec.budgets]).to(phase) * (2 * torch.pi / 24)
+            wave = 1 + depth * torch.cos(hours - phase)
+            noise = self.noise * torch.randn(*shape, m, generator=generator, device=generator.device)
+            level = (level * wave + noise).clamp_min(0.0)
+        level = level * (uniform(1) >= self.zero_share)
+        nu = self.nu_low + (self.nu_high - self.nu_low) * uniform()
+        return level.expand(*shape, m), nu
+
+
+EXTRA = 4  # ν, the marginal price of serving now, the gain of waiting, the gain of holding stored energy
+
+
+def augmented_dim(spec: TaskSpec) -> int:
+    """Width of `augment`'s result."""
+    priced = spec.price_field is not None
+    return spec.obs_dim + (0 if priced else spec.ahead) + EXTRA
+
+
+def effective_prices(spec: TaskSpec, step: Step, multipliers: Tensor) -> Tensor:
+    """P + λ of the coming hours in mean prices, the present first, [B, N, ahead]; λ alone without a tariff.
+
+    Args:
+        spec: The task's.
+        step: Observation [B, N, O] and active budgets [B, ahead, m].
+        multipliers: λ [B, N, m] in mean prices.
+    """
+    own = multipliers * spec.members  # an agent pays only for the budgets that count it
+    ahead = torch.matmul(own, step.active.transpose(1, 2))
+    if spec.price_field is not None:
+        ahead = ahead + step.obs[..., spec.obs_fields[spec.price_field].where]
+    return ahead
+
+
+def augment(spec: TaskSpec, step: Step, prices: Tensor, nu: Tensor) -> Tensor:
+    """An observation with its multipliers, [B, N, augmented_dim].
+
+    Multipliers enter as effective prices of the coming hours, rolled to now, in place of the tariff. Two
+    combinations are added because the best decision turns on them: p + λ + ν now, the marginal price of
+    serving one unit, and the most that waiting for a cheaper hour saves, delay paid.
+
+    Args:
+        spec: The task's.
+        step: Observation [B, N, O].
+        prices: What `effective_prices` gives, [B, N, ahead].
+        nu: ν [B, N] in mean prices.
+    """
+    local = step.obs
+    if spec.price_field is not None:
+        columns = spec.obs_fields[spec.price_field].where
+        local = torch.cat([step.obs[..., : columns.start], step.obs[..., columns.stop :]], -1)
+    due = load_prices(spec, prices)
+    now = prices[..., 0]
+    extra = torch.stack([nu, now + nu, now - due[..., 0], due.amax(-1) - due[..., 0]], -1)
+    return torch.cat([local, compress(prices), compress(extra)], -1)
+
+
+def load_prices(spec: TaskSpec, prices: Tensor) -> Tensor:
+    """What a unit of load costs that arrives now or in a coming hour and waits for its best hour, [B, N, ahead].
+
+    The cheapest of price + w·wait from its hour on; after the known hours the same day comes again.
+    """
+    hours = spec.delay_price * torch.arange(2 * spec.ahead, device=prices.device, dtype=prices.dtype)
+    twice = torch.cat([prices, prices], -1) + hours
+    best = twice.flip(-1).cummin(-1).values.flip(-1) - hours
+    return best[..., : spec.ahead]
+
+
+def waiting_value(spec: TaskSpec, prices: Tensor, nu: Tensor, gamma: float) -> Tensor:
+    """Discounted worth of one unit of waiting load to its agent, served from the grid at the best coming hour, [B, N].
+
+    Serving at k hours from now earns −ν − price_k then, and waiting costs w in each hour before; never
+    serving costs w for ever.
+    """
+    hours = torch.arange(spec.ahead, device=prices.device, dtype=prices.dtype)
+    discount = gamma**hours
+    if gamma < 1:
+        waited, never = (1 - discount) / (1 - gamma), 1 / (1 - gamma)
+    else:
+        waited, never = hours, torch.inf
+    best = (discount * (-nu[..., None] - prices) - spec.delay_price * waited).amax(-1)
+    return torch.clamp_min(best, -spec.delay_price * never) if spec.delay_price > 0 else best.clamp_min(0.0)
+
+
+def compress(x: Tensor) -> Tensor:
+    """Near-linear around zero, logarithmic far out: prices of 0.1 and of 15 both stay readable."""
+    return torch.asinh(x)
+
+
+class Priced:
+    """An episode at held multipliers: what agents see and what they are rewarded with.
+
+    With shaping, reward is counted from the best that the grid alone could do: r + γ·Φ' − Φ − (U + ν)·d,
+    Φ = U·q + V·b the worth of the waiting load (`waiting_value`) and of the energy that the battery can
+    serve (the dearest coming `load_prices`). Potential-based shaping (Ng, Harada and Russell, 1999) and a
+    term that no action changes: the optimal policy stays, most of the variance goes. It needs a task that
+    measures `waiting_load`, `servable` and `demand`.
+    """
+
+    def __init__(
+        self, spec: TaskSpec, multipliers: Tensor, nu: Tensor, shaping_gamma: float | None = None, by_size: bool = False
+    ) -> None:
+        """Set up.
+
+        Args:
+            spec: The task's.
+            multipliers: λ [B, N or 1, m] in mean prices.
+            nu: ν [B, N] in mean prices.
+            shaping_gamma: The learner's discount; None for no shaping.
+            by_size: Divide rewards by the size of the multipliers: held multipliers only rescale an episode,
+                and over a wide range no price drowns the others.
+        """
+        self._spec, self._gamma = spec, shaping_gamma
+        self._multipliers, self._nu = multipliers.expand(*nu.shape, -1), nu
+        self._scale = spec.usage_scale * spec.agent_scale.to(nu.device).expand(nu.shape)
+        if by_size:
+            self._scale = self._scale * (1.0 + self._multipliers.mean(-1) + nu.abs())
+
+    def see(self, step: Step) -> Tensor:
+        """Augmented observations, [B, N, augmented_dim]."""
+        prices = effective_prices(self._spec, step, self._multipliers)
+        if self._gamma is not None:
+            waiting = waiting_value(self._spec, prices, self._nu, self._gamma)
+            stored = load_prices(self._spec, prices).amax(-1) * step.measures["servable"]
+            self._potential = (waiting * step.measures["waiting_load"] + stored) / self._scale
+            self._arrival_price = waiting + self._nu
+        return augment(self._spec, step, prices, self._nu)
+
+    def advance(self, step: Step) -> tuple[Tensor, Tensor]:
+        """The next observations, and each agent's own Lagrangian in mean prices per own size, [B, N]."""
+        reward = lagrangian(self._spec, step, self._multipliers, self._nu) / self._spec.price_scale / self._scale
+        if self._gamma is None:
+            return self.see(step), reward
+        arrived = self._arrival_price * step.measures["demand"] / self._scale
+        reward = reward - self._potential - arrived
+        obs = self.see(step)
+        return obs, reward + self._gamma * self._potential
+
+
+class AugmentedEnvironment:
+    """Single agents drawn from a separable task's population, each with multipliers of its own.
+
+    Its cost per sample does not depend on how many agents the task has.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        draw: MultiplierDraw,
+        copies: int,
+        agents: int,
+        generator: torch.Generator,
+        shaping_gamma: float | None = None,
+        by_size: bool = False,
+    ) -> None:
+        """Set up.
+
+        Args:
+            task: The population.
+            draw: How multipliers are drawn.
+            copies: Copies of the task, each with a start of its own.
+            agents: Agents drawn anew every episode, the same in every copy.
+            generator: Source of every draw.
+            shaping_gamma: See `Priced`.
+            by_size: See `Priced`.
+        """
+        self._population, self._draw = task, draw
+        self._gamma, self._by_size = shaping_gamma, by_size
+        self._shape, self._generator = (copies, agents), generator
+        self.spec = task.spec
+        self.widths = Widths(augmented_dim(task.spec), 0, task.spec.action)
+        self.groups, self.agents = copies * agents, 1
+        self.horizon = task.spec.horizon
+        self.weights = torch.ones(1, device=task.device)
+        self._reward = MeanReward()
+
+    def reset(self) -> View:
+        """Draw agents, starts, plant states and multipliers."""
+        self._task = self._population.sample_agents(self._shape[1], self._generator)
+        multipliers, nu = self._draw.draw(self.spec, self._shape, self._generator)
+        device = self._task.device
+        self._priced = Priced(self._task.spec, multipliers.to(device), nu.to(device), self._gamma, self._by_size)
+        return self._view(self._priced.see(self._task.reset(self._shape[0], self._generator, initial="random")))
+
+    def step(self, actions: Tensor) -> tuple[View, Tensor, Tensor]:
+        """Reward is the agent's own Lagrangian."""
+        step = self._task.step(to_box(actions.unflatten(0, self._shape).squeeze(2)))
+        obs, reward = self._priced.advance(step)
+        self._reward.add(reward)
+        ended = step.terminated[:, None].expand(reward.shape)
+        return self._view(obs), reward.reshape(-1, 1, 1), ended.reshape(-1, 1)
+
+    def refresh(self, view: View) -> View:
+        """Multipliers are held for the whole episode."""
+        return view
+
+    def anneal(self, fraction: float) -> None:
+        """Nothing helps in the beginning alone."""
+
+    def measures(self) -> dict[str, float]:
+        """Mean reward per agent-step since the last call."""
+        return {"reward": self._reward.read()}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Every episode starts anew: nothing."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Nothing to take."""
+
+    def _view(self, obs: Tensor) -> View:
+        return View(obs.reshape(self.groups, 1, -1), obs.new_zeros(self.groups, 0))
+
+
+def lagrangian(spec: TaskSpec, step: Step, multipliers: Tensor, nu: Tensor) -> Tensor:
+    """Each agent's r0 − λ·u + ν·s in the task's own currency, [B, N]."""
+    price = (multipliers * budget_usage(spec, step)).sum(-1)
+    local = 0.0 if step.shortfall is None else nu * step.shortfall
+    return step.reward + spec.price_scale * (local - price)
+
+
+def budget_usage(spec: TaskSpec, step: Step) -> Tensor:
+    """Each agent's use in every budget that counts it and counted now, in units of its resource, [B, N, m]."""
+    usage = step.usage[..., spec.resource_of] if len(spec.resources) > 1 else step.usage
+    return spec.members * step.counted[:, None] * usage
+
+
+def _centre(hours: Tensor) -> Tensor:
+    """Middle hour of a set of hours of the day, on the circle."""
+    angle = hours.nonzero().flatten() * (2 * torch.pi / 24)
+    return torch.atan2(angle.sin().mean(), angle.cos().mean()) * (24 / (2 * torch.pi))

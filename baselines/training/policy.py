@@ -1,0 +1,198 @@
+"""Policies of learners that train on the whole task, and the controller that executes them."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from accord.baselines.base import Controller, ModelView
+from accord.baselines.multipliers.augmentation import augment, effective_prices
+from accord.baselines.multipliers.held import HeldMultipliers
+from accord.baselines.multipliers.moving import DualConfig, Multipliers
+from accord.baselines.training.actors import Actor, StochasticActor
+from accord.baselines.training.environment import numbered
+from accord.baselines.training.joint import Iterate, JointConfig
+from accord.envs.districts.district import HOURS
+from accord.envs.errors import UsageError
+from accord.envs.network.static import Network
+from accord.envs.task import Step, TaskSpec
+
+# What these policies see in execution, in the words of the tables; see `register`.
+OWN = "own observation"
+OWN_PRICES = "own observation; multipliers fixed in training"
+CENTRAL_PRICES = "own observation; multipliers set centrally"
+OWN_MULTIPLIERS = "own observation, own multipliers"
+MIXTURE = 8  # coprime to 7, so that every policy meets every day of the week
+
+
+class Policy(nn.Module):
+    """An actor and, where they do not move in execution, its multipliers."""
+
+    def __init__(self, actor: Actor, held: HeldMultipliers | None) -> None:
+        """Args: both."""
+        super().__init__()
+        self.actor, self.held = actor, held
+
+
+class PolicyController(Controller):
+    """Acts on observations, with multipliers that are held, or moved by what is used, or without any.
+
+    Attributes:
+        last: The policy that training left.
+        mixture: Late policies of a training whose multipliers never settle: the average of what they use meets
+            the budget where none of them does. They take turns, a day each.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        decode: Callable[[Tensor], Tensor],
+        *,
+        priced: bool,
+        agent_id: bool = False,
+        rule: Literal["central", "independent"] | None = None,
+        dual: DualConfig | None = None,
+        iterate: Iterate = "last",
+        sampled: bool = False,
+    ) -> None:
+        """Set up.
+
+        Args:
+            policy: What acts.
+            decode: From what the actor returns to the task's actions.
+            priced: The policy sees multipliers.
+            agent_id: Otherwise, the policy sees its agent's number.
+            rule: How they move in execution; None for held ones.
+            dual: Settings of that.
+            iterate: The last policy, or the mixture where there is one.
+            sampled: Draw actions instead of taking the best.
+        """
+        self.last, self.mixture = policy, list[Policy]()
+        self.priced, self._agent_id = priced, agent_id
+        self._decode, self._rule, self._dual = decode, rule, dual or DualConfig()
+        self._iterate, self._sampled = iterate, sampled
+        self.decentralised = rule != "central"
+
+    def reset(
+        self,
+        spec: TaskSpec,
+        network: Network,
+        batch: int,
+        generator: torch.Generator,
+        model: ModelView | None = None,
+    ) -> None:
+        """Start memory and multipliers anew."""
+        super().reset(spec, network, batch, generator, model)
+        self._multipliers = None if self._rule is None else Multipliers(self._rule, self._dual, spec, network, batch)
+        for policy in (self.last, *self.mixture):
+            policy.actor.listen(network)
+        self._memory = self.last.actor.start(batch, spec.n_agents)
+        self._steps = 0
+
+    def change(self, spec: TaskSpec, model: ModelView | None = None) -> None:
+        """Aim at the new budgets, where multipliers move."""
+        super().change(spec, model)
+        if self._multipliers is not None:
+            self._multipliers.aim(spec)
+
+    def act(self, step: Step) -> Tensor:
+        """Actions [B, N, A]."""
+        turns = self.mixture if self._iterate == "mixture" and self.mixture else [self.last]
+        policy = turns[self._steps // HOURS % len(turns)]
+        if len(turns) > 1 and self._steps % HOURS == 0:
+            self._memory = policy.actor.start(*step.obs.shape[:2])  # one policy's memory means nothing to another
+        obs = self._see(step, policy)
+        if self._sampled and isinstance(policy.actor, StochasticActor):
+            action, _, self._memory = policy.actor.sample(obs, self._memory, self.generator, step.action_mask)
+        else:
+            action, self._memory = policy.actor.mode(obs, self._memory, step.action_mask)
+        self._steps += 1
+        return self._decode(action)
+
+    def feedback(self, step: Step) -> None:
+        """One dual step, where multipliers move."""
+        if self._multipliers is not None:
+            self._multipliers.update(step)
+
+    def diagnostics(self) -> dict[str, Tensor]:
+        """λ [B, N, m] and ν [B, N], where they move."""
+        if self._multipliers is None:
+            return {}
+        return {"multipliers": self._multipliers.lam, "local_multipliers": self._multipliers.nu}
+
+    def multiplier_limit(self) -> float | None:
+        """λ_max of multipliers that move."""
+        return None if self._rule is None else self._dual.lambda_max
+
+    def modules(self) -> dict[str, nn.Module]:
+        """What is trained; the mixture holds copies of it."""
+        return {"policy": self.last}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Both the last policy and the mixture, whichever acts."""
+        return {"last": self.last.state_dict(), "mixture": [policy.state_dict() for policy in self.mixture]}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take what was learned elsewhere.
+
+        Raises:
+            UsageError: held multipliers of other budgets, or of other agents where each has its own.
+        """
+        if self.last.held is not None:
+            held, given = tuple(self.last.held.lam.shape), tuple(state["last"]["held.lam"].shape)
+            if held != given:
+                raise UsageError(
+                    f"multipliers of {given[1]} budgets ({given[0]} each) do not fit {held[1]} ({held[0]})"
+                )
+        self.last.load_state_dict(state["last"])
+        self.mixture = []
+        for kept in state["mixture"]:
+            self.mixture.append(copy.deepcopy(self.last))
+            self.mixture[-1].load_state_dict(kept)
+
+    def greedy(self) -> PolicyController:
+        """A second controller of the same last policy, for measuring what it uses."""
+        second = copy.copy(self)
+        second._iterate, second._sampled = "last", False
+        return second
+
+    def keep(self, fraction: float) -> None:
+        """Late in training: copy the policy into the mixture at even shares of the second half of the effort."""
+        while len(self.mixture) < MIXTURE and fraction >= 0.5 + 0.5 * (len(self.mixture) + 1) / MIXTURE - 1e-9:
+            self.mixture.append(copy.deepcopy(self.last))
+
+    def _see(self, step: Step, policy: Policy) -> Tensor:
+        if not self.priced:
+            return numbered(step.obs) if self._agent_id else step.obs
+        if self._multipliers is not None:
+            lam, nu = self._multipliers.lam, self._multipliers.nu
+        else:
+            assert policy.held is not None
+            lam, nu = policy.held.expand(*step.obs.shape[:2])
+        return augment(self.spec, step, effective_prices(self.spec, step, lam), nu)
+
+
+def make_controller(
+    actor: Actor, spec: TaskSpec, config: JointConfig, priced: bool, decode: Any, sampled: bool = False
+) -> PolicyController:
+    """The controller of a learner on the whole task."""
+    held = None
+    if priced and config.handling != "augmented":
+        held = HeldMultipliers(spec, config.handling, config.constraints, config.multipliers == "own")
+    rule: Any = None
+    if priced and held is None:
+        rule = "central" if config.multipliers == "global" else "independent"
+    return PolicyController(
+        Policy(actor, held),
+        decode,
+        priced=priced,
+        agent_id=config.agent_id,
+        rule=rule,
+        dual=config.constraints.dual,
+        iterate=config.iterate,
+        sampled=sampled,
+    )

@@ -1,0 +1,292 @@
+"""The PPO trunk (Schulman et al., 2017) that every policy-gradient method here trains with.
+
+What differs between methods is the `Environment` handed to `train_ppo` (what an actor sees, what a critic
+sees and what is rewarded) and the critic of the `ActorCritic`. Tensors are [T, G, A, ·]: steps, groups, agents.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+
+from accord.baselines.base import Checkpoint, Effort, Log
+from accord.baselines.training.actors import GaussianActor, make_actor
+from accord.baselines.training.environment import Environment, View, Widths
+from accord.baselines.training.models import ValueNormaliser, make_body
+from accord.baselines.training.progress import Progress, Stateful, decay_lr
+
+Critic = Literal["own", "central", "team"]
+
+
+class PPOConfig(BaseModel):
+    """Settings of the trunk; `tuned.yaml` has those of the methods that were searched."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    hidden: tuple[int, ...] = Field((128, 128), min_length=1, description="Widths of the layers, actor and critic.")
+    recurrent: bool = Field(False, description="With a GRU behind the first layer, actor and critic.")
+    lr: float = Field(1e-3, gt=0, description="Adam's step size at the start; it falls linearly to a tenth.")
+    gamma: float = Field(0.99, gt=0, le=1, description="Discount per step.")
+    gae_lambda: float = Field(0.95, ge=0, le=1, description="Decay of the advantage estimate.")
+    clip_eps: float = Field(0.2, gt=0, description="Range of the probability ratio.")
+    epochs: int = Field(4, ge=1, description="Passes over each rollout.")
+    minibatch: int = Field(4096, ge=1, description="Agent-steps per gradient step.")
+    rollout_steps: int = Field(24, ge=1, description="Steps per rollout; an episode is rounded up to whole rollouts.")
+    log_std: float = Field(-0.5, description="First log standard deviation of the actions, in half boxes.")
+    log_std_end: float = Field(-1.2, description="Last one; it moves linearly, so that means end up meaning something.")
+    entropy: float = Field(0.01, ge=0, description="Weight of the entropy of discrete actions.")
+    max_grad_norm: float = Field(1.0, gt=0, description="Gradients are scaled down to this norm.")
+
+
+class ActorCritic(nn.Module):
+    """An actor and a critic with normalised values, one per objective.
+
+    The critic reads an agent's own observation, that and the group's state (central), or the state alone,
+    one value for the whole group (team).
+    """
+
+    def __init__(
+        self,
+        widths: Widths,
+        config: PPOConfig,
+        generator: torch.Generator,
+        critic: Critic = "own",
+        types: Tensor | None = None,
+    ) -> None:
+        """Args: widths and action space, settings, first weights, what the critic reads, one network per type [A]."""
+        super().__init__()
+        self._team = critic == "team"
+        self.actor = make_actor(
+            widths.action,
+            widths.obs_dim,
+            config.hidden,
+            generator,
+            log_std=config.log_std,
+            memory=config.recurrent,
+            types=types,
+        )
+        self.critic = make_body(
+            None if self._team else types,
+            widths.state_dim if self._team else widths.obs_dim,
+            widths.objectives,
+            config.hidden,
+            generator,
+            shared=widths.state_dim if critic == "central" else 0,
+            memory=config.recurrent,
+        )
+        self.values = ValueNormaliser(widths.objectives)
+
+    def critic_start(self, groups: int, agents: int) -> Tensor | None:
+        """The critic's memory at an episode's start."""
+        return self.critic.start(groups, 1 if self._team else agents)
+
+    def raw_value(self, obs: Tensor, state: Tensor, memory: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """Values in critic units [T, G, A, R] of observations [T, G, A, O] and states [T, G, S], and the memory."""
+        if not self._team:
+            return self.critic(obs, state, memory)
+        value, memory = self.critic(state[..., None, :], None, memory)
+        return value.expand(*obs.shape[:-1], -1), memory
+
+    def value(self, obs: Tensor, state: Tensor, memory: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        """Values in reward units [T + 1, G, A, R], and the memory before the last of these steps."""
+        if memory is None:
+            return self.values.denormalise(self.raw_value(obs, state, memory)[0]), None
+        value, memory = self.raw_value(obs[:-1], state[:-1], memory)
+        last, _ = self.raw_value(obs[-1:], state[-1:], memory)
+        return self.values.denormalise(torch.cat([value, last])), memory
+
+
+def train_ppo(
+    env: Environment,
+    model: ActorCritic,
+    config: PPOConfig,
+    effort: Effort,
+    generator: torch.Generator,
+    log: Log,
+    checkpoint: Checkpoint,
+    *,
+    learned: Callable[[], dict[str, Any]],
+    companions: Mapping[str, Stateful] | None = None,
+    after_rollout: Callable[[float], Mapping[str, float]] | None = None,
+    beside: int = 0,
+) -> tuple[int, float]:
+    """Train `model` in place until `effort.steps` agent-steps or `effort.seconds` are spent.
+
+    Episodes are time limits unless the task ends: the last value of an episode is bootstrapped. A checkpoint
+    holds everything that the next episode depends on, so an interrupted training goes on bit for bit.
+
+    Args:
+        env: What to learn in.
+        model: What learns.
+        config: Settings.
+        effort: When to stop.
+        generator: Source of every draw.
+        log: Called after each rollout.
+        checkpoint: Where to go on from and what to leave.
+        learned: What a controller needs of what was learned, for snapshots.
+        companions: Kept in the checkpoint beside the model.
+        after_rollout: Called with the share of the effort that is spent; returns numbers for the log.
+        beside: Agent-steps that `after_rollout` takes; they count.
+
+    Returns:
+        Agent-steps done and seconds spent, those before an interruption included.
+    """
+    optimiser = torch.optim.Adam(model.parameters(), lr=config.lr, eps=1e-5, fused=True)
+    per_rollout = env.groups * env.agents * config.rollout_steps + beside
+    rollouts = -(-effort.steps // per_rollout)
+    per_episode = -(-env.horizon // config.rollout_steps)
+    kept: dict[str, Stateful] = {"model": model, "optimiser": optimiser, "env": env, **(companions or {})}
+    sizes = {"parameters": sum(values.numel() for values in model.parameters())}
+    progress = Progress(checkpoint, generator, kept)
+    clock = progress.clock
+    if progress.done:
+        env.anneal(progress.done / rollouts)
+    while progress.done < rollouts and clock.spent < effort.seconds:
+        clock.start()
+        view = env.reset()
+        memories = model.actor.start(env.groups, env.agents), model.critic_start(env.groups, env.agents)
+        clock.collected()
+        for _ in range(min(per_episode, rollouts - progress.done)):
+            if isinstance(model.actor, GaussianActor):
+                std = config.log_std + (config.log_std_end - config.log_std) * progress.done / rollouts
+                model.actor.log_std.fill_(std)
+            clock.start()
+            view = env.refresh(view)
+            view, memories, batch = _rollout(env, model, config, view, memories, generator)
+            clock.collected()
+            decay_lr(optimiser, config.lr, progress.done / rollouts)
+            losses = _update(model, optimiser, batch, config, generator)
+            clock.updated()
+            progress.done += 1
+            share, steps = progress.done / rollouts, progress.done * per_rollout
+            env.anneal(share)
+            more = after_rollout(share) if after_rollout else {}
+            log({"steps": steps, **clock.read(), **env.measures(), **losses, **more, **sizes})
+        # First, so that an interruption between the two loses no point of the curve.
+        checkpoint.snapshot(share, steps, clock.spent, learned)
+        progress.save()
+    return progress.done * per_rollout, clock.spent
+
+
+@torch.no_grad()
+def _rollout(
+    env: Environment,
+    model: ActorCritic,
+    config: PPOConfig,
+    view: View,
+    memories: tuple[Tensor | None, Tensor | None],
+    generator: torch.Generator,
+) -> tuple[View, tuple[Tensor | None, Tensor | None], dict[str, Tensor]]:
+    """One rollout of [T, G, A] transitions; values are in reward units."""
+    kept: dict[str, list[Tensor]] = {}
+    actor_memory, critic_memory = memories
+    for _ in range(config.rollout_steps):
+        action, log_prob, actor_memory = model.actor.sample(view.obs, actor_memory, generator, view.mask)
+        after, reward, ended = env.step(action)
+        row: dict[str, Tensor | None] = {
+            "obs": view.obs,
+            "state": view.state,
+            "action": action,
+            "log_prob": log_prob,
+            "reward": reward,
+        }
+        row |= {"ended": ended, "valid": view.valid, "mask": view.mask}
+        for name, value in row.items():
+            if value is not None:
+                kept.setdefault(name, []).append(value)
+        view = after
+    batch = {name: torch.stack(values) for name, values in kept.items()}
+    obs, state = torch.cat([batch["obs"], view.obs[None]]), torch.cat([batch["state"], view.state[None]])
+    value, critic_memory = model.value(obs, state, critic_memory)  # [T + 1, G, A, R]
+    for name, memory in zip(("actor_memory", "critic_memory"), memories, strict=True):
+        if memory is not None:
+            batch[name] = memory
+    batch["advantage"] = _advantages(batch["reward"], value, batch["ended"], config, batch.get("valid"))
+    batch["target"] = batch["advantage"] + value[:-1]
+    batch["advantage"] = (batch["advantage"] * env.weights).sum(-1)
+    return view, (actor_memory, critic_memory), batch
+
+
+def _advantages(reward: Tensor, value: Tensor, ended: Tensor, config: PPOConfig, valid: Tensor | None = None) -> Tensor:
+    """Generalised advantage estimates [T, G, A, R] (Schulman et al., 2016).
+
+    `ended` [T, G, A]: nothing comes after. A step that is followed by one that is not `valid` was the last of
+    its episode: the value after it counts, what follows does not.
+    """
+    alive = 1.0 - ended.to(reward.dtype)[..., None]
+    delta = reward + config.gamma * alive * value[1:] - value[:-1]
+    if valid is not None:
+        goes_on = torch.cat([valid[1:], torch.ones_like(valid[:1])])
+        alive = alive * goes_on.to(reward.dtype)[..., None]
+    advantage = torch.zeros_like(reward)
+    carry = torch.zeros_like(reward[0])
+    for t in reversed(range(len(reward))):
+        carry = delta[t] + config.gamma * config.gae_lambda * alive[t] * carry
+        advantage[t] = carry
+    return advantage
+
+
+def _update(
+    model: ActorCritic,
+    optimiser: torch.optim.Optimizer,
+    batch: dict[str, Tensor],
+    config: PPOConfig,
+    generator: torch.Generator,
+) -> dict[str, float]:
+    chosen = batch.get("valid")
+    if chosen is not None and chosen.sum() < 2:
+        return {}  # everyone left before: nothing to learn from, and no spread to normalise by
+    targets, advantage = batch["target"], batch["advantage"]
+    model.values.update(targets.flatten(0, 2) if chosen is None else targets[chosen])
+    known = advantage if chosen is None else advantage[chosen]
+    batch["target"] = model.values.normalise(targets)
+    batch["advantage"] = (advantage - known.mean()) / (known.std() + 1e-8)
+    steps, groups, agents = advantage.shape
+    memories = {name: batch.pop(name) for name in ("actor_memory", "critic_memory") if name in batch}
+    if memories:
+        rows, per_row = groups, steps * agents  # whole sequences
+    else:
+        batch = {name: values.flatten(0, 1)[None] for name, values in batch.items()}
+        rows, per_row = steps * groups, agents
+    size = max(1, config.minibatch // per_row)
+    sums: dict[str, Any] = {"policy_loss": 0.0, "value_loss": 0.0, "kl": 0.0, "clipped": 0.0}
+    count = 0
+    for _ in range(config.epochs):
+        order = torch.randperm(rows, generator=generator, device=generator.device)
+        for start in range(0, rows, size):
+            some = order[start : start + size].to(advantage.device)
+            part = {name: values[:, some] for name, values in batch.items()}
+            part |= {name: values[some] for name, values in memories.items()}
+            log_prob, entropy = model.actor.log_prob(
+                part["obs"], part["action"], part.get("actor_memory"), part.get("mask")
+            )
+            value, _ = model.raw_value(part["obs"], part["state"], part.get("critic_memory"))
+            ratio = (log_prob - part["log_prob"]).exp()
+            clipped = ratio.clamp(1 - config.clip_eps, 1 + config.clip_eps)
+            gain = torch.minimum(ratio * part["advantage"], clipped * part["advantage"])
+            policy_loss = -_mean(gain, part.get("valid"))
+            value_loss = _mean((value - part["target"]).square().mean(-1), part.get("valid"))
+            loss = policy_loss + 0.5 * value_loss
+            if entropy is not None:
+                loss = loss - config.entropy * _mean(entropy, part.get("valid"))
+            if (penalty := model.actor.penalty()) is not None:
+                loss = loss + penalty
+            optimiser.zero_grad()
+            loss.backward()
+            nn.utils.clip_grad_norm_(model.parameters(), config.max_grad_norm)
+            optimiser.step()
+            with torch.no_grad():
+                sums["policy_loss"] += policy_loss.detach()
+                sums["value_loss"] += value_loss.detach()
+                sums["kl"] += _mean((ratio - 1) - ratio.log(), part.get("valid"))
+                sums["clipped"] += _mean((clipped != ratio).float(), part.get("valid"))
+            count += 1
+    return {name: float(value) / count for name, value in sums.items()}
+
+
+def _mean(values: Tensor, valid: Tensor | None) -> Tensor:
+    return values.mean() if valid is None else (values * valid).sum() / valid.sum().clamp_min(1)

@@ -1,0 +1,86 @@
+"""Commands of multi-resource allocation: the studies of its policies, and an episode to look at."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+from torch import Tensor
+
+from accord.baselines.base import ModelView
+from accord.baselines.registry import known_names, unknown_name
+from accord.benchmark.cli.options import RESULTS, Results, Root, err, out
+from accord.benchmark.launch.runner import controller_of
+from accord.benchmark.records.store import SCRATCH, Store
+from accord.benchmark.seeding import seeded
+from accord.benchmark.specs.suite import load_suite
+from accord.benchmark.studies.make import run_studies
+from accord.benchmark.studies.report import markdown, write_studies
+from accord.envs.allocation.animation import animate
+from accord.envs.allocation.dynamics import STEPS, ResourceAllocation
+from accord.envs.catalogue import resolve
+from accord.envs.errors import UsageError
+from accord.envs.task import Step
+
+SUITE = "allocation"
+
+
+def studies(
+    publish: Annotated[bool, typer.Option("--publish", help="Write the report to results/.")] = False,
+    root: Root = SCRATCH,
+    results: Results = RESULTS,
+) -> None:
+    """Look into the policies of the suite `allocation`: contraction, gap to the expert, reassignment.
+
+    Goes on where an earlier call stopped.
+    """
+    suite = load_suite(SUITE)
+    tables = run_studies(suite, Store(root), _tell)
+    target = (results if publish else root / "reports") / SUITE / "studies"
+    files = write_studies(tables, target)
+    out.print(markdown(tables), markup=False, highlight=False, soft_wrap=True)
+    err.print(f"{len(files)} files under {target}/", soft_wrap=True)
+
+
+def film(
+    method: Annotated[str, typer.Argument(help="A method of the suite `allocation`.")],
+    scenario: Annotated[str, typer.Argument(help="Address, like allocation_10x2/radius-1/jumps.")],
+    seed: Annotated[int, typer.Option(min=0, help="Of the policy and the episode.")] = 0,
+    variant: Annotated[str, typer.Option(help="Of the method; its default is the one without a name.")] = "",
+    to: Annotated[Path | None, typer.Option(help="File; by default METHOD.gif.")] = None,
+    root: Root = SCRATCH,
+) -> None:
+    """Show an episode of multi-resource allocation as an animated GIF; a policy is trained first if there is none."""
+    task = resolve(scenario).task()
+    if not isinstance(task, ResourceAllocation):
+        raise UsageError(f"SCENARIO: '{scenario}' is not multi-resource allocation; see accord list")
+    if method not in known_names():
+        raise UsageError(f"METHOD: {unknown_name(method)}")
+    known = {
+        spec.variant: spec for spec in load_suite(SUITE).runs() if (spec.method, spec.scenario) == (method, scenario)
+    }
+    if not known:
+        raise UsageError(f"METHOD: suite '{SUITE}' does not run {method} on '{scenario}'")
+    if variant not in known:
+        allowed = ", ".join(f"'{name}'" for name in known)
+        raise UsageError(f"--variant: {method} has no variant '{variant}' on '{scenario}'; allowed: {allowed}")
+    spec = known[variant].model_copy(update={"seed": seed})
+    controller, network = controller_of(spec, Store(root), resolve(scenario)), resolve(scenario).network()
+    generator = seeded(seed, "evaluate")
+    controller.reset(task.spec, network, 1, generator, ModelView(task) if controller.privileged else None)
+    path = to or Path(f"{method}.gif")
+
+    def act(step: Step) -> Tensor:
+        assert step.links is not None
+        network.move(step.links)
+        return controller.act(step)
+
+    with torch.inference_mode():
+        total = animate(task, act, path, generator, STEPS)
+    out.print(f"{path}: return {total:.2f}", soft_wrap=True)
+
+
+def _tell(line: str) -> None:
+    err.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,173 @@
+"""Commands beside the suites of runs: the search for settings, the audit of locality, the measurement of scale."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated
+
+import torch
+import typer
+from rich.table import Table
+
+from accord.baselines.registry import METHODS, REFERENCES
+from accord.benchmark.cli.options import RESULTS, Jobs, Results, Root, Wandb, err, out, words_of
+from accord.benchmark.evaluation.audit import SCENARIO, audit_method
+from accord.benchmark.performance.cells import OURS, Row, busy
+from accord.benchmark.performance.profiling import profile as run_profile
+from accord.benchmark.performance.scale import CPU, Line, load_scale, run_scale
+from accord.benchmark.performance.scale_quality import load_scale_quality, run_scale_quality
+from accord.benchmark.performance.scale_report import (
+    beside_published,
+    cells,
+    markdown,
+    named_apart,
+    quality_markdown,
+    write_scale,
+    write_scale_quality,
+)
+from accord.benchmark.records.store import SCRATCH, Store
+from accord.benchmark.report.tracking import Tracker, tracking_mode
+from accord.benchmark.tuning.search import load_search
+from accord.benchmark.tuning.search import tune as run_search
+from accord.envs.errors import UsageError
+
+
+def tune(
+    methods: Annotated[str, typer.Argument(help="Methods of the search, separated by commas; all by default.")] = "",
+    search: Annotated[
+        str, typer.Option(help="Which search: a file in benchmark/searches, by the suite's name.")
+    ] = "core",
+    jobs: Jobs = None,
+    root: Root = SCRATCH,
+    results: Results = RESULTS,
+) -> None:
+    """Search for settings on training hours, going on where an earlier call stopped; see benchmark/searches/."""
+    chosen = load_search(search)
+    run_search(
+        chosen,
+        words_of(methods) or list(chosen.methods),
+        results / "tuning" / search,
+        Store(root),
+        jobs or os.cpu_count() or 1,
+        _tell,
+    )
+
+
+def audit(
+    method: Annotated[str, typer.Argument(help="A method's name.")],
+    scenario: Annotated[str, typer.Option(help="Address to audit on.")] = SCENARIO,
+) -> None:
+    """Change one agent's numbers and see whose actions move, when, and how far along the graph."""
+    if method in REFERENCES:
+        raise UsageError(f"METHOD: '{method}' is a bound and does not act; allowed: {', '.join(sorted(METHODS))}")
+    result = audit_method(method, address=scenario)
+    table = Table("steps after the change", "hops reached", "hops allowed", box=None)
+    for n, (reached, allowed) in enumerate(zip(result.reach, result.allowed, strict=True)):
+        table.add_row(str(n), str(reached), str(allowed) if result.decentralised else "any")
+    out.print(table)
+    claim = "claims to be decentralised" if result.decentralised else "makes no claim"
+    out.print(f"{method} {claim}: {result.verdict}")
+    if not result.passed:
+        raise typer.Exit(1)
+
+
+def scale(
+    lines: Annotated[str, typer.Argument(help="Lines of the suite, separated by commas; all by default.")] = "",
+    agents: Annotated[str, typer.Option(help="These numbers of agents instead of the suite's, like 8,64.")] = "",
+    seconds: Annotated[float | None, typer.Option(min=1, help="Limit per cell instead of the suite's.")] = None,
+    memory: Annotated[float | None, typer.Option(min=0.1, help="Limit per cell in GiB instead of the suite's.")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, or cuda where there is one; the report shows both.")] = None,
+    publish: Annotated[bool, typer.Option("--publish", help="Write the report to results/, whole lines.")] = False,
+    wandb: Wandb = None,
+    root: Root = SCRATCH,
+    results: Results = RESULTS,
+) -> None:
+    """Measure cost and memory against the number of agents, going on where it stopped; see benchmark/scale.yaml."""
+    given = {"seconds": seconds, "memory_gib": memory}
+    changed = {name: value for name, value in given.items() if value is not None}
+    if publish and (agents or changed):
+        raise UsageError("--publish: lines are published whole; leave out --agents and the limits")
+    suite = load_scale().model_copy(update=changed | ({"device": device} if device else {}))
+    _check_device(suite.device)
+    sizes = [_size(word) for word in words_of(agents)]
+    tracker = Tracker(tracking_mode(wandb), root)
+    target = results / "scale" if publish else root / "reports" / "scale"
+    rows = run_scale(suite, words_of(lines), sizes, root, _tell)
+    if publish:
+        _check_busy(rows)
+    part, table = publish and bool(lines), cells(rows)
+    table = beside_published(named_apart(table, target) if part else table, target, whole=not part)
+    files = write_scale(table, target)
+    if any(row["fresh"] for row in rows):
+        tracker.log_scale(rows, files)
+    out.print(markdown(table), markup=False, highlight=False, soft_wrap=True)
+    err.print(f"{len(table)} cells; report in {target}/", soft_wrap=True)
+
+
+def scale_quality(
+    lines: Annotated[str, typer.Argument(help="Lines of the suite, separated by commas; all by default.")] = "",
+    agents: Annotated[str, typer.Option(help="These numbers of agents instead of the suite's, like 4,8.")] = "",
+    seconds: Annotated[float | None, typer.Option(min=1, help="Of training per cell instead of the suite's.")] = None,
+    jobs: Jobs = None,
+    publish: Annotated[bool, typer.Option("--publish", help="Write the whole suite's report to results/.")] = False,
+    root: Root = SCRATCH,
+    results: Results = RESULTS,
+) -> None:
+    """Seconds and samples until a policy is good, against the number of agents; see benchmark/scale_quality.yaml."""
+    _only_whole(publish, lines, agents, seconds)
+    suite, sizes = load_scale_quality(), [_size(word) for word in words_of(agents)]
+    if seconds is not None:
+        suite = suite.model_copy(update={"seconds": seconds})
+    rows = run_scale_quality(
+        suite,
+        words_of(lines),
+        sizes,
+        jobs or 1,
+        root,
+        _tell,
+    )
+    if publish:
+        _check_busy(rows)
+    target = results / "scale" if publish else root / "reports" / "scale"
+    write_scale_quality(rows, target)
+    out.print(quality_markdown(rows), markup=False, highlight=False, soft_wrap=True)
+    err.print(f"{len(rows)} cells; report in {target}/", soft_wrap=True)
+
+
+def profile(
+    method: Annotated[str, typer.Argument(help="A method's name, or a line of the suite `scale`.")],
+    agents: Annotated[int, typer.Option(min=2, help="Number of agents.")] = 64,
+) -> None:
+    """Where a method's time goes, in training and in execution: by stage and by function."""
+    suite = load_scale()
+    if method not in suite.lines and method not in METHODS:
+        known = ", ".join([*suite.lines, *(name for name in sorted(METHODS) if name not in suite.lines)])
+        raise UsageError(f"METHOD: unknown method '{method}'; allowed: {known}")
+    run_profile(suite, suite.lines.get(method, Line(method=method)), agents, out)
+
+
+def _tell(line: str) -> None:
+    err.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _only_whole(publish: bool, *changes: object) -> None:
+    if publish and any(changes):
+        raise UsageError("--publish: the suite is published whole; leave out LINES, --agents and the limits")
+
+
+def _check_busy(rows: list[Row]) -> None:
+    held_up = [f"{row['line']} at {row['n_agents']:,}" for row in rows if busy(row) < OURS]
+    if held_up:
+        raise UsageError(f"--publish: something else ran beside {', '.join(held_up)}; give the same command again")
+
+
+def _check_device(device: str) -> None:
+    here = [CPU, "cuda"] if torch.cuda.is_available() else [CPU]
+    if device not in here:
+        raise UsageError(f"--device: '{device}' is not here; allowed on this machine: {', '.join(here)}")
+
+
+def _size(word: str) -> int:
+    if not word.isdecimal() or int(word) < 2:
+        raise UsageError(f"--agents: '{word}' is not a number of agents; allowed: whole numbers from 2, like 8,64")
+    return int(word)

@@ -1,0 +1,208 @@
+"""Locality: does a controller that claims to be decentralised reach only as far as its rounds allow?
+
+Every number of one agent (observation, reward, usage, shortfall, measures) is changed for a single step. The
+same stream of steps is played to the controller with and without the change, and every other agent's actions
+are compared: whose move, when, and how far along the graph from the changed one. Where links move, a hop leads to whom
+somebody reached so far is linked with at that step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import torch
+
+from accord.baselines.base import Controller, Effort, ModelView, NoCheckpoint
+from accord.baselines.registry import METHODS, make_method
+from accord.benchmark.records.record import Record
+from accord.benchmark.seeding import seeded
+from accord.envs.catalogue import DistrictScenario, Scenario, resolve
+from accord.envs.errors import UsageError
+from accord.envs.network.moving import MovingNetwork
+from accord.envs.network.static import Network
+from accord.envs.task import Box, Step, Task
+
+# A path is where distances are longest; with one budget every hour counts.
+SCENARIO = "paper_seven/path/average-0.27"
+# Where links move: some agents are near, some are hops away, and some are out of reach of all others.
+MOVING = "allocation_15x2/radius-0.5/steady"
+STEPS = 12
+CHANGED_AT = 3
+FAR = 1_000_000  # hops to where no path leads
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What a controller was seen to do.
+
+    Attributes:
+        decentralised: Its claim.
+        rounds: Hops per step that it may reach.
+        reach: Hops of the farthest agent whose action moved, by steps after the change.
+        allowed: Hops allowed by then.
+        talks: It sent messages through the network, without which nobody's numbers may travel.
+    """
+
+    decentralised: bool
+    rounds: int
+    reach: tuple[int, ...]
+    allowed: tuple[int, ...]
+    talks: bool
+    privileged: bool = False
+
+    @property
+    def passed(self) -> bool:
+        """The claim holds, or nothing was claimed. Who is handed the model sees everybody."""
+        if not self.decentralised:
+            return True
+        return not self.privileged and all(far <= may for far, may in zip(self.reach, self.allowed, strict=True))
+
+    @property
+    def verdict(self) -> str:
+        """For tables."""
+        if not self.passed:
+            return "FAILED"
+        if not self.decentralised:
+            return "central"
+        return "own numbers" if max(self.reach) == 0 else f"neighbours, {self.rounds} hop/step"
+
+
+def audit_method(name: str, settings: dict[str, object] | None = None, address: str = SCENARIO) -> Audit:
+    """Audit a registered method, untrained: who talks to whom does not depend on what was learned.
+
+    Raises:
+        UsageError: an unknown method, scenario or setting, or a scenario whose actions are no box.
+    """
+    scenario = resolve(address)
+    if not isinstance(scenario.task().spec.action, Box):
+        raise UsageError(
+            f"audit: '{address}' has discrete actions; allowed: demand response and allocation, like {MOVING}"
+        )
+    method = make_method(name, settings)
+
+    def make() -> Controller:
+        generator = seeded(0, "audit")
+        if method.learns:
+            return method.build(scenario.task(), generator)
+        task, network = scenario.task(), scenario.network()
+        return method.train(task, network, Effort(0, 0.0), generator, lambda row: None, NoCheckpoint())
+
+    return audit_controllers(make(), make(), scenario)
+
+
+def audit_records(records: Sequence[Record]) -> dict[tuple[str, str], str]:
+    """What the audit says of each method and variant that ran, untrained but with the settings of its run.
+
+    It is done on `MOVING` if that is where links of a run moved, and on `SCENARIO` otherwise.
+    """
+    ran = {
+        (record.spec.method, record.spec.variant): record.spec
+        for record in records
+        if record.status != "failed" and record.spec.method in METHODS
+    }
+    found = {}
+    for (method, variant), spec in ran.items():
+        own = {key: value for key, value in spec.config.items() if key not in METHODS[method].implied}
+        try:
+            moves = isinstance(resolve(spec.scenario).network(), MovingNetwork)
+            found[method, variant] = audit_method(method, own, MOVING if moves else SCENARIO).verdict
+        except Exception as fault:  # a method need not be able to act in the audit's district
+            why = " ".join(str(fault).split()) or type(fault).__name__
+            found[method, variant] = f"not audited: {why}"
+    return found
+
+
+def audit_controllers(plain: Controller, changed: Controller, scenario: Scenario) -> Audit:
+    """Audit two equal controllers, changing each agent in turn."""
+    network = scenario.network()
+    stream = _random_steps(scenario)
+    steps_after = STEPS - CHANGED_AT
+    reach = [0] * steps_after
+    for agent in range(scenario.n_agents):
+        before = _actions(plain, scenario, network, stream)
+        after = _actions(
+            changed,
+            scenario,
+            network,
+            [*stream[:CHANGED_AT], _change(stream[CHANGED_AT], agent), *stream[CHANGED_AT + 1 :]],
+        )
+        for n, distance in enumerate(_distances(network, stream, agent, plain.rounds)):
+            moved = (before[CHANGED_AT + n] != after[CHANGED_AT + n]).flatten(1).any(1)
+            if moved.any():
+                reach[n] = max(reach[n], int(distance[moved].max()))
+    # What is seen may be talked about before the action, and a step's outcome before the next one.
+    talks = network.messages > 0
+    allowed = [talks * (n + 1) * plain.rounds for n in range(steps_after)]
+    return Audit(plain.decentralised, plain.rounds, tuple(reach), tuple(allowed), talks, plain.privileged)
+
+
+def _distances(network: Network, stream: Sequence[Step], agent: int, rounds: int) -> list[torch.Tensor]:
+    """Hops from an agent [N] that have led somewhere by each step since it was changed, `rounds` at every step."""
+    since = stream[CHANGED_AT:-1]
+    if since[0].links is None:
+        return [network.distances_from(agent)] * len(since)
+    distance, hops, found = torch.full((network.n_agents,), FAR), 0, []
+    distance[agent] = 0
+    for step in since:
+        assert step.links is not None
+        for _ in range(max(rounds, 1)):
+            hops += 1
+            heard = step.links[0][distance < FAR].any(0)
+            distance[heard & (distance == FAR)] = hops
+        found.append(distance.clone())
+    return found
+
+
+def _actions(
+    controller: Controller, scenario: Scenario, network: Network, stream: Sequence[Step]
+) -> list[torch.Tensor]:
+    """Actions for a fixed stream of steps, each [N, A]."""
+    task = scenario.task()
+    generator = seeded(0, "audit actions")
+    _begin(task, scenario, generator)
+    model = ModelView(task) if controller.privileged else None
+    actions = []
+    with torch.inference_mode():
+        controller.reset(task.spec, network, 1, generator, model)
+        for step, outcome in pairwise(stream):
+            if step.links is not None:
+                network.move(step.links)
+            actions.append(controller.act(step)[0].clone())
+            controller.feedback(outcome)
+    return actions
+
+
+def _random_steps(scenario: Scenario) -> list[Step]:
+    """A rollout of random actions: `STEPS` + 1 steps."""
+    task, generator = scenario.task(), seeded(0, "audit stream")
+    steps = [_begin(task, scenario, generator)]
+    action = task.spec.action
+    assert isinstance(action, Box)
+    for _ in range(STEPS):
+        uniform = torch.rand(1, task.spec.n_agents, action.size, generator=generator)
+        steps.append(task.step(action.low + (action.high - action.low) * uniform))
+    return steps
+
+
+def _begin(task: Task, scenario: Scenario, generator: torch.Generator) -> Step:
+    start = scenario.district.measured[0] if isinstance(scenario, DistrictScenario) else None
+    return task.reset(1, generator, start=start, horizon=STEPS)
+
+
+def _change(step: Step, agent: int) -> Step:
+    """The step with one agent's numbers changed, and only its own."""
+    own = torch.zeros(step.reward.shape[1])
+    own[agent] = 1.0
+    bump = own[None, :, None]
+    shortfall = None if step.shortfall is None else step.shortfall + 100.0 * own
+    measures = {name: value + 10.0 * own if value.dim() == 2 else value for name, value in step.measures.items()}
+    return replace(
+        step,
+        obs=step.obs + 0.37 * bump,
+        reward=step.reward + 10.0 * own,
+        usage=step.usage + 1000.0 * bump,
+        shortfall=shortfall,
+        measures=measures,
+    )

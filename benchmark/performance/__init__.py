@@ -1,0 +1,1 @@
+"""Cost, speed and scale."""

@@ -1,0 +1,309 @@
+"""What the cells of the suite `scale` come to: growth exponents with their intervals, a table, a figure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.figure import Figure
+from scipy import stats
+
+from accord.benchmark.figures.canvas import PAGE_WIDTH, panels_of, save, shared_legend, style
+from accord.benchmark.performance.stages import STAGES
+from accord.benchmark.records.record import write_file
+from accord.benchmark.report.tables import BLANK
+from accord.benchmark.statistics import CONFIDENCE
+
+FEWEST = 3  # sizes for an exponent with an interval
+GROWN = 4.0  # times the smallest value: from there on what does not depend on N is a quarter at most
+CELLS = "cells.csv"
+MANY = 10_000  # agents, from which on execution is fitted once more: what does not grow is nothing there
+BENT = 1.1  # an exponent between two sizes that is above linear
+# The cost of all agents together, and its heading. Iterations of different methods hold different numbers of samples.
+QUANTITIES = {
+    "iteration_seconds": "training, s/iteration",
+    "hour_seconds": "execution, s/hour of the district",
+    "peak_memory": "memory, MiB",
+}
+CROWD = "hour_seconds of many"
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Least squares of log value on log N.
+
+    Attributes:
+        exponent: Slope.
+        low, high: Ends of its 95 % interval.
+        first, last: Sizes that it was fitted on.
+        bends: Size from which on the exponent from each size to the next is above `BENT`, if there are some.
+    """
+
+    exponent: float
+    low: float
+    high: float
+    first: int
+    last: int
+    bends: int | None
+
+    def text(self) -> str:
+        """For a table."""
+        upward = "" if self.bends is None else f", upward from {self.bends:,}"
+        exponent, low, high = (round(float(value), 2) + 0.0 for value in (self.exponent, self.low, self.high))  # no -0
+        return f"{exponent:.2f} [{low:.2f}, {high:.2f}] ({self.first:,} to {self.last:,}{upward})"
+
+
+def fit(sizes: Sequence[int], values: Sequence[float], *, whole: bool = False) -> Fit | None:
+    """The growth exponent over the sizes where the cost grows; over all of them where it does not.
+
+    It grows from the size on after which no cost is below `GROWN` times the least one.
+
+    Args:
+        sizes: N, ascending.
+        values: Of each, positive.
+        whole: Over all sizes, whether it grows or not.
+
+    Returns:
+        None where the cost grows over fewer than three sizes.
+    """
+    n, y = np.array(sizes), np.array(values, dtype=np.float64)
+    if not len(y):
+        return None
+    begin = int(np.flatnonzero(y < GROWN * y.min())[-1]) + 1
+    if whole or begin == len(y):
+        begin = 0
+    n, y = n[begin:], y[begin:]
+    if len(y) < FEWEST:
+        return None
+    line = stats.linregress(np.log(n), np.log(y))
+    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, len(y) - 2)) * line.stderr
+    flat = np.flatnonzero(np.diff(np.log(y)) <= BENT * np.diff(np.log(n)))
+    last_flat = int(flat[-1]) + 1 if len(flat) else 0  # ends there
+    bends = int(n[last_flat]) if last_flat <= len(n) - FEWEST else None  # one dear cell is no bend
+    return Fit(float(line.slope), line.slope - half, line.slope + half, int(n[0]), int(n[-1]), bends)
+
+
+def cells(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
+    """One row per cell of `run_scale`, with `hour_seconds`: what an hour of the whole district takes.
+
+    `peak_memory` of an accelerator's cells is that of the accelerator.
+    """
+    table = pd.DataFrame(list(rows)).drop(columns="fresh", errors="ignore")
+    for name in ("iteration_seconds", "sample_microseconds", "step_microseconds", "peak_memory", "stopped_in"):
+        if name not in table:
+            table[name] = None
+    if "device_memory" in table:
+        table["peak_memory"] = table["device_memory"].fillna(table["peak_memory"])
+    table["hour_seconds"] = pd.to_numeric(table["step_microseconds"]) * table["n_agents"] / 1e6
+    return table
+
+
+def beside_published(table: pd.DataFrame, target: Path, *, whole: bool) -> pd.DataFrame:
+    """The cells with those that the report in `target` has beside them: a report shows all devices and lines.
+
+    Args:
+        table: See `cells`; of one device.
+        target: Folder of the report.
+        whole: Every line of the device is in the table: others that the report has are no more, but for those that
+            bear the name of another machine.
+    """
+    kept = _published(target)
+    if not len(kept):
+        return table
+    replaced = kept["line"].isin(table["line"])
+    if whole:
+        replaced |= kept["device"].isin(table["device"]) & ~_named_apart(kept)
+    kept = kept[~replaced]
+    together = pd.concat([kept, table], ignore_index=True) if len(kept) else table
+    return together.sort_values("device", kind="stable", ignore_index=True)
+
+
+def named_apart(table: pd.DataFrame, target: Path) -> pd.DataFrame:
+    """The cells, their lines named after their machine too where the report in `target` is another one's.
+
+    Lines are compared with each other, and so lines of one kind of name are to come from one machine.
+
+    Args:
+        table: See `cells`; of one device.
+        target: Folder of the report.
+    """
+    kept, device = _published(target), table["device"].iloc[0]
+    if not len(kept):
+        return table
+    here = _machines(table).iloc[0]
+    home = set(_machines(kept)[(kept["device"] == device) & ~_named_apart(kept)])
+    return table.assign(line=table["line"] + f" ({here})") if home and here not in home else table
+
+
+def _machines(table: pd.DataFrame) -> pd.Series:
+    """The processor, or accelerator, that each cell comes from."""
+    return table["cpu"].where(table["device"] == "cpu", table["gpu"])
+
+
+def _named_apart(table: pd.DataFrame) -> pd.Series:
+    """Which cells are of a line that bears its machine's name."""
+    named = [line.endswith(f"({on})") for line, on in zip(table["line"], _machines(table), strict=True)]
+    return pd.Series(named, index=table.index, dtype=bool)
+
+
+def _published(target: Path) -> pd.DataFrame:
+    path = target / CELLS
+    return pd.read_csv(path) if path.exists() else pd.DataFrame()
+
+
+def fits(table: pd.DataFrame) -> dict[tuple[str, str], Fit]:
+    """The exponents by line and quantity, where there are enough sizes for one; `CROWD` is that of many agents."""
+    found = {}
+    many, done = table[table["n_agents"] >= MANY], table[table["status"] == "done"]
+    # A cell that was stopped held less than it would have.
+    parts = [(done if name == "peak_memory" else table, name, name) for name in QUANTITIES]
+    parts.append((many, "hour_seconds", CROWD))
+    for part, column, quantity in parts:
+        for name, line in part[part[column].notna()].groupby("line", sort=False):
+            made = fit(line["n_agents"].tolist(), line[column].tolist(), whole=quantity == CROWD)
+            if made is not None:
+                found[str(name), quantity] = made
+    return found
+
+
+def markdown(table: pd.DataFrame) -> str:
+    """One row per line: growth of its costs, its largest size, and where it stopped and why; then stages of crowds."""
+    headings = ["method", "training grows as N^", "execution grows as N^", "memory grows as N^"]
+    headings += [f"execution from {MANY:,} agents on", "training, µs/sample", "execution, µs/agent-step", "MiB", "at"]
+    lines = _table([*headings, "stopped at"])
+    exponents = fits(table)
+    for name, line in table.groupby("line", sort=False):
+        done, stopped = line[line["status"] == "done"], line[line["status"] != "done"]
+        known = [exponents.get((str(name), quantity)) for quantity in (*QUANTITIES, CROWD)]
+        words = [BLANK if found is None else found.text() for found in known]
+        last = done.iloc[-1] if len(done) else None
+        if last is None:
+            words += [BLANK] * 4
+        else:
+            words += [_short(last.sample_microseconds), _short(last.step_microseconds), _whole(last.peak_memory)]
+            words.append(f"{last.n_agents:,}")
+        words += [f"{s.n_agents:,}: {s.status} in {s.stopped_in}" for s in stopped.itertuples()] or [BLANK]
+        lines.append(f"| {name} | " + " | ".join(words) + " |")
+    return "\n".join(lines) + "\n" + _stages_of_crowds(table)
+
+
+def _stages_of_crowds(table: pd.DataFrame) -> str:
+    """Where execution in chunks spends its time, beside the bare matrix products of the policy."""
+    if "products_microseconds" not in table:
+        return ""
+    crowds = table[table["products_microseconds"].notna() & (table["n_agents"] >= MANY)]
+    if not len(crowds):
+        return ""
+    headings = ["in chunks, µs/agent-step", "agents", "step", *STAGES, "bare products", "step / products"]
+    lines = ["", *_table([*headings, "on all cores", "state, bytes/agent", "memory, bytes/agent"])]
+    for row in crowds.to_dict("records"):
+        words = [f"{row['n_agents']:,}", _short(row["step_microseconds"])]
+        words += [_short(row[f"{stage}_microseconds"]) for stage in STAGES] + [_short(row["products_microseconds"])]
+        words.append(f"{row['step_microseconds'] / row['products_microseconds']:.1f}")
+        words.append(_short(row.get("all_cores_microseconds")))
+        words += [_whole(row["state_bytes"]), _whole(2**20 * row["peak_memory"] / row["n_agents"])]
+        lines.append(f"| {row['line']} | " + " | ".join(words) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _table(headings: Sequence[str]) -> list[str]:
+    return ["| " + " | ".join(headings) + " |", "|" + "---|" * len(headings)]
+
+
+def write_scale_quality(rows: Sequence[dict[str, Any]], target: Path) -> list[Path]:
+    """Write `quality.csv` and `quality.md`; see `benchmark.performance.scale_quality`.
+
+    Args:
+        rows: Of the cells.
+        target: Folder.
+
+    Returns:
+        The files.
+    """
+    table = pd.DataFrame(list(rows)).drop(columns="fresh", errors="ignore")
+    contents = {"quality.csv": table.to_csv(index=False), "quality.md": quality_markdown(rows)}
+    for name, text in contents.items():
+        write_file(target / name, text.encode())
+    return [target / name for name in contents]
+
+
+def quality_markdown(rows: Sequence[dict[str, Any]]) -> str:
+    """One row per line, one column per size: seconds and agent-steps until a policy was good, or how close one came."""
+    sizes = sorted({row["n_agents"] for row in rows})
+    lines = _table(["method", *(f"{n} agents" for n in sizes)])
+    for name in dict.fromkeys(row["line"] for row in rows):
+        own = {row["n_agents"]: row for row in rows if row["line"] == name}
+        lines.append(f"| {name} | " + " | ".join(_reached(own[n]) if n in own else BLANK for n in sizes) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _reached(row: dict[str, Any]) -> str:
+    if "seconds" not in row:
+        return str(row["status"])
+    effort = f"{row['seconds']:.0f} s, {row['steps'] / 1e6:.2g} M steps"
+    if row["trainings"] > 1:
+        effort += f" in {row['trainings']} trainings"
+    if row["status"] == "done":
+        return effort
+    if "best_gap" not in row:
+        return f"{row['status']} after {effort}"
+    best = f"best {100 * row['best_gap']:.0f} % above, {100 * row['best_violation']:.1f} % over"
+    return f"{row['status']} after {effort}: {best}"
+
+
+def _whole(value: Any) -> str:
+    return BLANK if pd.isna(value) else f"{value:.0f}"
+
+
+def _short(value: Any) -> str:
+    return BLANK if pd.isna(value) else f"{value:.3g}"
+
+
+def write_scale(table: pd.DataFrame, target: Path) -> list[Path]:
+    """Write `cells.csv` (with where each was measured), `fits.csv`, `scale.md` and a figure of every device.
+
+    Args:
+        table: See `cells`.
+        target: Folder.
+
+    Returns:
+        The files.
+    """
+    exponents = [{"line": line, "quantity": name, **vars(found)} for (line, name), found in fits(table).items()]
+    contents = {
+        CELLS: table.to_csv(index=False),
+        "fits.csv": pd.DataFrame(exponents).to_csv(index=False),
+        "scale.md": markdown(table),
+    }
+    for name, text in contents.items():
+        write_file(target / name, text.encode())
+    files = [target / name for name in contents]
+    with style():
+        for device, part in table.groupby("device", sort=False):
+            name = "scaling" if device == "cpu" else f"scaling-{device}"
+            files += save(figure_of(part), target / "figures" / name)
+    return files
+
+
+def figure_of(table: pd.DataFrame) -> Figure:
+    """Costs of all agents together against N, both axes logarithmic."""
+    names = list(QUANTITIES.values())
+    figure, panels = panels_of("Cost against the number of agents", names, sharey=False, width=PAGE_WIDTH)
+    # Not every line trains, and a line is to look alike in both panels.
+    lines = list(table["line"].unique())
+    looks: dict[str, Any] = {"hue": "line", "hue_order": lines, "style": "line", "style_order": lines}
+    looks |= {"palette": sns.color_palette("husl", len(lines)), "markers": True, "markersize": 3}
+    for axes, quantity in zip(panels, QUANTITIES, strict=True):
+        known = table[table[quantity].notna()].astype({quantity: float})
+        if len(known):
+            sns.lineplot(known, x="n_agents", y=quantity, ax=axes, **looks)
+        axes.set(xscale="log", yscale="log", xlabel="agents", ylabel="")
+        if (own := axes.get_legend()) is not None:
+            own.remove()
+    shared_legend(figure, panels, "", columns=4)
+    return figure

@@ -1,0 +1,195 @@
+"""Where things lie on disk: runs by the digest of their spec, policies by what they were trained on."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from accord.baselines.base import identity_of
+from accord.baselines.registry import METHODS
+from accord.benchmark.evaluation.metrics import Context
+from accord.benchmark.records.record import Record, load_record, read_traces, write_file, write_folder
+from accord.benchmark.specs.suite import RunSpec, digest_of
+from accord.envs.catalogue import VERSION, DistrictScenario
+from accord.envs.errors import UsageError
+from accord.envs.task import Budget
+
+SCRATCH = Path("runs")
+TRACKED = "tracked"  # an empty file in a record's folder
+CHECKPOINT = 2  # raised when what unfinished trainings keep changes
+
+
+class Store:
+    """Scratch runs under one folder, which git ignores."""
+
+    def __init__(self, root: Path = SCRATCH) -> None:
+        """Args: the folder; it is made when first written to."""
+        self.root = root
+
+    def folder(self, spec: RunSpec) -> Path:
+        """A run's folder."""
+        return self.root / "records" / spec.digest
+
+    def load(self, spec: RunSpec) -> Record | None:
+        """A run's record, or None where it has not been run."""
+        path = self.folder(spec) / "record.json"
+        return load_record(path) if path.exists() else None
+
+    def save(self, record: Record, traces: dict[str, np.ndarray]) -> None:
+        """Keep a run, atomically."""
+        files = {"record.json": record.model_dump_json(indent=1).encode()}
+        if traces:
+            files["traces.npz"] = _npz(traces)
+        write_folder(self.folder(record.spec), files)
+
+    def tracked(self, spec: RunSpec) -> bool:
+        """A run's record was handed to W&B."""
+        return (self.folder(spec) / TRACKED).exists()
+
+    def mark_tracked(self, spec: RunSpec) -> None:
+        """Remember that a run's record was handed to W&B; a new record of the run forgets it."""
+        write_file(self.folder(spec) / TRACKED, b"")
+
+    def traces(self, spec: RunSpec) -> dict[str, np.ndarray]:
+        """A run's arrays for figures."""
+        return read_traces(self.folder(spec) / "traces.npz")
+
+    def records(self, suite: str | None = None) -> list[Record]:
+        """Every record, or those of one suite, in a fixed order; of runs that differ in settings alone, the newest."""
+        # A name that begins with a dot is a folder whose writing was interrupted.
+        paths = sorted(self.root.glob("records/[!.]*/record.json"), key=lambda path: path.stat().st_mtime_ns)
+        found = {_order(record.spec): record for record in map(load_record, paths)}
+        return [found[key] for key in sorted(found) if suite is None or found[key].spec.suite == suite]
+
+    def policy(self, digest: str) -> PolicyFolder:
+        """The folder of a trained policy."""
+        return PolicyFolder(self.root / "policies" / digest)
+
+    def load_context(self, scenario: DistrictScenario) -> Context | None:
+        """What a scenario's runs are compared with, if it was computed."""
+        path = self._context_path(scenario)
+        return Context(**json.loads(path.read_text())) if path.exists() else None
+
+    def save_context(self, scenario: DistrictScenario, context: Context) -> None:
+        """Keep what a scenario's runs are compared with."""
+        write_file(self._context_path(scenario), json.dumps(vars(context)).encode())
+
+    def _context_path(self, scenario: DistrictScenario) -> Path:
+        # The network does not matter to a linear programme.
+        key = {"district": scenario.district.digest, "budget": scenario.budget_name, "catalogue": VERSION}
+        return self.root / "contexts" / f"{digest_of(key)}.json"
+
+
+class PolicyFolder:
+    """One trained policy and the checkpoint of its training; also the `Checkpoint` that a method is given."""
+
+    def __init__(self, path: Path) -> None:
+        """Args: the folder."""
+        self.path = path
+
+    def load(self) -> dict[str, Any] | None:
+        """The training's last state, or None.
+
+        Raises:
+            UsageError: it was left by another version.
+        """
+        file = self.path / "checkpoint.pt"
+        if not file.exists():
+            return None
+        state: dict[str, Any] = torch.load(file, weights_only=True)
+        if state.get("version") != CHECKPOINT:
+            raise UsageError(
+                f"{file}: an unfinished training of another version of Accord, which this one cannot go on with; "
+                "without this file it begins anew"
+            )
+        return state
+
+    def save(self, state: dict[str, Any]) -> None:
+        """Keep the training's state."""
+        write_file(self.path / "checkpoint.pt", _pt(state | {"version": CHECKPOINT}))
+
+    def load_snapshots(self) -> list[dict[str, Any]]:
+        """What an unfinished training has shown of itself so far, see `finished`."""
+        file = self.path / "snapshots.pt"
+        return torch.load(file, weights_only=True)["snapshots"] if file.exists() else []
+
+    def save_snapshots(self, snapshots: list[dict[str, Any]]) -> None:
+        """Keep what an unfinished training has shown of itself."""
+        write_file(self.path / "snapshots.pt", _pt({"snapshots": snapshots}))
+
+    def finished(self) -> dict[str, Any] | None:
+        """The finished policy.
+
+        Its keys: `state`, `curve` (rows), `snapshots` (rows of `fraction`, `steps`, `seconds` and `state`),
+        `finished`, `seconds`, `steps`, `peak_memory`, `revision`.
+        """
+        file = self.path / "policy.pt"
+        return torch.load(file, weights_only=True) if file.exists() else None
+
+    def finish(self, policy: dict[str, Any]) -> None:
+        """Keep the finished policy; what an unfinished one needed goes."""
+        write_file(self.path / "policy.pt", _pt(policy))
+        for name in ("checkpoint.pt", "snapshots.pt"):
+            (self.path / name).unlink(missing_ok=True)
+
+
+def training_digest(spec: RunSpec) -> str:
+    """What a policy was trained on; runs with the same digest share one training. Empty where nothing is learned."""
+    if spec.effort is None:
+        return ""
+    entry = METHODS[spec.method]
+    method, scenario = entry.method, spec.training_scenario
+    config = method.config_type(**spec.config)
+    world: dict[str, Any] = {"district": scenario.digest, "catalogue": VERSION}
+    if method(config).training_scope == "population":
+        world["budget_hours"] = [_population_of(b) for b in scenario.budgets()]
+    else:
+        world["scenario"] = scenario.address
+    key = _as_written(config.training_key(), config.model_dump(), spec.config)
+    return digest_of(
+        {
+            "method": identity_of(method),
+            "config": key,
+            "effort": spec.identity()["effort"],
+            "seed": spec.seed,
+            **world,
+        }
+    )
+
+
+def _as_written(key: dict[str, Any], fields: dict[str, Any], written: dict[str, Any]) -> dict[str, Any]:
+    """A training key without settings that a spec does not name, since they came after it was written."""
+    kept = {}
+    for name, value in key.items():
+        if name in fields and name not in written:
+            continue
+        nested = isinstance(value, dict) and isinstance(written.get(name), dict)
+        kept[name] = _as_written(value, fields[name], written[name]) if nested and name in fields else value
+    return kept
+
+
+def _order(spec: RunSpec) -> tuple[str, ...]:
+    return (spec.suite, spec.scenario, spec.method, spec.variant, f"{spec.seed:06d}")
+
+
+def _npz(arrays: dict[str, np.ndarray]) -> bytes:
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
+    return buffer.getvalue()
+
+
+def _pt(content: dict[str, Any]) -> bytes:
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    return buffer.getvalue()
+
+
+def _population_of(budget: Budget) -> list[Any]:
+    """What of a budget training depends on: which hours and agents it counts, not its level."""
+    agents = [] if budget.agents is None else [budget.agents.int().tolist()]
+    return [budget.resource, budget.hours.int().tolist(), *agents]

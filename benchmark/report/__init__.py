@@ -1,0 +1,1 @@
+"""Leaderboards, reports, publication, reproduction and tracking."""

@@ -1,0 +1,1 @@
+"""What people type: suites, runs and overrides as typed specs."""

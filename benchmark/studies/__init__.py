@@ -1,0 +1,1 @@
+"""What policies of multi-resource allocation are like inside."""

@@ -1,0 +1,307 @@
+"""Separable demand response: buildings with PV and a battery that share a grid budget.
+
+The task of "Distributed Constrained Multi-Agent Reinforcement Learning with Consensus and Networked
+Communication" (Amaya-Corredor, Jonsson and Calvo-Fullana), section 6, with a price of delay, losses and
+limits made explicit. In one hour building i with demand d, solar g, waiting load q and stored energy b does
+
+    D   = d + q                              load waiting now
+    h   = min(η·g, P, C − b);  b' = b + h    the battery charges from solar, the rest is curtailed
+    e_b = min(a_b·D, η·b', P)                served from the battery, first
+    e_g = min(a_g·(D − e_b), G)              served from the grid
+    q⁺  = D − e_b − e_g;  b⁺ = b' − e_b/η
+    r0  = −p·e_g − w·q⁺                      local objective
+    u   = e_g                                use of the shared resource
+    s   = d − e_g − e_b                      shortfall; Σ_t s = q_T − q_0
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from accord.envs.demand_response.observations import Observations, past_day
+from accord.envs.districts.district import HOURS, District
+from accord.envs.errors import UsageError
+from accord.envs.task import Box, Budget, Initial, Step, Task, TaskSpec
+
+BATTERY, GRID = 0, 1  # columns of an action
+PLANT = ("waiting_load", "soc")
+UNITS = {
+    "import_kwh": "kWh",
+    "battery_kwh": "kWh",
+    "waiting_load": "kWh",
+    "demand": "kWh",
+    "solar": "kWh",
+    "stored": "kWh",
+    "curtailed": "kWh",
+    "soc": "kWh",
+    "servable": "kWh",
+    "price": "$/kWh",
+    "carbon": "kg/kWh",
+}
+
+
+class DemandResponse(Task):
+    """`B` copies of one district, in float32; see the module for the dynamics.
+
+    Actions [B, N, 2] are the share of the load to serve from the battery and the share of the rest to
+    serve from the grid. Numbers outside [0, 1] are clamped, so that an unbounded policy may be used.
+    """
+
+    def __init__(
+        self,
+        district: District,
+        budgets: tuple[Budget, ...],
+        *,
+        tariff_ahead: bool = True,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        """Build the task.
+
+        Args:
+            district: Who and what.
+            budgets: The shared budgets, over the resource "import" (index 0).
+            tariff_ahead: Agents see the tariff of the coming 24 hours.
+            device: Where every tensor lives.
+        """
+        self.district = district
+        self.device = torch.device(device)
+        self._tariff_ahead = tariff_ahead
+        self._observations = Observations(district, tariff_ahead, self.device)
+        self._load_tensors()
+        self.spec = self._make_spec(budgets)
+        masks = [b.hours for b in budgets]
+        counted = torch.stack(masks, -1) if masks else torch.zeros(HOURS, 0)
+        self._counted_hours = counted.to(self.device, torch.float32)  # [24, m]
+
+    def reset(
+        self,
+        batch: int,
+        generator: torch.Generator,
+        *,
+        start: int | None = None,
+        horizon: int | None = None,
+        initial: Initial = "zero",
+    ) -> Step:
+        """Start `batch` copies; see `Task.reset`. `initial` may name `waiting_load` and `soc`, in kWh."""
+        shape = (batch, self.spec.n_agents)
+        self._horizon = self.spec.horizon if horizon is None else horizon
+        self._check_start(start)
+        if start is None:
+            first, last = self.district.training
+            latest = max(first, last - self._horizon)
+            drawn = torch.randint(first, latest + 1, (batch,), generator=generator, device=generator.device)
+            self._t = drawn.to(self.device)
+        else:
+            self._t = torch.full((batch,), start, device=self.device)
+        self._elapsed = 0
+        zero = torch.zeros(shape, device=self.device)
+        if initial == "zero":
+            self._waiting, self._stored = zero.clone(), zero.clone()
+        elif initial == "random":
+            # The square puts half of the draws in the lowest quarter, where controllers spend their time.
+            waiting, stored = (
+                torch.rand(shape, generator=generator, device=generator.device).to(self.device) for _ in range(2)
+            )
+            self._waiting = waiting.square() * self._own_peak * self.district.waiting_peaks
+            self._stored = stored * self._capacity
+        else:
+            self._waiting = self._given(initial, "waiting_load", math.inf * self._capacity.clamp_min(1.0), shape)
+            self._stored = self._given(initial, "soc", self._capacity, shape)
+        self._read_hour()
+        nothing = torch.zeros(batch, len(self.spec.budgets), device=self.device)
+        measures = {name: zero.clone() for name in UNITS if name not in ("price", "carbon")}
+        measures |= {"waiting_load": self._waiting, "soc": self._stored, "servable": self._efficiency * self._stored}
+        measures |= {"price": torch.zeros(batch, device=self.device)}
+        return self._show(zero, zero, zero, nothing, measures)
+
+    def step(self, actions: Tensor) -> Step:
+        """Advance one hour with `actions` [B, N, 2]; see the module for the equations."""
+        share = actions.clamp(0.0, 1.0)
+        load = self._demand + self._waiting
+        stored = torch.minimum(
+            torch.minimum(self._efficiency * self._solar, self._power), self._capacity - self._stored
+        )
+        soc = self._stored + stored
+        battery = torch.minimum(torch.minimum(share[..., BATTERY] * load, self._efficiency * soc), self._power)
+        rest = load - battery
+        imported = torch.minimum(share[..., GRID] * rest, self._connection)
+        self._waiting = rest - imported
+        self._stored = (soc - battery / self._efficiency).clamp_min(0.0)
+        price = self._price[self._t]
+        reward = -price[:, None] * imported - self._delay_price * self._waiting
+        measures = {
+            "import_kwh": imported,
+            "battery_kwh": battery,
+            "waiting_load": self._waiting,
+            "demand": self._demand,
+            "solar": self._solar,
+            "stored": stored,
+            "curtailed": self._solar - stored / self._efficiency,
+            "soc": self._stored,
+            "servable": self._efficiency * self._stored,
+            "price": price,
+        }
+        if self._carbon is not None:
+            measures["carbon"] = self._carbon[self._t]
+        shortfall = self._demand - imported - battery
+        counted = self.counted_at(self._t)
+        self._t = (self._t + 1) % self.district.hours
+        self._elapsed += 1
+        self._read_hour()
+        return self._show(reward, imported, shortfall, counted, measures)
+
+    def state(self) -> Tensor:
+        """All that changes in what agents see, [B, S]; see `Observations.state`."""
+        return self._observations.state(self._coming(HOURS), self._now())
+
+    def active(self, ahead: int) -> Tensor:
+        """Which budgets count in the coming `ahead` hours, [B, ahead, m]."""
+        return self._counted_hours[self._hour[self._coming(ahead)]]
+
+    def counted_at(self, hour: Tensor | int) -> Tensor:
+        """Which budgets count in an hour of the calendar, float32, [..., m]."""
+        # A number is looked up here: on a device that would wait for everything before it.
+        return self._counted_hours[int(self.district.hour[hour]) if isinstance(hour, int) else self._hour[hour]]
+
+    def forecast(self, ahead: int) -> dict[str, np.ndarray]:
+        """For privileged controllers: what the coming hours of the first copy bring, float64.
+
+        Returns:
+            `demand` and `solar` [N, ahead] in kWh, `price` [ahead] in $/kWh, and the present `waiting_load`
+            and `stored` [N, ahead] in kWh, the same in every column.
+        """
+        start = int(self._t[0])
+        now = {"waiting_load": self._waiting[0], "stored": self._stored[0]}
+        coming = {"demand": self.district.demand(start, ahead), "solar": self.district.solar(start, ahead)}
+        price = self.district.price[(start + torch.arange(ahead)) % self.district.hours]
+        held = {name: value.double()[:, None].expand(-1, ahead) for name, value in now.items()}
+        return {name: value.cpu().numpy() for name, value in (coming | held | {"price": price}).items()}
+
+    def take(self, agents: Tensor) -> DemandResponse:
+        """A task of the buildings with these indices; each keeps its share of the budgets."""
+        agents = agents.to(self.district.shift.device)
+        budgets = tuple(_budget_of(b, agents, self.spec.n_agents) for b in self.spec.budgets)
+        return DemandResponse(self.district.take(agents), budgets, tariff_ahead=self._tariff_ahead, device=self.device)
+
+    def _check_start(self, start: int | None) -> None:
+        first, last = self.district.training
+        if start is None and self._horizon > last - first:
+            raise UsageError(f"horizon {self._horizon}: '{self.spec.name}' has {last - first} training hours")
+        if start is not None and not 0 <= start < self.district.hours:
+            raise UsageError(f"start {start}: allowed for '{self.spec.name}' are 0 to {self.district.hours - 1}")
+
+    def _given(self, initial: Mapping[str, Tensor], name: str, top: Tensor, shape: tuple[int, int]) -> Tensor:
+        if name not in initial:
+            raise UsageError(f"initial: '{name}' is missing; allowed: both waiting_load and soc, in kWh")
+        value = torch.as_tensor(initial[name]).to(self.device, torch.float32).expand(shape).clone()
+        if not bool(((value >= 0) & (value <= top)).all()):
+            raise UsageError(
+                f"initial: '{name}' must be at least 0 and, for soc, at most the battery's capacity, in kWh"
+            )
+        return value
+
+    def _load_tensors(self) -> None:
+        district = self.district
+
+        def load(values: Tensor) -> Tensor:
+            return values.to(self.device, torch.float32)
+
+        self._demand_flat = load(district.demand_profiles.flatten())
+        self._solar_flat = load(district.solar_profiles.flatten())
+        self._demand_row = (district.demand_profile * district.hours).to(self.device)
+        self._solar_row = (district.solar_profile * district.hours).to(self.device)
+        self._demand_past = load(past_day(district.demand_profiles))
+        self._solar_past = load(past_day(district.solar_profiles))
+        self._shift = district.shift.to(self.device)
+        self._shifted = bool(district.shift.any())
+        self._demand_scale = load(district.demand_scale)
+        self._pv = load(district.pv_kw)
+        self._capacity = load(district.battery_kwh)
+        self._power = load(district.battery_kw)
+        self._efficiency = load(district.efficiency)
+        self._connection = load(district.connection_kwh)
+        self._own_peak = load(district.own_peak)
+        self._price = load(district.price)
+        self._hour = district.hour.to(self.device)
+        self._carbon = None if district.carbon is None else load(district.carbon)
+        self._delay_price = district.delay_price * district.mean_price
+
+    def _make_spec(self, budgets: tuple[Budget, ...]) -> TaskSpec:
+        district = self.district
+        return TaskSpec(
+            name=district.name,
+            n_agents=district.n_agents,
+            obs_fields=self._observations.fields,
+            action=Box(2),
+            state_dim=self._observations.state_dim,
+            horizon=district.horizon,
+            budgets=budgets,
+            resources=("import",),
+            separable=True,
+            ahead=HOURS,
+            usage_scale=district.base_load,
+            price_scale=district.mean_price,
+            agent_scale=(district.own_peak / district.base_load).to(self.device, torch.float32),
+            units=UNITS,
+            plant=PLANT,
+            price_field="tariff" if self._tariff_ahead else None,
+            delay_price=district.delay_price,
+            agent_types=district.agent_type,
+            device=self.device,
+        )
+
+    def _read_hour(self) -> None:
+        column = self._t[:, None]
+        if self._shifted:
+            column = (column + self._shift) % self.district.hours
+        demand_at, solar_at = self._demand_row + column, self._solar_row + column
+        self._own_hour = column  # [B, 1 or N]
+        self._demand = self._demand_flat[demand_at] * self._demand_scale
+        self._solar = self._solar_flat[solar_at] * self._pv
+        self._past = self._demand_past[demand_at] * self._demand_scale, self._solar_past[solar_at] * self._pv
+
+    def _coming(self, ahead: int) -> Tensor:
+        return (self._t[:, None] + torch.arange(ahead, device=self.device)) % self.district.hours
+
+    def _now(self) -> dict[str, Tensor]:
+        """What changes of every building, each [B, N], in kWh."""
+        return {
+            "waiting_load": self._waiting,
+            "demand": self._demand,
+            "soc": self._stored,
+            "solar": self._solar,
+            "demand_past_day": self._past[0],
+            "solar_past_day": self._past[1],
+        }
+
+    def _show(
+        self, reward: Tensor, usage: Tensor, shortfall: Tensor, counted: Tensor, measures: dict[str, Tensor]
+    ) -> Step:
+        batch, n_agents = self._waiting.shape
+        ended = torch.full((batch,), self._elapsed >= self._horizon, device=self.device)
+        return Step(
+            obs=self._observations.observe(self._coming(HOURS), self._now(), self._own_hour),
+            reward=reward,
+            usage=usage[..., None],
+            shortfall=shortfall,
+            active=self.active(HOURS),
+            counted=counted,
+            measures=measures,
+            terminated=torch.zeros_like(ended),
+            truncated=ended,
+            alive=torch.ones(batch, n_agents, dtype=torch.bool, device=self.device),
+        )
+
+
+def _budget_of(budget: Budget, agents: Tensor, n_agents: int) -> Budget:
+    """The share of a budget that belongs to the agents with these indices."""
+    members = None if budget.agents is None else budget.agents[agents]
+    kept = len(agents) if members is None else int(members.sum())
+    part = kept / (n_agents if budget.agents is None else int(budget.agents.sum()))
+    limit, scale = budget.limit * part, budget.scale * part
+    return Budget(budget.name, budget.resource, budget.hours, limit, scale, members, budget.each_step)

@@ -1,0 +1,128 @@
+"""What agents and central critics see of demand response: the fields, their units and scales, in float32."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from accord.envs.districts.district import HOURS, District
+from accord.envs.task import Field
+
+DAYS = 7
+LOCAL_FIELDS = {
+    "waiting_load": ("kWh", "log(1 + own peaks)"),
+    "demand": ("kWh", "own peak"),
+    "soc": ("kWh", "battery capacity"),
+    "solar": ("kWh", "own peak"),
+    "price": ("$/kWh", "mean price"),
+    "hour_sin": ("-", "1"),
+    "hour_cos": ("-", "1"),
+    "demand_past_day": ("kWh", "own peak; mean of the last 24 hours"),
+    "solar_past_day": ("kWh", "own peak; mean of the last 24 hours"),
+    "demand_scale": ("kWh", "log2 of base loads"),
+    "pv": ("kW", "own peak"),
+    "battery": ("kWh", "own peak"),
+    "connection": ("1/kWh", "own peak; 0 without a limit"),
+}
+CHANGING = ("waiting_load", "demand", "soc", "solar", "demand_past_day", "solar_past_day")
+COMMON = ("price", "hour_sin", "hour_cos")
+
+
+class Observations:
+    """Observations and states of one district.
+
+    Both are made of `coming` [B, 24], the hours of the calendar from now on, and of `now`, the `CHANGING`
+    fields of every building [B, N] in kWh.
+
+    Attributes:
+        fields: The columns of an observation.
+        state_dim: S, the width of a state.
+    """
+
+    def __init__(self, district: District, tariff_ahead: bool, device: torch.device) -> None:
+        """Args: who and what, whether the tariff of the coming 24 hours is seen, where every tensor lives."""
+
+        def load(values: Tensor) -> Tensor:
+            return values.to(device, torch.float32)
+
+        self._tariff_ahead = tariff_ahead
+        self.fields = _fields(tariff_ahead)
+        self.state_dim = len(CHANGING) * district.n_agents + len(COMMON) + DAYS + tariff_ahead * HOURS
+        self._price, self._price_scale = load(district.price), district.mean_price
+        self._hour, self._weekday = district.hour.to(device), district.weekday.to(device)
+        self._week = torch.eye(DAYS, device=device)
+        angle = torch.arange(HOURS, device=device) * (2 * math.pi / HOURS)
+        self._clock = torch.stack([angle.sin(), angle.cos()])
+        self._own_peak, capacity = load(district.own_peak), load(district.battery_kwh)
+        self._soc_scale = capacity.clamp_min(1e-9)
+        self._parameters = {
+            "demand_scale": (self._own_peak / district.base_load).log2(),
+            "pv": load(district.pv_kw) / self._own_peak,
+            "battery": capacity / self._own_peak,
+            "connection": self._own_peak / load(district.connection_kwh),
+        }
+
+    def observe(self, coming: Tensor, now: Mapping[str, Tensor], own_hour: Tensor) -> Tensor:
+        """What each agent sees, [B, N, O].
+
+        Args:
+            coming: See the class.
+            now: See the class.
+            own_hour: [B, 1 or N]; a shifted building lives on its own profile's week.
+        """
+        batch, n_agents = now["demand"].shape
+        week = self._week[self._weekday[own_hour]]  # [B, 1 or N, 7]
+        columns = [torch.stack(list(self._scaled(coming, now).values()), -1), week.expand(batch, n_agents, DAYS)]
+        columns += [tariff[:, None].expand(batch, n_agents, HOURS) for tariff in self._tariff(coming)]
+        return torch.cat(columns, -1)
+
+    def state(self, coming: Tensor, now: Mapping[str, Tensor]) -> Tensor:
+        """All that changes in what agents see: `CHANGING` of each, then `COMMON`, weekday and tariff, [B, S].
+
+        The buildings' parameters are left out: they are the same in every state of a district.
+        """
+        fields = self._scaled(coming, now)
+        own = [fields[name] for name in CHANGING]
+        clock = [fields[name][:, :1] for name in COMMON]
+        week = self._week[self._weekday[coming[:, 0]]]
+        return torch.cat([*own, *clock, week, *self._tariff(coming)], 1)
+
+    def _scaled(self, coming: Tensor, now: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The local fields, each [B, N], scaled as `LOCAL_FIELDS` says and in its order."""
+        shape, hour = now["demand"].shape, coming[:, 0]
+        clock = self._clock[:, self._hour[hour]]
+        fields = {
+            "waiting_load": (now["waiting_load"] / self._own_peak).log1p(),
+            "demand": now["demand"] / self._own_peak,
+            "soc": now["soc"] / self._soc_scale,
+            "solar": now["solar"] / self._own_peak,
+            "price": (self._price[hour] / self._price_scale)[:, None].expand(shape),
+            "hour_sin": clock[0][:, None].expand(shape),
+            "hour_cos": clock[1][:, None].expand(shape),
+            "demand_past_day": now["demand_past_day"] / self._own_peak,
+            "solar_past_day": now["solar_past_day"] / self._own_peak,
+        }
+        return fields | {name: value.expand(shape) for name, value in self._parameters.items()}
+
+    def _tariff(self, coming: Tensor) -> list[Tensor]:
+        """The tariff of the coming day in mean prices, [B, 24], where agents may see it."""
+        return [self._price[coming] / self._price_scale] if self._tariff_ahead else []
+
+
+def past_day(profiles: Tensor) -> Tensor:
+    """Mean of the 24 hours before each hour, the calendar taken as a cycle, flat [P·T]."""
+    before = torch.cat([profiles[:, -HOURS:], profiles], 1).cumsum(1)
+    total = before[:, HOURS - 1 : -1] - torch.cat([torch.zeros_like(before[:, :1]), before[:, : -HOURS - 1]], 1)
+    return (total / HOURS).flatten()
+
+
+def _fields(tariff_ahead: bool) -> dict[str, Field]:
+    fields = {name: Field(slice(i, i + 1), unit, scale) for i, (name, (unit, scale)) in enumerate(LOCAL_FIELDS.items())}
+    fields["weekday"] = Field(slice(len(fields), len(fields) + DAYS), "-", "1; one column per day")
+    if tariff_ahead:
+        columns = slice(fields["weekday"].where.stop, fields["weekday"].where.stop + HOURS)
+        fields["tariff"] = Field(columns, "$/kWh", "mean price", ahead=HOURS)
+    return fields

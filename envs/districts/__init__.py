@@ -1,0 +1,1 @@
+"""Districts and the data that they are built from."""

@@ -1,0 +1,354 @@
+"""Reads a folder of building data in CityLearn's schema: `schema.json` and the CSV files it names.
+
+Column names of CityLearn 2.x ("Hour", "Equipment Electric Power [kWh]") and 3.x ("hour",
+"non_shiftable_load") are both accepted. Every file is read whole: the schema's simulation window is
+not applied. Rows in error messages count from 1, the first row under the header.
+"""
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from accord.envs.errors import UsageError
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
+
+SECONDS_PER_TIME_STEP = 3600
+
+COLUMN_NAMES: dict[str, tuple[str, ...]] = {
+    "hour": ("Hour", "hour"),
+    "demand": ("Equipment Electric Power [kWh]", "non_shiftable_load"),
+    "solar": ("Solar Generation [W/kW]", "solar_generation"),
+    "price": ("Electricity Pricing [$/kWh]", "electricity_pricing"),
+    "temperature": ("Outdoor Drybulb Temperature [C]", "outdoor_dry_bulb_temperature"),
+    "carbon": ("kg_CO2/kWh", "carbon_intensity"),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Building:
+    """One building's profiles and equipment; the arrays are read-only copies.
+
+    Attributes:
+        name: Name in the schema.
+        demand: [T] electric load of equipment that cannot be shifted, kWh per hour.
+        solar: [T] generation of one kW of PV, kWh per hour.
+        pv_kw: Nominal power of the PV, kW; 0 without PV.
+        battery_kwh: Capacity of the battery, kWh; 0 without a battery.
+        battery_kw: Nominal power of the battery, kW; 0 without a battery.
+        efficiency: The battery's `efficiency` in the schema, in (0, 1]; 1 without a battery.
+    """
+
+    name: str
+    demand: FloatArray
+    solar: FloatArray
+    pv_kw: float
+    battery_kwh: float
+    battery_kw: float
+    efficiency: float
+
+    def __post_init__(self) -> None:
+        for field in ("demand", "solar"):
+            object.__setattr__(self, field, _read_only(getattr(self, field), np.float64))
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Hourly profiles of several buildings and what they share; the arrays are read-only copies.
+
+    Attributes:
+        name: Name of the data set.
+        hour: [T] hour of day at the start of each step, 0..23.
+        price: [T] electricity price, $/kWh, or None where the set has no tariff.
+        temperature: [T] outdoor temperature, degrees Celsius, or None.
+        carbon: [T] carbon intensity of the grid, kg CO2 per kWh, or None.
+        buildings: The included buildings, in the schema's order.
+    """
+
+    name: str
+    hour: IntArray
+    price: FloatArray | None
+    temperature: FloatArray | None
+    carbon: FloatArray | None
+    buildings: tuple[Building, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "hour", _read_only(self.hour, np.int64))
+        for field in ("price", "temperature", "carbon"):
+            if getattr(self, field) is not None:
+                object.__setattr__(self, field, _read_only(getattr(self, field), np.float64))
+
+    @property
+    def hours(self) -> int:
+        """Number of steps T."""
+        return self.hour.size
+
+
+def read_dataset(folder: str | Path, name: str | None = None) -> Dataset:
+    """Read the included buildings of a folder in CityLearn's schema.
+
+    An hour column is numbered 1..24 (hour of day = (value - 1) mod 24) or, where a 0 occurs, 0..23
+    (hour of day = value).
+
+    Args:
+        folder: The folder that holds `schema.json`.
+        name: Name of the data set; the folder's name by default.
+
+    Returns:
+        The data set. Buildings share one pricing, weather and carbon file.
+
+    Raises:
+        UsageError: The folder or one of its files is missing or unreadable, or a used column or
+            figure is missing, not a finite number, or out of its range.
+    """
+    root = Path(folder)
+    path = root / "schema.json"
+    schema = _read_schema(root)
+    _check_time_step(path, schema)
+    entries = _included_buildings(path, schema)
+    tables = {
+        building: _read_table(
+            root / _file_name(_where(path, building), entry, "energy_simulation"), ("hour", "demand", "solar")
+        )
+        for building, entry in entries.items()
+    }
+    hour_column = _common_hour([table["hour"] for table in tables.values()])
+    return Dataset(
+        name=root.resolve().name if name is None else name,
+        hour=_hour_of_day(hour_column),
+        price=_read_shared(path, entries, "pricing", "price", hour_column),
+        temperature=_read_shared(path, entries, "weather", "temperature", hour_column),
+        carbon=_read_shared(path, entries, "carbon_intensity", "carbon", hour_column),
+        buildings=tuple(
+            _building(_where(path, building), building, entry, tables[building]) for building, entry in entries.items()
+        ),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Column:
+    """A numeric column [T] with the file and label it came from."""
+
+    path: Path
+    label: str
+    values: FloatArray
+
+    def reject(self, wrong: BoolArray, problem: str) -> None:
+        """Raise a UsageError that names the first row where `wrong` [T] holds, if there is one."""
+        if wrong.any():
+            row = int(np.argmax(wrong))
+            raise _row_error(self.path, self.label, row, f"{self.values[row]:g} {problem}")
+
+
+def _read_schema(root: Path) -> dict[str, Any]:
+    if not root.is_dir():
+        raise UsageError(f"{root}: no such folder; give a folder that holds schema.json")
+    path = root / "schema.json"
+    if not path.is_file():
+        raise UsageError(f"{path}: no such file; the folder must hold CityLearn's schema.json")
+    try:
+        schema = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UsageError(f"{path}: not valid JSON: {error}") from None
+    return _as_object(str(path), schema)
+
+
+def _check_time_step(path: Path, schema: Mapping[str, Any]) -> None:
+    seconds = schema.get("seconds_per_time_step")
+    if seconds != SECONDS_PER_TIME_STEP:
+        raise UsageError(f"{path}: seconds_per_time_step is {seconds!r}; only {SECONDS_PER_TIME_STEP} is allowed")
+
+
+def _included_buildings(path: Path, schema: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The schema's entries of buildings whose `include` is not false, by name."""
+    buildings = _as_object(f"{path}: 'buildings'", schema.get("buildings"))
+    entries = {name: _as_object(_where(path, name), entry) for name, entry in buildings.items()}
+    included = {name: entry for name, entry in entries.items() if entry.get("include", True)}
+    if not included:
+        raise UsageError(f'{path}: no included building; set "include": true for at least one')
+    return included
+
+
+def _read_table(path: Path, quantities: Iterable[str]) -> dict[str, _Column]:
+    """The columns of a CSV file that hold `quantities` (keys of COLUMN_NAMES)."""
+    if not path.is_file():
+        raise UsageError(f"{path}: no such file, though schema.json names it")
+    try:
+        header = pd.read_csv(path, nrows=0, index_col=False, encoding="utf-8-sig").columns
+        labels = {quantity: _label(path, list(header), quantity) for quantity in quantities}
+        used = list(labels.values())
+        # As text, so that each figure is parsed exactly and a wrong one can be quoted.
+        text = pd.read_csv(path, usecols=used, dtype=str, index_col=False, encoding="utf-8-sig")
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: not a readable CSV file: {' '.join(str(error).split())}") from None
+    return {
+        quantity: _Column(path, label, _numbers(path, label, text[label].to_numpy(dtype=object)))
+        for quantity, label in labels.items()
+    }
+
+
+def _label(path: Path, header: list[str], quantity: str) -> str:
+    accepted = COLUMN_NAMES[quantity]
+    for label in accepted:
+        if label in header:
+            return label
+    names = " or ".join(repr(label) for label in accepted)
+    raise UsageError(f"{path}: no column for the {quantity}; it must be named {names}")
+
+
+def _numbers(path: Path, label: str, text: npt.NDArray[np.object_]) -> FloatArray:
+    """The cells of a column as numbers [T]."""
+    if text.size == 0:
+        raise UsageError(f"{path}: column {label!r} has no rows")
+    missing = pd.isna(text)
+    if missing.any():
+        raise _row_error(path, label, int(np.argmax(missing)), "NaN or empty; a number is needed")
+    try:
+        values = text.astype(np.float64)
+    except ValueError:
+        row = next(row for row, cell in enumerate(text) if not _is_number(cell))
+        raise _row_error(path, label, row, f"{text[row]!r} is not a number") from None
+    column = _Column(path, label, values)
+    column.reject(~np.isfinite(values), "is not finite")
+    return values
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
+def _common_hour(columns: list[_Column]) -> _Column:
+    """The hour column on which all buildings' files agree."""
+    first = columns[0]
+    for column in columns[1:]:
+        _check_length(column, first)
+        column.reject(column.values != first.values, f"differs from the hour in {first.path}")
+    return first
+
+
+def _hour_of_day(column: _Column) -> IntArray:
+    """Hour of day 0..23 [T] from a column numbered 1..24 or, where a 0 occurs, 0..23."""
+    values = column.values
+    first, last = (0, 23) if (values == 0).any() else (1, 24)
+    whole = values == np.floor(values)
+    column.reject(~whole | (values < first) | (values > last), f"is not a whole hour of {first}..{last}")
+    hour = (values.astype(np.int64) - first) % 24
+    advances = np.append(True, np.diff(hour) % 24 == 1)
+    column.reject(~advances, "does not follow the previous row's hour by one")
+    return hour
+
+
+def _check_length(column: _Column, reference: _Column) -> None:
+    rows, expected = column.values.size, reference.values.size
+    if rows != expected:
+        problem = f"column {column.label!r} ends at row {rows}, but {reference.path} has {expected} rows"
+        raise UsageError(f"{column.path}: {problem}")
+
+
+def _read_shared(
+    path: Path, entries: Mapping[str, Mapping[str, Any]], key: str, quantity: str, hour: _Column
+) -> FloatArray | None:
+    """The column [T] of the file that all buildings name under `key`, or None where none does."""
+    files = {
+        name: None if entry.get(key) is None else _file_name(_where(path, name), entry, key)
+        for name, entry in entries.items()
+    }
+    first, file = next(iter(files.items()))
+    for name, other in files.items():
+        if other != file:
+            raise UsageError(
+                f"{_where(path, name)}: {key!r} is {other!r}, but {file!r} for {first!r}; "
+                "all included buildings must name one file"
+            )
+    if file is None:
+        return None
+    column = _read_table(path.parent / file, (quantity,))[quantity]
+    _check_length(column, hour)
+    return column.values
+
+
+def _building(where: str, name: str, entry: Mapping[str, Any], table: Mapping[str, _Column]) -> Building:
+    for quantity in ("demand", "solar"):
+        table[quantity].reject(table[quantity].values < 0, f"is a negative {quantity}; it must be at least 0")
+    pv = _attributes(where, entry, "pv")
+    battery = _attributes(where, entry, "electrical_storage")
+    return Building(
+        name=name,
+        demand=table["demand"].values,
+        solar=table["solar"].values / 1000,  # W per kW to kWh per kW and hour
+        pv_kw=0.0 if pv is None else _size(f"{where}: pv", pv, "nominal_power"),
+        battery_kwh=0.0 if battery is None else _size(f"{where}: electrical_storage", battery, "capacity"),
+        battery_kw=0.0 if battery is None else _size(f"{where}: electrical_storage", battery, "nominal_power"),
+        efficiency=1.0 if battery is None else _efficiency(f"{where}: electrical_storage", battery),
+    )
+
+
+def _attributes(where: str, entry: Mapping[str, Any], device: str) -> dict[str, Any] | None:
+    """The figures of a device, or None where the building has none."""
+    if entry.get(device) is None:
+        return None
+    description = _as_object(f"{where}: {device}", entry[device])
+    if description.get("autosize"):
+        raise UsageError(f"{where}: {device} has autosize; give its figures and set autosize to false")
+    return _as_object(f"{where}: {device}: attributes", description.get("attributes"))
+
+
+def _size(where: str, attributes: Mapping[str, Any], key: str) -> float:
+    value = _figure(where, attributes, key)
+    if value < 0:
+        raise UsageError(f"{where}: {key} is {value:g}; it must be at least 0")
+    return value
+
+
+def _efficiency(where: str, attributes: Mapping[str, Any]) -> float:
+    value = _figure(where, attributes, "efficiency")
+    if not 0 < value <= 1:
+        raise UsageError(f"{where}: efficiency is {value:g}; it must lie in (0, 1]")
+    return value
+
+
+def _figure(where: str, attributes: Mapping[str, Any], key: str) -> float:
+    value = attributes.get(key)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise UsageError(f"{where}: {key} is {value!r}; a finite number is needed")
+    return float(value)
+
+
+def _file_name(where: str, entry: Mapping[str, Any], key: str) -> str:
+    value = entry.get(key)
+    if not isinstance(value, str):
+        raise UsageError(f"{where}: {key} is {value!r}; the name of a CSV file is needed")
+    return value
+
+
+def _as_object(where: str, value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise UsageError(f"{where}: a JSON object is needed, not {value!r}")
+    return value
+
+
+def _where(path: Path, building: str) -> str:
+    return f"{path}: building {building!r}"
+
+
+def _row_error(path: Path, label: str, row: int, problem: str) -> UsageError:
+    return UsageError(f"{path}: column {label!r}, row {row + 1}: {problem}")
+
+
+def _read_only(values: npt.ArrayLike, dtype: type[np.generic]) -> npt.NDArray[Any]:
+    array = np.array(values, dtype=dtype)
+    array.flags.writeable = False
+    return array

@@ -1,0 +1,1 @@
+"""Optima with perfect foresight, by linear programmes."""

@@ -1,0 +1,1 @@
+"""PettingZoo both ways, and discrete actions."""

@@ -1,0 +1,70 @@
+"""A task whose box of actions is turned into a grid, for methods that need discrete ones."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from accord.envs.errors import UsageError
+from accord.envs.task import Box, Discrete, Initial, Step, Task
+
+
+def grid_points(box: Box, levels: int) -> Tensor:
+    """Every combination of `levels` evenly spaced numbers per dimension, ends included, [levels ** size, size]."""
+    line = torch.linspace(box.low, box.high, levels)
+    return torch.cartesian_prod(*[line] * box.size).view(-1, box.size)
+
+
+class GridTask(Task):
+    """The same task with one discrete action per agent: the index of a grid point [B, N, 1]."""
+
+    def __init__(self, task: Task, levels: int) -> None:
+        """Wrap a task.
+
+        Args:
+            task: With a box of actions.
+            levels: Numbers per dimension, at least 2.
+
+        Raises:
+            UsageError: the task's actions are discrete already.
+        """
+        if not isinstance(task.spec.action, Box):
+            raise UsageError(f"task '{task.spec.name}': its actions are discrete; a grid needs a box")
+        self._task = task
+        self._points = grid_points(task.spec.action, levels).to(task.device)
+        self.device = task.device
+        self.spec = replace(task.spec, action=Discrete(len(self._points)))
+
+    def reset(
+        self,
+        batch: int,
+        generator: torch.Generator,
+        *,
+        start: int | None = None,
+        horizon: int | None = None,
+        initial: Initial = "zero",
+    ) -> Step:
+        """See `Task.reset`."""
+        return self._task.reset(batch, generator, start=start, horizon=horizon, initial=initial)
+
+    def step(self, actions: Tensor) -> Step:
+        """Take grid indices [B, N, 1]."""
+        return self._task.step(self._points[actions.squeeze(-1)])
+
+    def guide(self, on: bool) -> None:
+        """See `Task.guide`."""
+        self._task.guide(on)
+
+    def state(self) -> Tensor:
+        """See `Task.state`."""
+        return self._task.state()
+
+    def active(self, ahead: int) -> Tensor:
+        """See `Task.active`."""
+        return self._task.active(ahead)
+
+    def take(self, agents: Tensor) -> GridTask:
+        """See `Task.take`."""
+        raise UsageError(f"task '{self.spec.name}': agents are taken before the grid is laid")

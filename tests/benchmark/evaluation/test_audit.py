@@ -1,0 +1,194 @@
+import pytest
+import torch
+from torch import Tensor
+
+from accord.baselines.base import Controller
+from accord.baselines.registry import METHODS
+from accord.benchmark.evaluation.audit import FAR, MOVING, STEPS, audit_controllers, audit_method, audit_records
+from accord.benchmark.launch.runner import ended_badly
+from accord.benchmark.specs.suite import make_run
+from accord.envs.catalogue import resolve
+from accord.envs.errors import UsageError
+from accord.envs.task import Step
+
+PATH = "paper_seven/path/average-0.27"
+CENTRAL = {"consensus-broadcast", "lookahead", "mappo-augmented", "qmix-augmented", "vdn-augmented"}
+
+
+@pytest.mark.parametrize("method", sorted(set(METHODS) - {"allocation_expert"}))  # which has no place in a district
+def test_every_method_reaches_no_further_than_it_claims(method: str) -> None:
+    audit = audit_method(method)
+    assert audit.passed
+    assert audit.decentralised == (method not in CENTRAL)
+    if audit.decentralised:
+        assert audit.talks == (method.startswith(("consensus", "lgtc")) and method != "consensus-independent")
+
+
+class Cheat(Controller):
+    """Claims to be decentralised."""
+
+    def act(self, step: Step) -> Tensor:
+        return torch.stack([step.obs[..., 0], self.look(step.obs)[..., 0]], -1)
+
+    def look(self, obs: Tensor) -> Tensor:
+        raise NotImplementedError
+
+
+class ReadsItsNeighbour(Cheat):
+    def look(self, obs: Tensor) -> Tensor:
+        return obs.roll(1, 1)
+
+
+class ReadsTheMean(Cheat):
+    def look(self, obs: Tensor) -> Tensor:
+        return obs.mean(1, keepdim=True).expand_as(obs)
+
+
+class ClaimsManyRoundsInSilence(ReadsTheMean):
+    rounds = 100
+
+
+class TakesTheMeanOfTheUsage(Cheat):
+    level = torch.zeros(())
+
+    def look(self, obs: Tensor) -> Tensor:
+        return obs * 0 + self.level
+
+    def feedback(self, step: Step) -> None:
+        self.level = step.usage.mean()
+
+
+class ReadsANeighboursQueue(Cheat):
+    queue = torch.zeros(1, 7)
+
+    def look(self, obs: Tensor) -> Tensor:
+        return obs * 0 + self.queue.roll(1, 1)[..., None]
+
+    def feedback(self, step: Step) -> None:
+        self.queue = step.measures["waiting_load"]
+
+
+class IsHandedTheModel(Cheat):
+    privileged = True
+
+    def look(self, obs: Tensor) -> Tensor:
+        return obs
+
+
+class TalksButReadsFurther(ReadsTheMean):
+    rounds = 1
+
+    def act(self, step: Step) -> Tensor:
+        self.network.mix(step.obs)
+        return super().act(step)
+
+
+class Honest(Cheat):
+    rounds = 1
+
+    def look(self, obs: Tensor) -> Tensor:
+        return self.network.mix(obs)
+
+
+class HearsAsFarAsItSays(Cheat):
+    rounds = 2
+
+    def look(self, obs: Tensor) -> Tensor:
+        return self.network.mix(obs, self.rounds)
+
+
+@pytest.mark.parametrize(
+    "cheat",
+    [
+        ReadsItsNeighbour,
+        ReadsTheMean,
+        ClaimsManyRoundsInSilence,
+        TakesTheMeanOfTheUsage,
+        ReadsANeighboursQueue,
+        IsHandedTheModel,
+        TalksButReadsFurther,
+    ],
+)
+def test_a_cheat_that_claims_to_be_decentralised_fails(cheat: type[Cheat]) -> None:
+    audit = audit_controllers(cheat(), cheat(), resolve(PATH))
+    assert not audit.passed
+    assert audit.verdict == "FAILED"
+
+
+@pytest.mark.parametrize("cheat", [ReadsItsNeighbour, ReadsTheMean, TalksButReadsFurther])
+def test_a_cheat_fails_where_links_move(cheat: type[Cheat]) -> None:
+    audit = audit_controllers(cheat(), cheat(), resolve(MOVING))
+    assert audit.verdict == "FAILED"
+    assert audit.reach[0] == FAR  # to agents that nobody's messages come to
+
+
+def test_messages_follow_links_that_move() -> None:
+    audit = audit_controllers(HearsAsFarAsItSays(), HearsAsFarAsItSays(), resolve(MOVING))
+    assert audit.verdict == "neighbours, 2 hop/step"
+    assert audit.reach[0] == 2  # what is heard is not remembered
+
+
+@pytest.mark.parametrize(
+    ("method", "verdict"),
+    [("lgtc-ippo", "neighbours, 2 hop/step"), ("ippo-attention", "own numbers"), ("allocation_expert", "central")],
+)
+def test_a_run_is_audited_where_links_move_if_they_did(method: str, verdict: str) -> None:
+    spec = make_run("allocation_10x2/radius-1/steady", method, 0)
+    assert audit_records([ended_badly(spec, "done", "")]) == {(method, ""): verdict}
+    assert audit_method(method, address=MOVING).verdict == verdict
+
+
+def test_discrete_actions_are_not_audited() -> None:
+    with pytest.raises(UsageError, match="'games/climbing' has discrete actions; allowed"):
+        audit_method("ippo", address="games/climbing")
+
+
+def test_who_claims_nothing_may_read_everything() -> None:
+    class Central(ReadsTheMean):
+        decentralised = False
+
+    audit = audit_controllers(Central(), Central(), resolve(PATH))
+    assert audit.passed
+    assert audit.verdict == "central"
+    assert audit.reach[0] == 6
+
+
+def test_talk_before_acting_travels_at_once() -> None:
+    audit = audit_controllers(Honest(), Honest(), resolve(PATH))
+    assert audit.passed
+    assert audit.reach[0] == 1
+
+
+@pytest.mark.parametrize("rounds", [1, 3])
+def test_gossip_travels_one_hop_per_round_and_no_more(rounds: int) -> None:
+    audit = audit_method("consensus-gossip", {"dual": {"rounds": rounds}})
+    # The last hop of the path can be lost where multipliers are held at zero.
+    hops = [rounds * (n + 1) for n in range(len(audit.reach))]
+    assert [far for far, may in zip(audit.reach, hops, strict=True) if may < 6] == [may for may in hops if may < 6]
+    assert max(audit.reach) >= 5
+    assert list(audit.allowed) == hops
+    assert audit.verdict == f"neighbours, {rounds} hop/step"
+    assert all(far <= may for far, may in zip(audit.reach, audit.allowed, strict=True))
+
+
+def test_independent_agents_keep_to_themselves() -> None:
+    audit = audit_method("consensus-independent")
+    assert set(audit.reach) == {0}
+    assert audit.verdict == "own numbers"
+    assert not audit.talks
+
+
+def test_an_audit_watches_for_longer_than_the_network_is_wide() -> None:
+    assert int(resolve(PATH).network().distances_from(0).max()) < STEPS
+
+
+def test_a_wrong_name_is_a_clear_error() -> None:
+    with pytest.raises(UsageError, match="unknown method"):
+        audit_method("nobody")
+
+
+def test_a_method_that_cannot_act_where_it_is_audited_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("accord.benchmark.evaluation.audit.MOVING", "games/climbing")
+    spec = make_run("allocation_5x1/radius-1/steady", "lgtc-ippo", 0)
+    found = audit_records([ended_badly(spec, "done", "")])["lgtc-ippo", ""]
+    assert found.startswith("not audited: audit: 'games/climbing' has discrete actions")

@@ -1,0 +1,175 @@
+import io
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from rich.console import Console
+
+from accord.benchmark.launch import local as launching
+from accord.benchmark.launch.local import launch
+from accord.benchmark.records.record import Record
+from accord.benchmark.records.store import Store
+from accord.benchmark.specs.overrides import Overrides
+from accord.benchmark.specs.suite import load_suite
+
+ACCORD = [sys.executable, "-c", "from accord.benchmark.cli.runs import main; main()"]
+LONG = """
+description: Long enough to be stopped in the middle of its training.
+seeds: 1
+effort: {steps: 15_000, seconds: 60}
+entries:
+  - district: synthetic_7-week
+    networks: [ring]
+    budgets: [average-0.4]
+    methods: [consensus-gossip, serve_now]
+    variants: {"": {copies: 2, agents: 4, ppo: {hidden: [16], minibatch: 96}}}
+"""
+PLUGIN = '''
+import os, signal
+from accord.baselines.control.fixed import ServeNow
+from accord.baselines.registry import register
+
+@register("broken", "nothing")
+class Broken(ServeNow):
+    """Raises in training."""
+    learns = True
+    def train(self, *args):
+        raise ValueError("this cannot be learned")
+
+@register("killed", "nothing")
+class Killed(ServeNow):
+    """Is killed in training."""
+    learns = True
+    def train(self, *args):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+@register("killed_late", "nothing")
+class KilledLate(ServeNow):
+    """Is killed in its run."""
+    def train(self, *args):
+        os.kill(os.getpid(), signal.SIGKILL)
+'''
+FRAGILE = """
+description: Methods that fail, and one that does not.
+seeds: 1
+effort: {steps: 100, seconds: 10}
+entries:
+  - district: synthetic_7-week
+    networks: [ring]
+    budgets: [average-0.4]
+    methods: [broken, killed, killed_late, serve_now]
+"""
+
+
+def environment(*paths: Path) -> dict[str, str]:
+    usual = {**os.environ, "WANDB_MODE": "disabled", "COLUMNS": "200"}
+    return usual | {"PYTHONPATH": os.pathsep.join([*map(str, paths), os.environ.get("PYTHONPATH", "")])}
+
+
+@pytest.fixture(scope="module")
+def fragile(tmp_path_factory: pytest.TempPathFactory) -> tuple[subprocess.CompletedProcess[str], dict[str, Record]]:
+    """A suite whose methods come from an outside package, run from the command line."""
+    folder = tmp_path_factory.mktemp("fragile")
+    (folder / "fragile_methods.py").write_text(PLUGIN)
+    about = folder / "fragile_methods-1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: fragile-methods\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text("[accord.methods]\nfragile = fragile_methods\n")
+    (folder / "fragile.yaml").write_text(FRAGILE)
+    ended = subprocess.run(
+        [*ACCORD, "run", "fragile.yaml", "--root", "runs", "--jobs", "2"],
+        cwd=folder,
+        env=environment(folder),
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    # Records are read in plain form: the outside methods are not known here.
+    files = (folder / "runs" / "records").glob("*/record.json")
+    records = [Record.model_validate_json(file.read_text()) for file in files]
+    return ended, {record.spec.method: record for record in records}
+
+
+def test_a_method_that_raises_is_a_failed_row_and_the_rest_goes_on(
+    fragile: tuple[subprocess.CompletedProcess[str], dict[str, Record]],
+) -> None:
+    ended, records = fragile
+    assert ended.returncode == 1, ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert records["serve_now"].status == "done"
+    assert records["broken"].status == "failed"
+    assert records["broken"].error == "ValueError: this cannot be learned (fragile_methods.py:11)"
+    assert "failed: synthetic_7-week/ring/average-0.4 broken seed 0: ValueError" in ended.stderr
+    assert "1 of 4 runs done" in ended.stderr
+
+
+@pytest.mark.parametrize("method", ["killed", "killed_late"])
+def test_a_killed_process_is_a_failed_row(
+    fragile: tuple[subprocess.CompletedProcess[str], dict[str, Record]], method: str
+) -> None:
+    record = fragile[1][method]
+    assert record.status == "failed"
+    assert record.error == "the process ended with signal 9"
+    assert record.metrics == {"n_agents": 7}
+
+
+def test_a_suite_that_was_stopped_goes_on_where_it_was(tmp_path: Path) -> None:
+    suite = tmp_path / "long.yaml"
+    suite.write_text(LONG)
+    command = [*ACCORD, "run", str(suite), "--root", str(tmp_path / "runs"), "--jobs", "2"]
+    process = subprocess.Popen(
+        command, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    store = Store(tmp_path / "runs")
+    gossip, serve_now = load_suite(str(suite)).runs()
+    patience = time.monotonic() + 60
+    while not (list(tmp_path.glob("runs/policies/*/checkpoint.pt")) and store.load(serve_now)):
+        assert time.monotonic() < patience
+        assert process.poll() is None
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGINT)  # what a terminal does: every process of the group hears it
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in said
+    assert "the same command goes on from here" in said
+    assert store.load(gossip) is None
+    (checkpoint,) = tmp_path.glob("runs/policies/*/checkpoint.pt")
+    kept = torch.load(checkpoint, weights_only=True)["curve"]
+    finished_before = (store.folder(serve_now) / "record.json").stat().st_mtime_ns
+
+    again = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=120)
+    assert again.returncode == 0, again.stderr
+    assert "2 of 2 runs done, 1 carried out now" in again.stderr
+    assert (store.folder(serve_now) / "record.json").stat().st_mtime_ns == finished_before
+    record = store.load(gossip)
+    assert record is not None
+    policy = store.policy(record.policy).finished()
+    assert policy is not None
+    assert policy["finished"]
+    # The same seconds on the clock: this part was not trained again.
+    assert policy["curve"][: len(kept)] == kept
+    steps = [row["steps"] for row in policy["curve"]]
+    assert steps == sorted(set(steps))
+
+
+def test_logs_without_a_terminal_get_a_plain_line_with_the_steps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(launching, "PLAIN_LINE", 0.0)
+    suite = tmp_path / "long.yaml"
+    suite.write_text(LONG)
+    specs = load_suite(str(suite)).runs(Overrides(steps=4000))[:1]
+    said = io.StringIO()
+    told: list[Record] = []
+    outcome = launch(specs, Store(tmp_path), jobs=1, console=Console(file=said), on_record=told.append)
+    assert outcome.fresh == 1
+    assert told == outcome.records
+    assert not outcome.failed
+    lines = said.getvalue().splitlines()
+    assert any("0 of 3 jobs; now train consensus-gossip seed 0 at" in line and "steps" in line for line in lines)
+    assert launch(specs, Store(tmp_path), console=Console(file=said)).fresh == 0

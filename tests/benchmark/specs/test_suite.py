@@ -1,0 +1,201 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from accord.benchmark.specs.overrides import Overrides
+from accord.benchmark.specs.suite import EffortSpec, RunSpec, load_suite, make_run, suite_names
+from accord.envs.errors import UsageError
+
+VALID = """
+description: two districts
+seeds: 3
+effort: {steps: 1000}
+entries:
+  - district: paper_seven
+    networks: [ring, star]
+    budgets: [average-0.3, average-0.4]
+    methods: [oracle, serve_now, random, consensus-gossip]
+    variants:
+      equal_steps: {dual: {alpha: 0.05, eta: 0.05}}
+      tuned_steps: {}
+  - district: campus_seven
+    networks: [ring]
+    budgets: [hourly-0.35]
+    methods: [serve_now, consensus-gossip]
+    seeds: 5
+"""
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Any:
+    def write(text: str, name: str = "mine.yaml") -> str:
+        path = tmp_path / name
+        path.write_text(text)
+        return str(path)
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key", "said"),
+    [
+        ("seeds: 3", "seeds: 3\nsedes: 4", "'sedes'", "unknown key"),
+        ("networks: [ring, star]", "netwroks: [ring]", "'entries.0.netwroks'", "unknown key"),
+        ("seeds: 3", "seeds: many", "'seeds'", "valid integer, unable to parse string as an integer, got 'many'"),
+        ("seeds: 3", "seeds: 0", "'seeds'", "greater than or equal to 1, got 0"),
+        ("{steps: 1000}", "{steps: -5}", "'effort.steps'", "greater than 0, got -5"),
+        ("{steps: 1000}", "{steps: 1000, seconds: soon}", "'effort.seconds'", "valid number"),
+        ("methods: [oracle,", "methods: [orcale,", "'entries.0.methods'", "did you mean 'oracle'?"),
+        ("[ring, star]", "[]", "'entries.0'", "either scenarios, or district, networks and budgets"),
+        (
+            "    networks: [ring]\n",
+            "    networks: [ring]\n    scenarios: [games/qtran]\n",
+            "'entries.1'",
+            "either scenarios",
+        ),
+        ("paper_seven", "paper_eight", "'entries.0'", "unknown district 'paper_eight'; allowed: paper_seven"),
+        ("[ring, star]", "[ring, stra]", "'entries.0'", "stra"),
+        ("hourly-0.35", "hourly-lots", "'entries.1'", "hourly-lots"),
+        ("{alpha: 0.05,", "{alhpa: 0.05,", "'entries.0.variants.equal_steps'", "unknown key 'dual.alhpa'"),
+        ("{alpha: 0.05,", "{alpha: -1,", "'entries.0.variants.equal_steps'", "'dual.alpha'"),
+        ("tuned_steps: {}", "tuned_steps: {rule: gossip}", "'entries.0.variants.tuned_steps'", "fixed by the name"),
+    ],
+)
+def test_a_mistake_in_a_suite_names_file_key_and_what_is_allowed(
+    write: Any, old: str, new: str, key: str, said: str
+) -> None:
+    assert old in VALID
+    path = write(VALID.replace(old, new, 1))
+    with pytest.raises(UsageError) as error:
+        load_suite(path).runs()
+    text = str(error.value)
+    assert text.startswith(f"{path}: ")
+    assert key in text
+    assert said in text
+    assert "\n" not in text
+
+
+@pytest.mark.parametrize(
+    ("content", "said"), [("- a list", "a suite is a mapping"), ("a: [", "not valid YAML"), ("1: 2", "key")]
+)
+def test_a_file_that_is_no_suite_is_named(write: Any, content: str, said: str) -> None:
+    path = write(content)
+    with pytest.raises(UsageError, match=said) as error:
+        load_suite(path)
+    assert path in str(error.value)
+
+
+def test_unknown_suites_are_met_with_a_suggestion() -> None:
+    with pytest.raises(UsageError, match="did you mean 'quick'"):
+        load_suite("quikc")
+    with pytest.raises(UsageError, match=r"nowhere\.yaml: No such file"):
+        load_suite("nowhere.yaml")
+
+
+@pytest.mark.parametrize("name", suite_names())
+def test_suites_that_come_with_accord_expand(name: str) -> None:
+    assert load_suite(name).runs(Overrides(seeds=1))
+
+
+def test_a_suite_expands_to_its_cross_products(write: Any) -> None:
+    runs = load_suite(write(VALID)).runs()
+    # Per scenario of the first entry: oracle 1, serve_now 1, random 3 seeds, gossip 2 variants of 3 seeds.
+    assert len(runs) == 4 * (1 + 1 + 3 + 2 * 3) + (1 + 5)
+    assert {run.suite for run in runs} == {"mine"}
+    assert len({run.digest for run in runs}) == len(runs)
+    assert runs == load_suite(write(VALID)).runs()
+
+
+def test_an_entry_may_name_whole_addresses(write: Any) -> None:
+    entry = "  - scenarios: [games/two_step, homes_17/ring/average-0.2]\n    methods: [random]\n"
+    runs = load_suite(write(VALID + entry)).runs(Overrides(methods=["random"], seeds=1, budgets=["average-0.25"]))
+    assert {run.scenario for run in runs} == {
+        "games/two_step",
+        "homes_17/ring/average-0.2",
+        "paper_seven/ring/average-0.25",
+        "paper_seven/star/average-0.25",
+    }
+    with pytest.raises(UsageError, match=r"key 'entries.2': address 'games/chess': unknown game 'chess'"):
+        load_suite(write(VALID + entry.replace("two_step", "chess"))).runs()
+
+
+def test_settings_of_a_method_that_does_not_learn_are_not_dropped() -> None:
+    assert make_run("paper_seven/ring/average-0.3", "lookahead", 0, settings={"horizon": 48}).config["horizon"] == 48
+    with pytest.raises(UsageError, match="unknown key 'horizn'"):
+        make_run("paper_seven/ring/average-0.3", "lookahead", 0, settings={"horizn": 48})
+    with pytest.raises(UsageError, match="a bound has no settings"):
+        make_run("paper_seven/ring/average-0.3", "oracle", 0, settings={"horizon": 48})
+
+
+def test_a_spec_of_schema_1_is_written_without_what_came_later_and_not_used() -> None:
+    plain, curve = spec(), spec(effort=EffortSpec(steps=1000, seconds=10, snapshots=5))
+    assert plain.identity()["effort"] == {"steps": 1000, "seconds": 10.0, "snapshots": 0}
+    assert curve.digest != plain.digest
+    first = plain.model_copy(update={"schema_version": 1})
+    assert first.identity()["effort"] == {"steps": 1000, "seconds": 10.0}
+    assert not {"schema_version", "trained_on"} & first.identity().keys()
+    used = curve.model_copy(update={"schema_version": 1, "trained_on": "paper_seven/ring/average-0.2"})
+    assert used.identity()["effort"]["snapshots"] == 5
+    assert used.identity()["trained_on"] == "paper_seven/ring/average-0.2"
+    for written in (plain, first, used):
+        assert RunSpec(**json.loads(json.dumps(written.identity()))) == written
+        assert RunSpec.model_validate_json(written.model_dump_json()).digest == written.digest
+
+
+def test_an_entry_may_have_an_effort_of_its_own(write: Any) -> None:
+    suite = load_suite(write(VALID))
+    own = suite.entries[-1].model_copy(update={"steps": 5, "seconds": 7.0})
+    runs = suite.model_copy(update={"entries": (*suite.entries[:-1], own)}).runs()
+    efforts = {(run.effort.steps, run.effort.seconds) for run in runs if run.effort}
+    assert efforts == {(1000, 180.0), (5, 7.0)}
+
+
+def spec(**changes: Any) -> RunSpec:
+    usual: dict[str, Any] = {
+        "scenario": "paper_seven/ring/average-0.3",
+        "method": "consensus-gossip",
+        "seed": 0,
+        "suite": "s",
+        "variant": "v",
+        "settings": {"dual": {"alpha": 0.1}},
+        "effort": EffortSpec(steps=1000, seconds=10),
+    }
+    return make_run(**(usual | changes))
+
+
+def test_a_copy_has_a_digest_of_its_own() -> None:
+    first, second = (make_run("games/climbing", "ippo", seed) for seed in (0, 1))
+    assert first.digest != second.digest
+    assert first.model_copy(update={"seed": 1}).digest == second.digest
+
+
+def test_a_digest_outlives_being_written_and_read() -> None:
+    again = RunSpec.model_validate_json(spec().model_dump_json())
+    assert again == spec()
+    assert again.digest == spec().digest
+    assert len(spec().digest) == 16
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"scenario": "paper_seven/ring/average-0.4"},
+        {"scenario": "paper_seven/star/average-0.3"},
+        {"method": "consensus-primal_dual"},
+        {"seed": 1},
+        {"suite": "t"},
+        {"variant": "w"},
+        {"settings": {"dual": {"alpha": 0.2}}},
+        {"effort": EffortSpec(steps=1001, seconds=10)},
+        {"effort": EffortSpec(steps=1000, seconds=11)},
+    ],
+    ids=str,
+)
+def test_everything_that_a_result_depends_on_changes_the_digest(change: dict[str, Any]) -> None:
+    assert spec(**change).digest != spec().digest
+
+
+def test_settings_that_only_repeat_the_defaults_do_not_change_the_digest() -> None:
+    assert spec(settings={"dual": {"alpha": 0.1}, "actions": "mean"}).digest == spec().digest

@@ -1,0 +1,161 @@
+"""The search for settings: what it asks, how it scores, that it goes on where it stopped."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from accord.baselines.registry import METHODS, make_method, nest
+from accord.benchmark.records.store import Store
+from accord.benchmark.specs.suite import load_suite
+from accord.benchmark.tuning.search import (
+    Finals,
+    Range,
+    Search,
+    _ask,
+    _read,
+    defaults,
+    load_search,
+    score,
+    search_names,
+    tune,
+)
+from accord.envs.errors import UsageError
+
+ROOT = Path(__file__).resolve().parents[3]
+SMALL = Search(
+    trials=2,
+    steps=3_000,
+    seed=7,
+    scenarios=("synthetic_7-week/ring/average-0.4",),
+    finals=Finals(best=1, steps=6_000, trials=3),
+    methods={
+        "consensus-gossip": {
+            "ppo.lr": Range(low=1e-4, high=1e-2, log=True),
+            "copies": Range(choices=(2, 4)),
+            "dual.alpha": Range(low=0.02, high=0.6),
+        },
+        "qmix-lagrangian": {"lr": Range(low=1e-4, high=1e-2, log=True), "lanes": Range(choices=(14, 28))},
+    },
+)
+
+
+def told(target: Path, method: str) -> dict:
+    return json.loads((target / f"{method}.json").read_text())
+
+
+@pytest.mark.parametrize("name", search_names())
+def test_every_range_of_a_search_names_a_setting(name: str) -> None:
+    search = load_search(name)
+    for method, space in search.methods.items():
+        assert method in METHODS
+        assert set(defaults(method, space)) == set(space)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a search that was not stopped."""
+    folder, lines = tmp_path_factory.mktemp("whole"), list[str]()
+    tune(SMALL, list(SMALL.methods), folder, Store(folder / "runs"), 2, lines.append)
+    assert len(lines) == len(SMALL.methods) * 3  # two trials and a final
+    return folder
+
+
+def test_a_search_begins_with_the_defaults_and_goes_on_where_it_stopped(whole: Path, tmp_path: Path) -> None:
+    method = "qmix-lagrangian"
+    found = told(whole, method)
+    assert found["trials"][0]["settings"] == defaults(method, SMALL.methods[method])
+    assert found["best"]["score"] == found["finals"][0]["score"]
+    halfway = found | {"trials": found["trials"][:1], "finals": []}
+    (tmp_path / f"{method}.json").write_text(json.dumps(halfway))
+    tune(SMALL, [method], tmp_path, Store(whole / "runs"), 1, lambda line: None)
+    assert without_seconds(told(tmp_path, method)) == without_seconds(found)
+
+
+def without_seconds(content: Any) -> Any:
+    if isinstance(content, dict):
+        return {name: without_seconds(value) for name, value in content.items() if name != "seconds"}
+    return [without_seconds(value) for value in content] if isinstance(content, list) else content
+
+
+def test_in_the_finals_what_concerns_execution_alone_is_searched_on_one_policy(whole: Path) -> None:
+    consensus, values = (told(whole, method) for method in ("consensus-gossip", "qmix-lagrangian"))
+    best = min(consensus["trials"], key=lambda trial: trial["score"])["settings"]
+    tried = consensus["finals"][0]["tried"]
+    assert [len(tried), len(values["finals"][0]["tried"])] == [3, 1]
+    assert tried[0]["settings"] == best
+    assert len({trial["settings"]["dual.alpha"] for trial in tried}) == 3
+    assert {trial["settings"]["ppo.lr"] for trial in tried} == {best["ppo.lr"]}
+    assert consensus["finals"][0]["score"] == min(trial["score"] for trial in tried)
+
+
+def test_asked_settings_lie_in_their_ranges() -> None:
+    trials = [{"settings": {"lr": 0.5, "lanes": 256}, "score": 1.0}]  # a default may lie outside
+    asked = _ask(SMALL.methods["qmix-lagrangian"], trials, {}, SMALL.seed)
+    assert 1e-4 <= asked["lr"] <= 1e-2
+    assert asked["lanes"] in (14, 28)
+    make_method("qmix-lagrangian", nest(asked))
+
+
+def test_a_feasible_policy_scores_its_gap_and_an_infeasible_one_worse() -> None:
+    feasible = {"optimality_gap": 0.2, "violation": 0.01, "backlog_growth": 0.0}
+    assert score(feasible) == 0.2
+    assert score(feasible | {"violation": 0.06}) == pytest.approx(0.3)
+    assert score(feasible | {"optimality_gap": 0.0, "backlog_growth": 0.06}) == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize(
+    ("search", "methods", "message"),
+    [
+        (SMALL, ["vdn"], "METHODS: 'vdn' is not in the search; allowed: consensus-gossip, qmix-lagrangian"),
+        (
+            SMALL.model_copy(update={"scenarios": ("synthetic_7-week/ring/average-0.29",)}),
+            ["qmix-lagrangian"],
+            "scenario 'synthetic_7-week/ring/average-0.29': nothing meets its budgets on the hours of the search",
+        ),
+        (
+            SMALL.model_copy(update={"methods": {"vdn": {"lrr": Range(choices=(1, 2))}}}),
+            ["vdn"],
+            "search: key 'methods.vdn': no setting 'lrr'",
+        ),
+    ],
+)
+def test_a_search_that_cannot_be_run_says_so_in_one_line(
+    search: Search, methods: list[str], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match="^" + message.replace("(", r"\(").replace(".", r"\.")):
+        tune(search, methods, tmp_path, Store(tmp_path / "runs"), 1, print)
+
+
+def test_another_search_does_not_go_on_in_the_same_file(whole: Path) -> None:
+    longer = SMALL.model_copy(update={"trials": 5})
+    with pytest.raises(UsageError, match="holds another search"):
+        tune(longer, ["consensus-gossip"], whole, Store(whole / "runs"), 1, lambda line: None)
+
+
+def used(name: str, method: str, search: Search) -> dict[str, Any]:
+    """The settings that a suite's runs of a method have: those of `tuned.yaml`, or the suite's own."""
+    if name == "core":
+        return make_method(method).config.model_dump()
+    specs = load_suite(name).runs()
+    return next(s.config for s in specs if (s.method, s.variant, s.scenario) == (method, "", search.scenarios[0]))
+
+
+@pytest.mark.parametrize("name", search_names())
+def test_published_searches_are_those_of_the_methods_settings(name: str) -> None:
+    search = load_search(name)
+    paths = sorted((ROOT / "results" / "tuning" / name).glob("*.json"))
+    assert {path.stem for path in paths} == set(search.methods)
+    for path in paths:
+        found = _read(search, path.stem, path.parent)  # no other search than the one that comes with Accord
+        assert len(found["trials"]) == found["search"]["trials"], path
+        assert len(found["finals"]) == found["search"]["finals"]["best"], path
+        config = used(name, found["method"], search)
+        for setting, value in found["best"]["settings"].items():
+            *path_to, last = setting.split(".")
+            place = config
+            for part in path_to:
+                place = place[part]
+            near = pytest.approx(value, rel=0.01) if isinstance(value, float) else value
+            assert place[last] == near, (path, setting)
