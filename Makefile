@@ -27,7 +27,7 @@ scale-quality: .venv/installed ## seconds and samples until a policy is good, 4 
 	@$(BIN)/accord scale-quality $(ARGS)
 
 test: .venv/dev ## run the tests
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest --durations 10 $(ARGS)
 
 lint: .venv/dev ## ruff and mypy
 	@$(BIN)/ruff check .
@@ -48,7 +48,7 @@ data: .venv/installed ## rebuild the data store from CityLearn's wheel and check
 	@$(BIN)/python -m accord.envs.districts.citylearn_data
 
 clean: ## remove the environments, scratch runs and caches
-	rm -rf .venv .venv-peers runs build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-peers runs build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # torch comes first and alone, so that nothing else decides its build.

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, Protocol
 
 import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 
-from accord.envs.catalogue import Scenario
-from accord.envs.network.static import Network
+from accord.envs.network import Network
+from accord.envs.scenario import Bound, Infeasible, Scenario
 from accord.envs.task import Step, Task, TaskSpec
 
 
@@ -75,11 +75,56 @@ class NoCheckpoint:
 Log = Callable[[Mapping[str, float]], None]
 
 
+def ignore(row: Mapping[str, float]) -> None:
+    """A log that nobody reads."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """How a method is trained, beside the task and the network.
+
+    Attributes:
+        effort: When it is over.
+        generator: Source of every draw.
+        log: Called with rows of `steps`, `seconds` and whatever else there is to say.
+        checkpoint: Where it goes on from and what it leaves.
+    """
+
+    effort: Effort
+    generator: torch.Generator
+    log: Log = ignore
+    checkpoint: Checkpoint = field(default_factory=NoCheckpoint)
+
+    @classmethod
+    def without_effort(cls, generator: torch.Generator) -> Training:
+        """For methods that do not learn."""
+        return cls(Effort(0, 0.0), generator)
+
+
 @dataclass(frozen=True)
 class ModelView:
     """What a privileged controller may look at: the running task, hence its dynamics, clock and forecast."""
 
     task: Task
+
+
+@dataclass(frozen=True)
+class RolloutStart:
+    """What a controller is given when a rollout begins.
+
+    Attributes:
+        spec: The task's.
+        network: The only way in which agents hear of each other.
+        batch: Copies of the task, B.
+        generator: Source of every draw.
+        model: The running task, for privileged controllers alone.
+    """
+
+    spec: TaskSpec
+    network: Network
+    batch: int
+    generator: torch.Generator
+    model: ModelView | None = None
 
 
 class Rollout(Protocol):
@@ -119,16 +164,9 @@ class Controller(ABC):
     privileged: bool = False
     rounds: int = 0
 
-    def reset(
-        self,
-        spec: TaskSpec,
-        network: Network,
-        batch: int,
-        generator: torch.Generator,
-        model: ModelView | None = None,
-    ) -> None:
-        """Begin a rollout of `batch` copies."""
-        self.spec, self.network, self.generator = spec, network, generator
+    def reset(self, start: RolloutStart) -> None:
+        """Begin a rollout."""
+        self.spec, self.network, self.generator = start.spec, start.network, start.generator
 
     def change(self, spec: TaskSpec, model: ModelView | None = None) -> None:
         """The budgets or the tariff change in the middle of a rollout; multipliers and memory stay."""
@@ -152,8 +190,8 @@ class Controller(ABC):
         """Internal numbers that the record keeps over time, such as `multipliers` [B, N, m]."""
         return {}
 
-    def figures(self) -> dict[str, float]:
-        """What it has to say of the rollout that ends: `solver_gap`, `solver_timeouts` and `solver_seconds`."""
+    def solver_statistics(self) -> dict[str, float]:
+        """Of the finished rollout: `solver_gap`, `solver_timeouts` and `solver_seconds`; empty without a solver."""
         return {}
 
     def multiplier_limit(self) -> float | None:
@@ -214,17 +252,9 @@ class Method(ABC):
     def build(self, task: Task, generator: torch.Generator) -> Controller:
         """An untrained controller for `task`, into which a trained state can be loaded."""
 
-    def train(
-        self,
-        task: Task,
-        network: Network,
-        effort: Effort,
-        generator: torch.Generator,
-        log: Log,
-        checkpoint: Checkpoint,
-    ) -> Controller:
-        """Train on `task` until `effort` is spent; log rows with `steps` and `seconds`; save the state as it goes."""
-        return self.build(task, generator)
+    def train(self, task: Task, network: Network, training: Training) -> Controller:
+        """Train on `task` until the effort is spent; log rows with `steps` and `seconds`; save the state as it goes."""
+        return self.build(task, training.generator)
 
 
 def identity_of(method: type[Method]) -> str:
@@ -233,47 +263,6 @@ def identity_of(method: type[Method]) -> str:
     It is not inherited: a class that learns in another way must not find its parent's policies.
     """
     return method.__dict__.get("identity") or f"{method.__module__}.{method.__qualname__}"
-
-
-@dataclass(frozen=True)
-class Bound:
-    """The optimum of a scenario with perfect foresight.
-
-    Attributes:
-        objective: $/h, what no controller can beat within the budgets.
-        cost: $/h, the part that is paid for energy.
-        imports: [hours] kWh, the district's import.
-        multipliers: [m], optimal multipliers in mean prices.
-        level: The budget's level as a fraction of the uncontrolled peak.
-        gap: By which share the optimum may lie above `objective`: more than 0 where it was not computed exactly.
-    """
-
-    objective: float
-    cost: float
-    imports: Tensor
-    multipliers: Tensor
-    level: float
-    gap: float = 0.0
-
-
-@dataclass(frozen=True)
-class Infeasible:
-    """Proof that no controller can meet the budgets.
-
-    For every plan, Σ_k weights_k · (average use in budget k + load owed at the end per hour − its limit)
-    ≥ excess > 0, which anyone can check building by building: the left side splits.
-
-    Attributes:
-        weights: [m], non-negative, sum 1.
-        excess: kWh per hour.
-        smallest_level: Least level of this kind of budget that can be met.
-        level: The level asked for.
-    """
-
-    weights: Tensor
-    excess: float
-    smallest_level: float
-    level: float
 
 
 class Reference(ABC):

@@ -6,7 +6,6 @@ import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import resources
-from importlib.metadata import entry_points
 from typing import Any, TypeVar
 
 import yaml
@@ -14,6 +13,7 @@ from pydantic import ValidationError
 
 from accord.baselines.base import Method, Reference
 from accord.envs.errors import UsageError
+from accord.envs.plugins import loaded
 
 M = TypeVar("M", bound=type[Method])
 R = TypeVar("R", bound=type[Reference])
@@ -142,8 +142,8 @@ def explain(error: ValidationError) -> str:
 
 def load_plugins() -> None:
     """Import the packages that registered entry points in `accord.methods`."""
-    for point in entry_points(group="accord.methods"):
-        point.load()
+    for _ in loaded("accord.methods"):
+        pass  # its module registers what it has
 
 
 def _check_free(name: str) -> None:

@@ -3,4 +3,7 @@
 import accord.baselines  # noqa: F401 - registers every method
 from accord.benchmark.launch.runner import run
 
+if __name__ != "accord.benchmark":
+    raise ImportError("import accord.benchmark: the folder benchmark/ of Accord is imported under this name alone")
+
 __all__ = ["run"]

@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING
 
 from accord.envs.errors import UsageError
 
+if __name__ != "accord.envs":
+    raise ImportError("import accord.envs: the folder envs/ of Accord is imported under this name alone")
+
 if TYPE_CHECKING:
     from accord.envs.task import Task
     from accord.envs.wrappers.parallel import ParallelTask

@@ -1,112 +1,57 @@
 """The catalogue: a scenario's name is its address and has one meaning.
 
     campus_seven/two_groups/hourly-0.35     district / network / budget
-    games/two_step                          an episodic task, by its own first word
+    games/two_step                          another family of scenarios, by its own first word
 
-The district's entry fixes everything else: data, hours, warm-up, price of delay, training hours, horizon.
+Outside packages add a family as an entry point in `accord.tasks`: its first word, and a `Family`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import cache, lru_cache
 
-from accord.envs.allocation import dynamics as resource_allocation
-from accord.envs.demand_response.budgets import TARIFF, BudgetName, make_budgets, parse_budget
-from accord.envs.demand_response.dynamics import DemandResponse
-from accord.envs.districts.district import HOURS, District
-from accord.envs.districts.named import make_district
+from accord.envs.allocation.scenario import ALLOCATION
+from accord.envs.demand_response.scenario import DISTRICTS, DistrictScenario
+from accord.envs.districts.named import NAMED, SYNTHETIC
 from accord.envs.errors import UsageError
-from accord.envs.network.static import Network
-from accord.envs.optimum.linear_program import smallest_scale
-from accord.envs.scenario import EpisodicScenario, Scenario
-from accord.envs.task import Budget
-from accord.envs.third_party import mpe2_and_lbf as third_party
-from accord.envs.toy import games
-
-__all__ = [
-    "EPISODIC",
-    "VERSION",
-    "DistrictScenario",
-    "EpisodicScenario",
-    "Scenario",
-    "is_episodic",
-    "resolve",
-    "resolve_district",
-]
+from accord.envs.plugins import loaded, refuse
+from accord.envs.scenario import Family, Scenario
+from accord.envs.third_party.mpe2_and_lbf import LBF, MPE2
+from accord.envs.toy.games import GAMES
 
 # Raised when an entry that has published results changes its meaning.
 VERSION = 1
-TARIFF_HOURS = 12  # by which a changed tariff runs late
-
-# By the beginning of the first word; whatever begins with another one is a district.
-EPISODIC: Mapping[str, Callable[[str], EpisodicScenario]] = {
-    "games": games.scenario,
-    "mpe2": third_party.mpe2,
-    "lbf": third_party.lbf,
-    "allocation": resource_allocation.scenario,
-}
+# By the first word of their addresses; whatever begins with another one is a district.
+BUILT_IN = {"games": GAMES, "mpe2": MPE2, "lbf": LBF, "allocation": ALLOCATION}
+DISTRICT_WORDS = (*NAMED, SYNTHETIC)
+GROUP = "accord.tasks"
 
 
-@dataclass(frozen=True)
-class DistrictScenario(Scenario):
-    """Demand response in a district.
+@cache
+def families() -> dict[str, Family]:
+    """Every family of scenarios but the districts, by its first word: ours, then those of other packages.
 
-    Attributes:
-        district_name: First word.
-        network_name: Second word.
-        budget_name: Third word.
-        district: The data behind the first word.
-        level: The budget's level as a fraction of the uncontrolled peak.
-        before: What held until the measured hours began, where the address names a change; policies are
-            trained on it, and the warm-up runs on it.
+    One that is no family, or whose word is taken by a family or a district of ours, is passed over with a warning.
     """
+    found, taken = dict(BUILT_IN), {*BUILT_IN, *DISTRICT_WORDS}
+    for name, family in loaded(GROUP):
+        if not isinstance(family, Family):
+            kind = type(family).__name__
+            refuse(GROUP, name, f"it is a {kind}; allowed: a Family (a district goes to accord.districts)")
+        elif any(f"{word}_".startswith(f"{name}_") for word in taken):
+            refuse(GROUP, name, "its word is taken")
+        else:
+            found[name] = family
+    return found
 
-    district_name: str
-    network_name: str
-    budget_name: str
-    district: District
-    level: float
-    before: DistrictScenario | None = None
 
-    @property
-    def n_agents(self) -> int:
-        """N."""
-        return self.district.n_agents
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 over the district's numbers, hex."""
-        return self.district.digest
-
-    def task(self, device: str = "cpu") -> DemandResponse:
-        """A fresh task."""
-        return DemandResponse(self.district, self.budgets(), device=device)
-
-    def network(self) -> Network:
-        """A fresh network, its counters at zero."""
-        return Network.build(self.network_name, self.district.n_agents)
-
-    def budgets(self) -> tuple[Budget, ...]:
-        """The shared budgets."""
-        return budgets_of(self.district, parse_budget(self.budget_name), self.level)
-
-    @property
-    def trained_on(self) -> DistrictScenario:
-        """What held before a change; itself without one."""
-        return self.before or self
-
-    def over(self, hours: tuple[int, int, int]) -> DistrictScenario:
-        """The scenario, as before any change, on other hours: first hour of the warm-up, first measured, end."""
-        warmup, first, end = hours
-        plain = self.trained_on
-        return replace(plain, district=replace(plain.district, warmup=warmup, measured=(first, end)))
-
-    @cached_property
-    def validation(self) -> DistrictScenario:
-        """The same scenario measured on the last of its training hours, for learning curves."""
-        return self.over(self.district.validation)
+def family_of(address: str) -> Family:
+    """The family that an address belongs to, whether it has a meaning there or not."""
+    first, known = address.partition("/")[0], families()
+    for word in sorted(known, key=len, reverse=True):
+        if first == word or first.startswith(f"{word}_"):
+            return known[word]
+    return DISTRICTS
 
 
 @lru_cache(maxsize=64)
@@ -116,96 +61,26 @@ def resolve(address: str) -> Scenario:
     Raises:
         UsageError: the address has no meaning.
     """
-    episodic = EPISODIC.get(_kind(address))
-    return resolve_district(address) if episodic is None else episodic(address)
+    return family_of(address).resolve(address)
 
 
-@lru_cache(maxsize=64)
 def resolve_district(address: str) -> DistrictScenario:
     """The scenario of a district's address.
 
     Raises:
-        UsageError: the address is not three words, or one of them has no meaning.
+        UsageError: the address is of another family, is not three words, or one of them has no meaning.
     """
-    if is_episodic(address):
+    scenario = resolve(address)
+    if not isinstance(scenario, DistrictScenario):
         raise UsageError(f"address '{address}': this needs a district, like campus_seven/two_groups/hourly-0.35")
-    district_name, network_name, budget_name = _split(address)
-    name = parse_budget(budget_name)
-    district = make_district(district_name)
-    Network.build(network_name, district.n_agents)
-    level = name.level
-    if name.relative:
-        least = smallest_level(district_name, name.kind, name.intervals)
-        if least <= 0:
-            raise UsageError(
-                f"address '{address}': every level of '{name.kind}' can be met, so none is the smallest; "
-                "allowed: a fraction of the peak like 0.3"
-            )
-        level *= least
-    scenario = DistrictScenario(address, district_name, network_name, budget_name, district, level)
-    return _changed(scenario, name.change) if name.change else scenario
-
-
-def _changed(scenario: DistrictScenario, change: str) -> DistrictScenario:
-    """The second half of a scenario's measured hours, in whole days, after a change of tariff or level."""
-    district = scenario.district
-    first, last = district.measured
-    middle = first + (last - first) // (2 * HOURS) * HOURS
-    district = replace(district, warmup=middle, measured=(middle, last))
-    address, budget = (word.rpartition("~")[0] for word in (scenario.address, scenario.budget_name))
-    before = replace(scenario, address=address, budget_name=budget)
-    if change == TARIFF:
-        district = replace(district, price=district.price.roll(TARIFF_HOURS))
-        return replace(scenario, district=district, before=before)
-    return replace(scenario, district=district, level=float(change), before=before)
+    return scenario
 
 
 def is_episodic(address: str) -> bool:
-    """The address is that of an episodic scenario, known or not."""
-    return _kind(address) in EPISODIC
+    """Scenarios of the address's family are measured in episodes, whether this one has a meaning or not."""
+    return family_of(address).episodic
 
 
-def _kind(address: str) -> str:
-    """The first word up to the size that some kinds have in it, as in allocation_10x2."""
-    return address.partition("/")[0].partition("_")[0]
-
-
-@lru_cache(maxsize=64)
-def smallest_level(district_name: str, kind: str, intervals: tuple[tuple[int, int], ...] = ()) -> float:
-    """The least level of a kind of budget that can be met over a district's measured hours.
-
-    Args:
-        district_name: First word of an address.
-        kind: One of `envs.demand_response.budgets.KINDS`.
-        intervals: Hours of the day [from, to) of each window.
-
-    Raises:
-        UsageError: no such district, or its linear program is too large to solve.
-    """
-    district = make_district(district_name)
-    start, end = district.measured
-    peaks = budgets_of(district, BudgetName(kind, 1.0, intervals=intervals), 1.0)
-    return smallest_scale(district, peaks, start, end - start).scale
-
-
-def budgets_of(district: District, name: BudgetName, level: float) -> tuple[Budget, ...]:
-    """The budgets of a parsed name at `level`, a fraction of the uncontrolled peak."""
-    feeders = []
-    if name.kind == "feeder":
-        members = [district.feeder == i for i in range(int(district.feeder.max()) + 1)]
-        feeders = [(member, district.peak_of(member)) for member in members]
-    return make_budgets(name, level, district.demand_peak, feeders)
-
-
-def _split(address: str) -> tuple[str, str, str]:
-    """The three words; the paths in `folder:PATH` and `edges:FILE` may hold slashes."""
-    front, _, budget = address.rpartition("/")
-    district, edges, file = front.partition("/edges:")
-    network = f"edges:{file}"
-    if not edges:
-        district, _, network = front.rpartition("/")
-    if not (district and network and budget) or ("/" in district and not district.startswith("folder:")):
-        raise UsageError(
-            f"address '{address}': must be district/network/budget, like campus_seven/two_groups/hourly-0.35"
-        )
-    return district, network, budget
+def words() -> list[tuple[str, str]]:
+    """What can be typed as an address and what it means, of every family."""
+    return [pair for family in (DISTRICTS, *families().values()) for pair in family.words()]

@@ -242,3 +242,9 @@ class Task(ABC):
         """Separable tasks: a task of `n` agents drawn with replacement from this one's population, to train on."""
         drawn = torch.randint(self.spec.n_agents, (n,), generator=generator, device=generator.device)
         return self.take(drawn)
+
+
+def budget_usage(spec: TaskSpec, step: Step) -> Tensor:
+    """Each agent's use in every budget that counts it and counted now, in units of its resource, [B, N, m]."""
+    usage = step.usage[..., spec.resource_of] if len(spec.resources) > 1 else step.usage
+    return spec.members * step.counted[:, None] * usage

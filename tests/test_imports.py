@@ -1,61 +1,201 @@
-"""Imports run one way: envs, then baselines, then benchmark."""
+"""The house: what a room may import of ours, no circle, no module by two names, rooms and files of a size to read."""
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
-ALLOWED = {
-    "envs": {"envs"},
-    "baselines": {"envs", "baselines"},
-    "benchmark": {"envs", "baselines", "benchmark"},
+PACKAGES = ("envs", "baselines", "benchmark")
+MOST_FILES, MOST_LINES, LONGEST_FUNCTION = 14, 350, 60
+
+CONTRACT = ("envs.errors", "envs.task", "envs.network", "envs.scenario")
+BASE = (*CONTRACT, "baselines.base", "baselines.registry", "baselines.rollout")
+LEARNING = (*BASE, "baselines.multipliers", "baselines.training", "envs.districts.district")
+RECORDS = ("envs", *BASE, "benchmark.seeding", "benchmark.specs", "benchmark.evaluation", "benchmark.records")
+LAUNCH = (*RECORDS, "benchmark.launch", "benchmark.machine")
+FIGURES = (*LAUNCH, "benchmark.figures", "benchmark.statistics")
+
+# Of each room, and of each file at the root of a package, the rooms and files that it may import beside itself.
+ROOMS: dict[str, tuple[str, ...]] = {
+    "envs.errors": (),
+    "envs.plugins": (),
+    "envs.task": ("envs.errors",),
+    "envs.network": ("envs.errors",),
+    "envs.scenario": ("envs.errors", "envs.task", "envs.network"),
+    "envs.districts": ("envs.errors", "envs.plugins"),
+    "envs.optimum": ("envs.errors", "envs.task", "envs.districts"),
+    "envs.demand_response": (*CONTRACT, "envs.districts", "envs.optimum"),
+    "envs.allocation": CONTRACT,
+    "envs.toy": CONTRACT,
+    "envs.wrappers": ("envs.errors", "envs.task"),
+    "envs.third_party": (*CONTRACT, "envs.wrappers"),
+    "envs.catalogue": (
+        *CONTRACT,
+        "envs.plugins",
+        "envs.districts",
+        "envs.allocation",
+        "envs.demand_response",
+        "envs.third_party",
+        "envs.toy",
+    ),
+    "envs.testing": ("envs",),
+    "envs.__init__": ("envs",),
+    "baselines.base": CONTRACT,
+    "baselines.registry": ("envs.errors", "envs.plugins", "baselines.base"),
+    "baselines.rollout": (*CONTRACT, "baselines.base"),
+    "baselines.audit": ("envs", *BASE),
+    "baselines.testing": ("envs", *BASE, "baselines.audit"),
+    "baselines.multipliers": (*BASE, "envs.districts.district"),
+    "baselines.training": LEARNING,
+    "baselines.consensus": (*LEARNING, "envs.demand_response", "envs.districts"),
+    "baselines.learners": (*LEARNING, "envs.wrappers"),
+    "baselines.lgtc": (*LEARNING, "baselines.learners", "envs.allocation"),
+    "baselines.control": (*LEARNING, "envs.demand_response", "envs.allocation", "envs.optimum"),
+    "baselines.__init__": ("baselines",),
+    "benchmark.seeding": (),
+    "benchmark.machine": (),
+    "benchmark.statistics": (),
+    "benchmark.suites": (),
+    "benchmark.searches": (),
+    "benchmark.specs": ("envs", *BASE),
+    "benchmark.evaluation": ("envs", *BASE),
+    "benchmark.records": RECORDS,
+    "benchmark.launch": LAUNCH,
+    "benchmark.figures": FIGURES,
+    "benchmark.report": (*FIGURES, "baselines.audit"),
+    "benchmark.tuning": FIGURES,
+    # Only these two may know a method by its class.
+    "benchmark.studies": (*FIGURES, "baselines"),
+    "benchmark.performance": (*FIGURES, "baselines"),
+    "benchmark.cli": ("envs", "baselines", "benchmark"),
+    "benchmark.__init__": ("baselines", "benchmark.launch"),
 }
-OURS = {*ALLOWED, "tests"}
-MODULES = sorted(path for package in ALLOWED for path in (ROOT / package).rglob("*.py"))
 
 
-def ours(name: str) -> str:
-    """The package of ours that a dotted name lies in, or its first word."""
-    words = name.split(".")
-    return words[1] if words[0] == "accord" and len(words) > 1 else words[0]
+@cache
+def modules() -> dict[str, Path]:
+    """Every module of ours by its dotted name without `accord`, a package's face as `PACKAGE.__init__`."""
+    found = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
+    return {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in found}
 
 
-def imports(source: str, package: str) -> Iterator[tuple[int, str]]:
-    """Line and package of ours of everything that a module imports, wherever in the module."""
+def room_of(module: str) -> str:
+    """The room that a module lies in; itself where it lies at the root of a package."""
+    words = module.split(".")
+    return ".".join(words[:2])
+
+
+def imports(source: str) -> Iterator[tuple[int, str]]:
+    """Line and dotted name of everything that a module imports, wherever in the module, as it is written."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
-            yield from ((node.lineno, ours(alias.name)) for alias in node.names)
+            yield from ((node.lineno, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            yield node.lineno, package if node.level else ours(str(node.module))
+            yield from ((node.lineno, f"{'.' * node.level}{node.module or ''}.{alias.name}") for alias in node.names)
         elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith(("import_module", "__import__")):
             named = node.args[0] if node.args else None
             if isinstance(named, ast.Constant) and isinstance(named.value, str):
-                yield node.lineno, ours(named.value)
+                yield node.lineno, named.value
 
 
-def test_modules_are_found() -> None:
-    assert {path.relative_to(ROOT).parts[0] for path in MODULES} == set(ALLOWED)
+def ours(name: str) -> str | None:
+    """The module of ours that a dotted name means, or the one that it is defined in; None for anything else."""
+    if not name.startswith("accord."):
+        return None
+    words = name.removeprefix("accord.").split(".")
+    for length in range(len(words), 0, -1):
+        module = ".".join(words[:length])
+        for candidate in (module, f"{module}.__init__"):
+            if candidate in modules():
+                return candidate
+    return None
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_modules_import_no_package_above_their_own(path: Path) -> None:
-    package = path.relative_to(ROOT).parts[0]
-    above = OURS - ALLOWED[package]
-    wrong = [f"line {line}: {name}" for line, name in imports(path.read_text(), package) if name in above]
-    assert not wrong, f"{package} may import only {sorted(ALLOWED[package])} of ours; found {wrong}"
+@cache
+def graph() -> dict[str, set[str]]:
+    """Which modules of ours each module imports."""
+    found = {
+        module: {target for _, name in imports(path.read_text()) if (target := ours(name))}
+        for module, path in modules().items()
+    }
+    return {module: targets - {module} for module, targets in found.items()}
+
+
+def test_every_room_has_a_row() -> None:
+    assert {room_of(module) for module in modules()} == set(ROOMS)
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_imports_only_what_its_row_says(room: str) -> None:
+    allowed = (*ROOMS[room], room)
+    wrong = [
+        f"{module} imports {target}"
+        for module, targets in graph().items()
+        if room_of(module) == room
+        for target in sorted(targets)
+        if not any(f"{target}.".startswith(f"{place}.") for place in allowed)
+    ]
+    assert not wrong, f"{room} may import only {', '.join(ROOMS[room]) or 'nothing of ours'}"
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    done: set[str] = set()
+
+    def visit(module: str, path: tuple[str, ...]) -> None:
+        assert module not in path, " -> ".join((*path[path.index(module) :], module))
+        if module in done:
+            return
+        for target in sorted(graph()[module]):
+            visit(target, (*path, module))
+        done.add(module)
+
+    for module in modules():
+        visit(module, ())
+
+
+@pytest.mark.parametrize("module", modules())
+def test_nothing_is_imported_by_the_name_of_its_folder(module: str) -> None:
+    wrong = [
+        f"line {line}: {name}"
+        for line, name in imports(modules()[module].read_text())
+        if name.split(".")[0] in (*PACKAGES, "tests", "src", "")
+    ]
+    assert not wrong, "import it as accord"
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_a_package_cannot_be_imported_by_the_name_of_its_folder(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT)
+    with pytest.raises(ImportError, match=f"import accord.{package}"):
+        __import__(f"{package}")
+
+
+def test_rooms_and_files_are_of_a_size_to_read() -> None:
+    files: dict[Path, int] = {}
+    for path in modules().values():
+        if path.name != "__init__.py":
+            files[path.parent] = files.get(path.parent, 0) + 1
+        lines = path.read_text().splitlines()
+        assert len(lines) <= MOST_LINES, f"{path.relative_to(ROOT)} has {len(lines)} lines"
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                long = (node.end_lineno or 0) - node.lineno + 1
+                assert long <= LONGEST_FUNCTION, f"{path.relative_to(ROOT)}: {node.name} has {long} lines"
+    assert {path.relative_to(ROOT): count for path, count in files.items() if count > MOST_FILES} == {}
 
 
 @pytest.mark.parametrize(
     "source",
     [
-        "import accord.benchmark.runner",
-        "from accord.benchmark import runner",
-        "def f():\n    from accord.benchmark.runner import run",
-        "class A:\n    def f(self):\n        import accord.benchmark as b",
-        "import importlib\nimportlib.import_module('accord.benchmark.runner')",
+        "import accord.benchmark.machine",
+        "from accord.benchmark import machine",
+        "def f():\n    from accord.benchmark.machine import one_thread",
+        "class A:\n    def f(self):\n        import accord.benchmark.machine as b",
+        "import importlib\nimportlib.import_module('accord.benchmark.machine')",
     ],
 )
 def test_imports_are_seen_wherever_they_stand(source: str) -> None:
-    assert "benchmark" in {name for _, name in imports(source, "envs")}
+    assert "benchmark.machine" in {ours(name) for _, name in imports(source)}

@@ -6,31 +6,25 @@ Training is of single agents (`baselines.multipliers.augmentation`), execution m
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from accord.baselines.base import Checkpoint, Controller, Effort, Log, Method, MethodConfig, ModelView, Rollout
+from accord.baselines.base import Controller, Effort, Method, MethodConfig, ModelView, Rollout, RolloutStart, Training
 from accord.baselines.consensus.chunked_rollout import FusedConsensus, NotFusedError
-from accord.baselines.multipliers.augmentation import (
-    AugmentedEnvironment,
-    MultiplierDraw,
-    augment,
-    augmented_dim,
-    effective_prices,
-)
+from accord.baselines.multipliers.augmentation import MultiplierDraw, augment, augmented_dim, effective_prices
 from accord.baselines.multipliers.moving import DualConfig, Multipliers, Rule
 from accord.baselines.registry import register
 from accord.baselines.training.actors import StochasticActor
-from accord.baselines.training.environment import Widths, to_box
-from accord.baselines.training.parts import PartOf, log_after
+from accord.baselines.training.environment import Shapes, to_box
 from accord.baselines.training.ppo import ActorCritic, PPOConfig, train_ppo
-from accord.envs.demand_response.dynamics import DemandResponse
+from accord.baselines.training.progress import part_of
+from accord.baselines.training.single_agents import AugmentedEnvironment
+from accord.envs.demand_response import DemandResponse
 from accord.envs.errors import UsageError
-from accord.envs.network.static import Network
+from accord.envs.network import Network
 from accord.envs.task import Box, Step, Task, TaskSpec
 
 LOCAL_AND_NEIGHBOURS = "own observation, multipliers from neighbours"
@@ -55,11 +49,6 @@ class ConsensusConfig(MethodConfig):
         return self.model_dump(mode="json", exclude={"rule", "dual", "actions"})
 
 
-@register("consensus-gossip", LOCAL_AND_NEIGHBOURS, rule="gossip")
-@register("consensus-primal_dual", LOCAL_AND_NEIGHBOURS, rule="primal_dual")
-@register("consensus-primal_dual_symmetric", LOCAL_AND_NEIGHBOURS, rule="primal_dual_symmetric")
-@register("consensus-independent", "own observation, own multipliers", rule="independent")
-@register("consensus-broadcast", "own observation, multipliers averaged centrally", rule="broadcast")
 class Consensus(Method):
     """Single-agent PPO for every price at once; multipliers settle the price in execution."""
 
@@ -82,16 +71,9 @@ class Consensus(Method):
             raise UsageError("method consensus: key 'ppo.recurrent' must be false: its policies have no memory")
         return ConsensusController(self.config, [self._model(task, generator) for _ in self._types(task)])
 
-    def train(
-        self,
-        task: Task,
-        network: Network,
-        effort: Effort,
-        generator: torch.Generator,
-        log: Log,
-        checkpoint: Checkpoint,
-    ) -> ConsensusController:
-        """Train one policy per type, one after the other, within `effort` together."""
+    def train(self, task: Task, network: Network, training: Training) -> ConsensusController:
+        """Train one policy per type, one after the other, within the effort together."""
+        generator, effort = training.generator, training.effort
         controller = self.build(task, generator)
         config, types = self.config, self._types(task)
         part = Effort(-(-effort.steps // len(types)), effort.seconds / len(types))
@@ -102,11 +84,8 @@ class Consensus(Method):
             env = AugmentedEnvironment(
                 population, config.draw, config.copies, config.agents, generator, gamma, config.by_size
             )
-            log_part = partial(log_after, log, done, spent)
-            own = PartOf(checkpoint, index, len(types))
-            steps, seconds = train_ppo(
-                env, model, config.ppo, part, generator, log_part, own, learned=controller.state_dict
-            )
+            own = part_of(training, index, len(types), part, done, spent)
+            steps, seconds = train_ppo(env, model, config.ppo, own, learned=controller.state_dict)
             # Whole rollouts overshoot; a finished part counts as its share.
             done, spent = done + min(steps, part.steps), spent + seconds
         return controller
@@ -117,30 +96,29 @@ class Consensus(Method):
         return task.spec.agent_types.unique().tolist()
 
     def _model(self, task: Task, generator: torch.Generator) -> ActorCritic:
-        widths = Widths(augmented_dim(task.spec), 0, task.spec.action)
-        return ActorCritic(widths, self.config.ppo, generator).to(task.device)
+        shapes = Shapes(augmented_dim(task.spec), 0, task.spec.action)
+        return ActorCritic(shapes, self.config.ppo, generator).to(task.device)
 
 
 class ConsensusController(Controller):
     """Acts on its own observation and multipliers; exchanges multipliers after every step."""
 
     def __init__(self, config: ConsensusConfig, models: list[ActorCritic]) -> None:
-        """Args: settings; one model, or one per agent type."""
+        """Set up.
+
+        Args:
+            config: Settings.
+            models: One model, or one per agent type.
+        """
         self.config, self.models = config, models
         self.decentralised = config.rule != "broadcast"
         self.rounds = {"gossip": config.dual.rounds, "independent": 0}.get(config.rule, 1)
 
-    def reset(
-        self,
-        spec: TaskSpec,
-        network: Network,
-        batch: int,
-        generator: torch.Generator,
-        model: ModelView | None = None,
-    ) -> None:
+    def reset(self, start: RolloutStart) -> None:
         """Start every multiplier where the settings say."""
-        super().reset(spec, network, batch, generator, model)
-        self.multipliers = Multipliers(self.config.rule, self.config.dual, spec, network, batch)
+        super().reset(start)
+        self.multipliers = Multipliers(self.config.rule, self.config.dual, start)
+        spec = start.spec
         kinds = spec.agent_types.unique().tolist() if len(self.models) > 1 else []
         self._rows = [_agents_of(spec, kind).to(spec.device) for kind in kinds]
 
@@ -213,3 +191,15 @@ class ConsensusController(Controller):
 
 def _agents_of(spec: TaskSpec, kind: int) -> Tensor:
     return (spec.agent_types == kind).nonzero().flatten()
+
+
+# What tells each name's agents apart from the others': how they agree on multipliers, and what that lets them see.
+RULES: dict[Rule, str] = {
+    "gossip": LOCAL_AND_NEIGHBOURS,
+    "primal_dual": LOCAL_AND_NEIGHBOURS,
+    "primal_dual_symmetric": LOCAL_AND_NEIGHBOURS,
+    "independent": "own observation, own multipliers",
+    "broadcast": "own observation, multipliers averaged centrally",
+}
+for rule, sees in RULES.items():
+    register(f"consensus-{rule}", sees, rule=rule)(Consensus)

@@ -22,11 +22,11 @@ from accord.baselines.multipliers.augmentation import compress, load_prices
 from accord.baselines.multipliers.moving import DualConfig, Rule, shares
 from accord.baselines.training.actors import GaussianActor, StochasticActor
 from accord.baselines.training.models import Body
-from accord.envs.demand_response.dynamics import DemandResponse
+from accord.envs.demand_response import DemandResponse
 from accord.envs.demand_response.observations import DAYS
 from accord.envs.districts.district import HOURS
 from accord.envs.errors import UsageError
-from accord.envs.network.static import Network
+from accord.envs.network import Network
 from accord.envs.task import Step
 
 RULES = ("gossip", "broadcast", "independent")

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from accord.baselines.multipliers.moving import DualConfig
-from accord.envs.demand_response.dynamics import DemandResponse
+from accord.envs.demand_response import DemandResponse
 from accord.envs.demand_response.observations import DAYS, past_day
 from accord.envs.districts.district import HOURS, District
 

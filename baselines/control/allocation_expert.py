@@ -22,12 +22,11 @@ from scipy import sparse
 from scipy.optimize import Bounds, LinearConstraint, milp
 from torch import Tensor
 
-from accord.baselines.base import Controller, Method, MethodConfig, ModelView
+from accord.baselines.base import Controller, Method, MethodConfig, RolloutStart
 from accord.baselines.registry import register
 from accord.envs.allocation.dynamics import CLEARANCE, DT, REACH, REASSIGNED, SPEED, ResourceAllocation
 from accord.envs.errors import UsageError
-from accord.envs.network.static import Network
-from accord.envs.task import Step, Task, TaskSpec
+from accord.envs.task import Step, Task
 
 OUT_OF_TIME = 1  # what scipy's milp says of its limit
 SEAT = 0.7 * REACH  # distance at which agents wait around their consumer
@@ -64,22 +63,19 @@ class ExpertController(Controller):
     privileged = True
 
     def __init__(self, config: ExpertConfig) -> None:
-        """Args: settings."""
+        """Set up.
+
+        Args:
+            config: Settings.
+        """
         self._config = config
 
-    def reset(
-        self,
-        spec: TaskSpec,
-        network: Network,
-        batch: int,
-        generator: torch.Generator,
-        model: ModelView | None = None,
-    ) -> None:
+    def reset(self, start: RolloutStart) -> None:
         """Begin without assignments."""
-        super().reset(spec, network, batch, generator, model)
-        if model is None:
+        super().reset(start)
+        if start.model is None:
             raise ValueError("the expert needs a model view")
-        self._task = cast(ResourceAllocation, model.task)
+        self._task = cast(ResourceAllocation, start.model.task)
         self._gaps, self._timeouts, self._seconds = list[float](), 0, 0.0
         self._steps = 0
 
@@ -91,7 +87,7 @@ class ExpertController(Controller):
         self._steps += 1
         return fly(task, self._goal)
 
-    def figures(self) -> dict[str, float]:
+    def solver_statistics(self) -> dict[str, float]:
         """Mean relative gap of an assignment, share of those that ran into the time limit, seconds of one."""
         count = max(1, len(self._gaps))
         return {

@@ -18,11 +18,10 @@ from scipy.optimize import linprog
 from scipy.sparse import block_array, block_diag, csr_array, eye_array, hstack, vstack
 from torch import Tensor
 
-from accord.baselines.base import Controller, Method, MethodConfig, ModelView
+from accord.baselines.base import Controller, Method, MethodConfig, ModelView, RolloutStart
 from accord.baselines.registry import register
-from accord.envs.demand_response.dynamics import DemandResponse
+from accord.envs.demand_response import DemandResponse
 from accord.envs.errors import UsageError
-from accord.envs.network.static import Network
 from accord.envs.task import Step, Task, TaskSpec
 
 Array = NDArray[np.float64]
@@ -63,19 +62,12 @@ class _Planner(Controller):
     def __init__(self, config: LookaheadConfig) -> None:
         self._config = config
 
-    def reset(
-        self,
-        spec: TaskSpec,
-        network: Network,
-        batch: int,
-        generator: torch.Generator,
-        model: ModelView | None = None,
-    ) -> None:
+    def reset(self, start: RolloutStart) -> None:
         """Begin with balanced accounts."""
-        super().reset(spec, network, batch, generator, model)
-        if batch != 1:
+        super().reset(start)
+        if start.batch != 1:
             raise ValueError("the lookahead planner plans for a single copy")
-        self.change(spec, model)
+        self.change(start.spec, start.model)
         self._account = np.zeros(len(self._limit))
         self._price = np.zeros(len(self._limit))
 

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from accord.baselines.base import Bound, Infeasible, Reference
+from accord.baselines.base import Reference
 from accord.baselines.registry import register_reference
-from accord.envs.catalogue import DistrictScenario, Scenario
 from accord.envs.errors import UsageError
-from accord.envs.optimum.linear_program import Certificate, solve
+from accord.envs.scenario import Bound, Infeasible, Scenario
 
 
 @register_reference("oracle")
 class Oracle(Reference):
-    """The linear program of `envs.optimum.linear_program` over a scenario's measured hours."""
+    """The yardstick that a scenario brings: of districts a linear program over the measured hours."""
 
     summary: ClassVar[str] = "optimum with perfect foresight (linear program, HiGHS)"
 
@@ -21,12 +20,9 @@ class Oracle(Reference):
         """The scenario's optimum, or the proof that it has none.
 
         Raises:
-            UsageError: the scenario is not a district's, or its linear program is too large to solve.
+            UsageError: the scenario brings no yardstick, or its linear program is too large to solve.
         """
-        if not isinstance(scenario, DistrictScenario):
-            raise UsageError(f"method oracle: '{scenario.address}' is not demand response")
-        start, end = scenario.district.measured
-        found = solve(scenario.district, scenario.budgets(), start, end - start)
-        if isinstance(found, Certificate):
-            return Infeasible(found.weights, found.excess, found.scale * scenario.level, scenario.level)
-        return Bound(found.objective, found.cost, found.imports, found.multipliers, scenario.level, found.gap)
+        found = scenario.optimum()
+        if found is None:
+            raise UsageError(f"method oracle: nobody computes an optimum of '{scenario.address}'")
+        return found

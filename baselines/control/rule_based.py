@@ -12,12 +12,13 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from accord.baselines.base import Checkpoint, Controller, Effort, Log, Method, MethodConfig
+from accord.baselines.base import Controller, Method, MethodConfig, Training
 from accord.baselines.registry import register
-from accord.envs.demand_response.dynamics import DemandResponse
+from accord.baselines.rollout import begin, roll_out
+from accord.envs.demand_response import DemandResponse
 from accord.envs.errors import UsageError
-from accord.envs.network.static import Network
-from accord.envs.task import Step, Task, TaskSpec
+from accord.envs.network import Network
+from accord.envs.task import Step, Task
 
 MANY = 256  # buildings; of more than that so many are drawn to tune on
 
@@ -47,27 +48,19 @@ class RuleBased(Method):
         """An untuned rule: everything at once."""
         return _Rule(torch.tensor([torch.inf, 1.0, 0.0], device=task.device))
 
-    def train(
-        self,
-        task: Task,
-        network: Network,
-        effort: Effort,
-        generator: torch.Generator,
-        log: Log,
-        checkpoint: Checkpoint,
-    ) -> Controller:
+    def train(self, task: Task, network: Network, training: Training) -> Controller:
         """The point of the grid with the lowest objective among those that meet the budgets, or the least violation."""
         if not isinstance(task, DemandResponse):
             raise UsageError(f"method rule_based: task '{task.spec.name}' is not demand response")
         if task.spec.n_agents > MANY:
-            task = cast(DemandResponse, task.sample_agents(MANY, generator))
+            task = cast(DemandResponse, task.sample_agents(MANY, training.generator))
         prices = (task.district.price / task.district.mean_price).unique()
         points = list(itertools.product(prices.tolist(), self.config.shares, self.config.patience))
         grid = torch.tensor(points, device=task.device)
         first, last = task.district.training
         hours = min(self.config.hours, last - first)
         with torch.inference_mode():
-            objective, violation = _try(task, _Rule(grid), len(grid), first, hours, generator)
+            objective, violation = _try(task, network, _Rule(grid), len(grid), first, hours, training.generator)
         score = torch.where(violation <= 0, objective, 1e12 * (1 + violation))
         return _Rule(grid[score.argmin()])
 
@@ -76,7 +69,11 @@ class _Rule(Controller):
     """Buys `share` of the rest where the price is at most `limit`, and all that waits beyond `patience`."""
 
     def __init__(self, rule: Tensor) -> None:
-        """Args: limit in mean prices, share, patience in own peaks: [3], or one row per copy [B, 3]."""
+        """Set up.
+
+        Args:
+            rule: Price limit in mean prices, share, patience in own peaks: [3], or one row per copy [B, 3].
+        """
         self._limit, self._share, self._patience = rule.float().view(-1, 3, 1).unbind(1)
 
     def act(self, step: Step) -> Tensor:
@@ -90,16 +87,21 @@ class _Rule(Controller):
 
 
 def _try(
-    task: DemandResponse, rule: _Rule, copies: int, start: int, hours: int, generator: torch.Generator
+    task: DemandResponse,
+    network: Network,
+    rule: _Rule,
+    copies: int,
+    start: int,
+    hours: int,
+    generator: torch.Generator,
 ) -> tuple[Tensor, Tensor]:
     """Objective in $ and largest relative excess of each copy, load still owed included, [copies]."""
-    spec: TaskSpec = task.spec
-    rule.reset(spec, cast(Network, None), copies, generator)
-    step = task.reset(copies, generator, start=start, horizon=hours)
+    spec = task.spec
+    begin(task, rule, network, copies, generator)
+    first = task.reset(copies, generator, start=start, horizon=hours)
     objective = torch.zeros(copies, device=task.device)
     used, counted = torch.zeros(2, copies, len(spec.budgets), device=task.device)
-    for _ in range(hours):
-        step = task.step(rule.act(step))
+    for step in roll_out(task, rule, network, first, hours):
         objective -= step.reward.sum(-1)
         used += step.counted * (spec.members * step.usage).sum(1)
         counted += step.counted

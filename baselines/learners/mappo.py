@@ -13,21 +13,14 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from accord.baselines.base import Checkpoint, Effort, Log, Method
-from accord.baselines.multipliers.ascent import LagrangianKeeper
+from accord.baselines.base import Training
 from accord.baselines.registry import register
 from accord.baselines.training.environment import to_box
-from accord.baselines.training.joint import JointConfig, JointEnvironment, is_priced, joint_widths
-from accord.baselines.training.policy import (
-    CENTRAL_PRICES,
-    OWN,
-    OWN_MULTIPLIERS,
-    OWN_PRICES,
-    PolicyController,
-    make_controller,
-)
+from accord.baselines.training.joint import JointConfig, JointEnvironment, has_budgets, joint_shapes
+from accord.baselines.training.joint_method import OWN_PRICES, JointMethod, Parts, register_joint
+from accord.baselines.training.lagrangian import LagrangianCallback
+from accord.baselines.training.policy import PolicyController, make_controller
 from accord.baselines.training.ppo import ActorCritic, PPOConfig, train_ppo
-from accord.envs.network.static import Network
 from accord.envs.task import Box, Task, TaskSpec
 
 # First λ and its step in the published MAPPO-Lagrangian (SafePO): it hardly moves, so this is an ablation.
@@ -48,78 +41,52 @@ class PolicyGradientConfig(JointConfig):
         return {key: value for key, value in super().training_key().items() if key != "actions"}
 
 
-@register("ippo", OWN, **IPPO, handling="none")
-@register("ippo-penalty", OWN_PRICES, **IPPO, handling="penalty")
-@register("ippo-lagrangian", OWN_PRICES, **IPPO, handling="lagrangian")
-@register("ippo-augmented", OWN_MULTIPLIERS, **IPPO, handling="augmented")
-@register("mappo", OWN, **MAPPO, handling="none")
-@register("mappo-penalty", OWN_PRICES, **MAPPO, handling="penalty")
-@register("mappo-lagrangian", OWN_PRICES, **MAPPO, handling="lagrangian")
-@register("mappo-augmented", CENTRAL_PRICES, **MAPPO, handling="augmented")
-@register("mappo_lagrangian_as_published", OWN_PRICES, **MAPPO, handling="lagrangian", **PUBLISHED)
-class PolicyGradient(Method):
+class PolicyGradient(JointMethod[ActorCritic]):
     """PPO on the whole task: every agent learns from its own critic, or all from one that reads the state."""
 
     config_type = PolicyGradientConfig
     identity = "baselines.mappo.PolicyGradient"
-    learns = True
-    random = True
     config: PolicyGradientConfig
 
     def __init__(self, config: PolicyGradientConfig) -> None:
-        """Drawn multipliers serve every level of a budget; held ones belong to one."""
+        """See `JointMethod`."""
         super().__init__(config)
-        self.training_scope = "population" if config.handling == "augmented" else "scenario"
         self.centralised_training = config.critic == "central" or config.reward == "team" or config.guidance > 0
 
-    def build(self, task: Task, generator: torch.Generator) -> PolicyController:
-        """An untrained controller; see `Method.build`."""
-        return self._parts(task, generator)[1]
+    @property
+    def _gamma(self) -> float:
+        return self.config.ppo.gamma
 
-    def train(
-        self,
-        task: Task,
-        network: Network,
-        effort: Effort,
-        generator: torch.Generator,
-        log: Log,
-        checkpoint: Checkpoint,
-    ) -> PolicyController:
-        """Train on the task itself; see `Method.train`."""
-        config = self.config
-        model, controller = self._parts(task, generator)
-        held = controller.last.held
-        if "links" not in task.spec.obs_fields:  # of a graph that moves agents see who is near
-            model.actor.listen(network)
-        env = JointEnvironment(task, config, controller.priced, held, config.ppo.gamma, generator)
-        keeper = LagrangianKeeper(task, controller, config, generator)
-        train_ppo(
-            env,
-            model,
-            config.ppo,
-            effort,
-            generator,
-            log,
-            checkpoint,
-            companions=keeper.companions(),
-            after_rollout=keeper.after_rollout,
-            beside=keeper.steps_per_rollout(env.groups),
-            learned=controller.state_dict,
-        )
-        return controller
-
-    def _parts(
-        self, task: Task, generator: torch.Generator, objectives: int = 1
-    ) -> tuple[ActorCritic, PolicyController]:
+    def _parts(self, task: Task, generator: torch.Generator, objectives: int = 1) -> Parts[ActorCritic]:
         config, spec = self.config, task.spec
-        priced = is_priced(spec, config, f"{'mappo' if config.critic == 'central' else 'ippo'}-{config.handling}")
+        name = f"{'mappo' if config.critic == 'central' else 'ippo'}-{config.handling}"
+        sees_multipliers = has_budgets(spec, config, name)
         critic: Any = "team" if config.critic == "central" and config.reward == "team" else config.critic
-        widths = joint_widths(task, config, priced, objectives)
-        model = ActorCritic(widths, config.ppo, generator, critic, config.networks(spec)).to(spec.device)
-        sampled = config.actions == "sampled"
-        return model, make_controller(model.actor, spec, config, priced, partial(decode, spec=spec), sampled=sampled)
+        shapes = joint_shapes(task, config, sees_multipliers, objectives)
+        model = ActorCritic(shapes, config.ppo, generator, critic, config.networks(spec)).to(spec.device)
+        return Parts(task, model, self._controller(model, spec, sees_multipliers))
+
+    def _controller(self, model: ActorCritic, spec: TaskSpec, sees_multipliers: bool) -> PolicyController:
+        sampled = self.config.actions == "sampled"
+        return make_controller(
+            model.actor, spec, self.config, sees_multipliers, partial(decode, spec=spec), sampled=sampled
+        )
+
+    def _learn(
+        self,
+        env: JointEnvironment,
+        model: ActorCritic,
+        training: Training,
+        controller: PolicyController,
+        callback: LagrangianCallback,
+    ) -> None:
+        train_ppo(env, model, self.config.ppo, training, learned=controller.state_dict, callback=callback)
 
 
 def decode(action: Tensor, spec: TaskSpec) -> Tensor:
     """From what an actor draws to the task's actions."""
     return to_box(action, spec.action) if isinstance(spec.action, Box) else action
+
+
+register_joint(PolicyGradient, {"ippo": IPPO, "mappo": MAPPO})
+register("mappo_lagrangian_as_published", OWN_PRICES, **MAPPO, handling="lagrangian", **PUBLISHED)(PolicyGradient)

@@ -10,24 +10,24 @@ task's reward has parts, these are the objectives, and the reward that the task 
 from __future__ import annotations
 
 import time
-from functools import partial
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
-from accord.baselines.base import Checkpoint, Effort, Log
+from accord.baselines.base import Effort, Training
 from accord.baselines.learners.mappo import PolicyGradient, PolicyGradientConfig
-from accord.baselines.multipliers.augmentation import budget_usage
 from accord.baselines.multipliers.held import HeldMultipliers
 from accord.baselines.registry import register
-from accord.baselines.training.joint import JointEnvironment, joint_widths
-from accord.baselines.training.parts import PartOf, log_after
+from accord.baselines.rollout import begin, roll_out
+from accord.baselines.training.joint import JointEnvironment, joint_shapes
+from accord.baselines.training.joint_method import Parts
 from accord.baselines.training.policy import PolicyController
 from accord.baselines.training.ppo import ActorCritic, train_ppo
+from accord.baselines.training.progress import part_of
 from accord.envs.errors import UsageError
-from accord.envs.network.static import Network
-from accord.envs.task import Step, Task
+from accord.envs.network import Network
+from accord.envs.task import Step, Task, budget_usage
 
 OWN_WEIGHTS = "own observation; weights of objectives fixed in training"
 
@@ -57,41 +57,32 @@ class Momappo(PolicyGradient):
             )
         return super().build(task, generator)
 
-    def train(
-        self,
-        task: Task,
-        network: Network,
-        effort: Effort,
-        generator: torch.Generator,
-        log: Log,
-        checkpoint: Checkpoint,
-    ) -> PolicyController:
-        """Train one policy per weight vector within `effort` together, what measures them included."""
-        config, chosen = self.config, self.build(task, generator)
-        parts, spec = config.scalarisations, task.spec
+    def train(self, task: Task, network: Network, training: Training) -> PolicyController:
+        """Train one policy per weight vector within the effort together, what measures them included."""
+        config, generator, effort = self.config, training.generator, training.effort
+        chosen = self.build(task, generator)
+        count, spec = config.scalarisations, task.spec
         front = (BudgetFront if spec.budgets else RewardFront)(task, config, generator)
         beside = config.try_copies * spec.n_agents * spec.horizon
-        part = Effort(max(1, -(-effort.steps // parts) - beside), effort.seconds / parts)
+        part = Effort(max(1, -(-effort.steps // count) - beside), effort.seconds / count)
         done, spent, best = 0, 0.0, (torch.inf, torch.inf)
-        for index in range(parts):
-            model, controller = self._parts(task, generator, objectives=front.objectives)
+        for index in range(count):
+            parts = self._parts(task, generator, objectives=front.objectives)
+            controller = parts.controller
             env = front.environment(index, controller, generator)
-            own, log_part = PartOf(checkpoint, index, parts), partial(log_after, log, done, spent)
-            learned = controller.state_dict
-            steps, seconds = train_ppo(env, model, config.ppo, part, generator, log_part, own, learned=learned)
+            own = part_of(training, index, count, part, done, spent)
+            steps, seconds = train_ppo(env, parts.model, config.ppo, own, learned=controller.state_dict)
             began = time.perf_counter()
             # The best actions: how they are drawn in execution is not a matter of training.
             score, found = front.judge(controller.greedy(), network)
             done, spent = done + min(steps, part.steps) + beside, spent + seconds + time.perf_counter() - began
-            log({"steps": done, "seconds": spent, **found})
+            training.log({"steps": done, "seconds": spent, **found})
             if score < best:
                 best = score
                 chosen.last.load_state_dict(controller.last.state_dict())
         return chosen
 
-    def _parts(
-        self, task: Task, generator: torch.Generator, objectives: int = 1
-    ) -> tuple[ActorCritic, PolicyController]:
+    def _parts(self, task: Task, generator: torch.Generator, objectives: int = 1) -> Parts[ActorCritic]:
         if task.spec.budgets:
             return super()._parts(task, generator, objectives)
         nothing_to_handle = PolicyGradient(self.config.model_copy(update={"handling": "none"}))
@@ -170,7 +161,7 @@ class VectorEnvironment(JointEnvironment):
         assert held is not None
         super().__init__(task, config, True, held, gamma, generator)
         self.weights = torch.cat([torch.ones_like(held.nu), held.lam[0], held.nu])
-        self.widths = joint_widths(task, config, True, objectives=len(self.weights))
+        self.shapes = joint_shapes(task, config, True, objectives=len(self.weights))
 
     def _objectives(self, step: Step, reward: Tensor) -> Tensor:
         spec = self._task.spec
@@ -188,7 +179,7 @@ class PartsEnvironment(JointEnvironment):
         """See `JointEnvironment`; weights of the parts [K]."""
         super().__init__(task, config, False, None, config.ppo.gamma, generator)
         self.weights = torch.cat([weights, weights.new_ones(1)])
-        self.widths = joint_widths(task, config, False, objectives=len(self.weights))
+        self.shapes = joint_shapes(task, config, False, objectives=len(self.weights))
 
     def _objectives(self, step: Step, reward: Tensor) -> Tensor:
         assert step.reward_parts is not None
@@ -200,12 +191,8 @@ class PartsEnvironment(JointEnvironment):
 def measure_return(task: Task, controller: PolicyController, network: Network, copies: int) -> float:
     """Mean return of some episodes, summed over agents."""
     generator, total = torch.Generator().manual_seed(0), 0.0
-    controller.reset(task.spec, network, copies, generator)
-    step = task.reset(copies, generator)
-    for _ in range(task.spec.horizon):
-        if step.links is not None:
-            network.move(step.links)
-        step = task.step(controller.act(step))
+    begin(task, controller, network, copies, generator)
+    for step in roll_out(task, controller, network, task.reset(copies, generator), task.spec.horizon):
         total += float(step.reward.sum()) / copies
     return total
 
@@ -214,12 +201,11 @@ def measure_return(task: Task, controller: PolicyController, network: Network, c
 def measure(task: Task, controller: PolicyController, network: Network, copies: int) -> tuple[float, float]:
     """Largest relative excess of a budget and cost per step on training hours; load still owed counts in both."""
     spec, generator = task.spec, torch.Generator().manual_seed(0)
-    controller.reset(spec, network, copies, generator)
-    step = task.reset(copies, generator)
+    begin(task, controller, network, copies, generator)
+    first = task.reset(copies, generator)
     used, counted = torch.zeros(2, len(spec.budgets), device=spec.device)
     owed, cost, top_price = torch.zeros(spec.n_agents, device=spec.device), 0.0, 0.0
-    for _ in range(spec.horizon):
-        step = task.step(controller.act(step))
+    for step in roll_out(task, controller, network, first, spec.horizon):
         used += budget_usage(spec, step).sum((0, 1))
         counted += step.counted.sum(0)
         cost -= float(step.reward.sum()) / copies

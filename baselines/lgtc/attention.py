@@ -11,25 +11,23 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import partial
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from accord.baselines.learners.mappo import IPPO, PolicyGradient, PolicyGradientConfig, decode
+from accord.baselines.learners.mappo import IPPO, PolicyGradient, PolicyGradientConfig
 from accord.baselines.lgtc.gradients import attention, picked_and_pooled
 from accord.baselines.multipliers.augmentation import EXTRA, augmented_dim
-from accord.baselines.registry import register
 from accord.baselines.training.actors import GaussianActor
-from accord.baselines.training.joint import is_priced, joint_widths
+from accord.baselines.training.joint import has_budgets, joint_shapes
+from accord.baselines.training.joint_method import Parts, register_joint
 from accord.baselines.training.models import linear
-from accord.baselines.training.policy import OWN, OWN_MULTIPLIERS, PolicyController, make_controller
 from accord.baselines.training.ppo import ActorCritic
 from accord.envs.allocation.dynamics import WAY_THERE
 from accord.envs.errors import UsageError
-from accord.envs.network.static import Network
+from accord.envs.network import Network
 from accord.envs.task import Box, Task, TaskSpec
 
 
@@ -40,8 +38,6 @@ class AttentionConfig(PolicyGradientConfig):
     embedding: int = Field(32, ge=1, description="Width of what embeds an agent and a consumer.")
 
 
-@register("ippo-attention", OWN, **IPPO, handling="none", agent_id=False)
-@register("ippo-attention-augmented", OWN_MULTIPLIERS, **IPPO, handling="augmented", agent_id=False)
 class AttentionIPPO(PolicyGradient):
     """IPPO with actors that attend to consumers."""
 
@@ -49,9 +45,7 @@ class AttentionIPPO(PolicyGradient):
     identity = "baselines.attention.AttentionIPPO"
     config: AttentionConfig
 
-    def _parts(
-        self, task: Task, generator: torch.Generator, objectives: int = 1
-    ) -> tuple[ActorCritic, PolicyController]:
+    def _parts(self, task: Task, generator: torch.Generator, objectives: int = 1) -> Parts[ActorCritic]:
         config, spec = self.config, task.spec
         if not isinstance(spec.action, Box):
             raise UsageError(
@@ -62,13 +56,12 @@ class AttentionIPPO(PolicyGradient):
                 "actors that attend to consumers have no other memory and are shared by all agents; allowed: "
                 "ppo.recurrent false, policies shared, agent_id false"
             )
-        priced = is_priced(spec, config, f"ippo-{config.handling}")
-        model = ActorCritic(joint_widths(task, config, priced, objectives), config.ppo, generator)
-        body = self._body(layout_of(spec, priced), spec.action.size, generator)
+        sees_multipliers = has_budgets(spec, config, f"ippo-{config.handling}")
+        model = ActorCritic(joint_shapes(task, config, sees_multipliers, objectives), config.ppo, generator)
+        body = self._body(layout_of(spec, sees_multipliers), spec.action.size, generator)
         model.actor = GaussianActor(body, spec.action.size, config.ppo.log_std)
         model.to(spec.device)
-        sampled, to_action = config.actions == "sampled", partial(decode, spec=spec)
-        return model, make_controller(model.actor, spec, config, priced, to_action, sampled=sampled)
+        return Parts(task, model, self._controller(model, spec, sees_multipliers))
 
     def _body(self, layout: Layout, outputs: int, generator: torch.Generator) -> AttentionBody:
         return AttentionBody(layout, outputs, self.config, generator)
@@ -93,14 +86,14 @@ class Layout:
     links: slice | None = None
 
 
-def layout_of(spec: TaskSpec, priced: bool) -> Layout:
+def layout_of(spec: TaskSpec, sees_multipliers: bool) -> Layout:
     """The columns of what a policy sees of a task, multipliers included where it has budgets.
 
     Raises:
         UsageError: the task shows neither consumers nor prices.
     """
     fields = spec.obs_fields
-    if priced:
+    if sees_multipliers:
         end = augmented_dim(spec)
         prices = slice(end - EXTRA - spec.ahead, end - EXTRA)
         angle = 2 * math.pi * torch.arange(spec.ahead, device=spec.device) / spec.ahead
@@ -120,7 +113,14 @@ class AttentionBody(nn.Module):
     places: Tensor
 
     def __init__(self, layout: Layout, outputs: int, config: AttentionConfig, generator: torch.Generator) -> None:
-        """Args: which columns are what, width of the result, settings, source of the first weights."""
+        """Draw the first weights.
+
+        Args:
+            layout: Which columns of an observation are what.
+            outputs: Width of the result.
+            config: Settings.
+            generator: Source of the first weights.
+        """
         super().__init__()
         self._layout = layout
         self.register_buffer("own", torch.tensor(layout.own), persistent=False)
@@ -188,3 +188,6 @@ class AttentionBody(nn.Module):
         if len(self.places):
             features = torch.cat([features, self.places.expand(*features.shape[:-1], -1)], -1)
         return self.of_consumer[:-1](features)
+
+
+register_joint(AttentionIPPO, {"ippo-attention": IPPO | {"agent_id": False}}, ("none", "augmented"))

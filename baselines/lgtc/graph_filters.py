@@ -8,7 +8,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from accord.envs.network.static import Network
+from accord.envs.network import Network
 
 
 class Hops(Protocol):
@@ -38,7 +38,11 @@ class OverMatrices:
     """Hops over graphs that are known as matrices, for training; see `over`."""
 
     def __init__(self, powers: Tensor) -> None:
-        """Args: S^0, ..., S^K, those of an agent together, [..., A (K + 1), A]."""
+        """Set up.
+
+        Args:
+            powers: S^0, ..., S^K, those of an agent together, [..., A (K + 1), A].
+        """
         self._powers = powers
 
     def hear(self, z: Tensor) -> Tensor:
@@ -59,7 +63,12 @@ class OverNetwork:
     """Hops over a network, which counts what is sent."""
 
     def __init__(self, network: Network, taps: int) -> None:
-        """Args: who talks to whom; hops, K."""
+        """Set up.
+
+        Args:
+            network: Who talks to whom.
+            taps: Hops, K.
+        """
         self._network, self._taps = network, taps
 
     def hear(self, z: Tensor) -> Tensor:

@@ -21,10 +21,9 @@ from accord.baselines.learners.mappo import IPPO
 from accord.baselines.lgtc.attention import AttentionBody, AttentionConfig, AttentionIPPO, Layout
 from accord.baselines.lgtc.cell import Integration, LGTCCell
 from accord.baselines.lgtc.graph_filters import Hops, OverNetwork, over
-from accord.baselines.registry import register
-from accord.baselines.training.policy import PolicyController
+from accord.baselines.training.joint_method import Parts, register_joint
 from accord.baselines.training.ppo import ActorCritic
-from accord.envs.network.static import Network
+from accord.envs.network import Network
 from accord.envs.task import Task
 
 NEIGHBOURS = "own observation, features from neighbours"
@@ -40,8 +39,6 @@ class LGTCConfig(AttentionConfig):
     substeps: int = Field(1, ge=1, description="Steps of the integration in it; Euler needs some where rates are high.")
 
 
-@register("lgtc-ippo", NEIGHBOURS, **IPPO, handling="none", agent_id=False)
-@register("lgtc-ippo-augmented", NEIGHBOURS, **IPPO, handling="augmented", agent_id=False)
 class LGTC(AttentionIPPO):
     """IPPO with LGTC actors."""
 
@@ -54,12 +51,10 @@ class LGTC(AttentionIPPO):
         super().__init__(config)
         self.centralised_training = True
 
-    def _parts(
-        self, task: Task, generator: torch.Generator, objectives: int = 1
-    ) -> tuple[ActorCritic, PolicyController]:
-        model, controller = super()._parts(task, generator, objectives)
-        controller.rounds = self.config.taps * self.config.substeps
-        return model, controller
+    def _parts(self, task: Task, generator: torch.Generator, objectives: int = 1) -> Parts[ActorCritic]:
+        parts = super()._parts(task, generator, objectives)
+        parts.controller.rounds = self.config.taps * self.config.substeps
+        return parts
 
     def _body(self, layout: Layout, outputs: int, generator: torch.Generator) -> LGTCBody:
         return LGTCBody(layout, outputs, self.config, generator)
@@ -112,3 +107,11 @@ class LGTCBody(AttentionBody):
         if self._layout.links is None:
             raise ValueError("who can talk to whom is not known; see `listen`")
         return over(own[..., self._layout.links], self.cell.taps)
+
+
+register_joint(
+    LGTC,
+    {"lgtc-ippo": IPPO | {"agent_id": False}},
+    ("none", "augmented"),
+    sees=dict.fromkeys(("none", "augmented"), NEIGHBOURS),
+)

@@ -1,53 +1,22 @@
-"""How `lagrangian` learns its multipliers in training: projected ascent on the relative violation."""
+"""How multipliers are learned in training: projected ascent on the relative violation."""
 
 from __future__ import annotations
 
 import copy
-from typing import Any
+from itertools import islice
 
 import torch
 from torch import Tensor
 
 from accord.baselines.base import Controller
-from accord.baselines.multipliers.augmentation import budget_usage
 from accord.baselines.multipliers.held import ConstraintConfig, HeldMultipliers
 from accord.baselines.multipliers.moving import shares
-from accord.baselines.training.joint import JointConfig
-from accord.baselines.training.policy import PolicyController
+from accord.baselines.rollout import begin, roll_out
 from accord.envs.districts.district import HOURS
-from accord.envs.network.static import Network
-from accord.envs.task import Initial, Step, Task, TaskSpec
+from accord.envs.network import Network
+from accord.envs.task import Initial, Step, Task, TaskSpec, budget_usage
 
 FEWEST = 4  # copies: an hour of the day is met once in each
-
-
-class LagrangianKeeper:
-    """What happens beside the learning with `lagrangian`: the dual ascent, and late policies put by."""
-
-    def __init__(
-        self, task: Task, controller: PolicyController, config: JointConfig, generator: torch.Generator
-    ) -> None:
-        """Args: task, the controller of what is trained, settings, source of every draw."""
-        self._controller, self._ascent = controller, None
-        if config.handling == "lagrangian" and controller.last.held is not None:
-            probe = controller.greedy()
-            self._ascent = DualAscent(task, probe, controller.last.held, config.constraints, generator)
-
-    def steps_per_rollout(self, groups: int) -> int:
-        """Agent-steps of the dual ascent beside each rollout of `groups` copies: they count as training."""
-        return 0 if self._ascent is None else self._ascent.size(groups)
-
-    def after_rollout(self, fraction: float) -> dict[str, float]:
-        """One dual step; the share of the effort that is spent decides what is kept."""
-        if self._ascent is None:
-            return {}
-        numbers = self._ascent.update()
-        self._controller.keep(fraction)
-        return numbers
-
-    def companions(self) -> dict[str, Any]:
-        """For the checkpoint."""
-        return {"controller": self._controller} | ({} if self._ascent is None else {"ascent": self._ascent})
 
 
 class DualAscent:
@@ -66,7 +35,15 @@ class DualAscent:
         config: ConstraintConfig,
         generator: torch.Generator,
     ) -> None:
-        """Args: task, a controller with the policy that is being trained, the multipliers to move, settings."""
+        """Set up.
+
+        Args:
+            task: What is learned.
+            controller: A controller with the policy that is being trained.
+            held: The multipliers to move.
+            config: Settings.
+            generator: Source of every draw.
+        """
         self._task, self._controller, self._held, self._config = copy.copy(task), controller, held, config
         self._generator = generator
         self._plant: dict[str, Tensor] = {}
@@ -87,15 +64,15 @@ class DualAscent:
     def update(self) -> dict[str, float]:
         """One step of λ and ν; returns the largest excess over the aim and the mean λ."""
         spec, config = self._task.spec, self._config
-        self._controller.reset(spec, self._network, self._copies, self._generator)
+        begin(self._task, self._controller, self._network, self._copies, self._generator)
         initial: Initial = self._plant or "zero"
-        step = self._task.reset(self._copies, self._generator, horizon=2 * HOURS, initial=initial)
-        for _ in range(HOURS):
-            step = self._task.step(self._controller.act(step))
+        first = self._task.reset(self._copies, self._generator, horizon=2 * HOURS, initial=initial)
+        steps = roll_out(self._task, self._controller, self._network, first, 2 * HOURS)
+        for _ in islice(steps, HOURS):  # settles the plant
+            pass
         used = torch.zeros(spec.n_agents, len(spec.budgets), device=spec.device)
         counted, owed = torch.zeros(len(spec.budgets), device=spec.device), torch.zeros((), device=spec.device)
-        for _ in range(HOURS):
-            step = self._task.step(self._controller.act(step))
+        for step in steps:
             used += budget_usage(spec, step).sum(0)
             counted += step.counted.sum(0)
             owed += _mean_shortfall(step, spec)

@@ -7,14 +7,11 @@ out, so that one policy serves every budget level.
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from accord.baselines.training.environment import MeanReward, View, Widths, to_box
-from accord.envs.task import Step, Task, TaskSpec
+from accord.envs.task import Step, TaskSpec, budget_usage
 
 
 class MultiplierDraw(BaseModel):
@@ -133,14 +130,17 @@ def compress(x: Tensor) -> Tensor:
     return torch.asinh(x)
 
 
+SHAPED_BY = {"waiting_load", "servable", "demand"}  # measures
+
+
 class Priced:
     """An episode at held multipliers: what agents see and what they are rewarded with.
 
     With shaping, reward is counted from the best that the grid alone could do: r + γ·Φ' − Φ − (U + ν)·d,
     Φ = U·q + V·b the worth of the waiting load (`waiting_value`) and of the energy that the battery can
     serve (the dearest coming `load_prices`). Potential-based shaping (Ng, Harada and Russell, 1999) and a
-    term that no action changes: the optimal policy stays, most of the variance goes. It needs a task that
-    measures `waiting_load`, `servable` and `demand`.
+    term that no action changes: the optimal policy stays, most of the variance goes. A task that does not measure
+    `SHAPED_BY` has no such worth, and rewards there are as they are.
     """
 
     def __init__(
@@ -156,7 +156,7 @@ class Priced:
             by_size: Divide rewards by the size of the multipliers: held multipliers only rescale an episode,
                 and over a wide range no price drowns the others.
         """
-        self._spec, self._gamma = spec, shaping_gamma
+        self._spec, self._gamma = spec, shaping_gamma if spec.units.keys() >= SHAPED_BY else None
         self._multipliers, self._nu = multipliers.expand(*nu.shape, -1), nu
         self._scale = spec.usage_scale * spec.agent_scale.to(nu.device).expand(nu.shape)
         if by_size:
@@ -183,92 +183,11 @@ class Priced:
         return obs, reward + self._gamma * self._potential
 
 
-class AugmentedEnvironment:
-    """Single agents drawn from a separable task's population, each with multipliers of its own.
-
-    Its cost per sample does not depend on how many agents the task has.
-    """
-
-    def __init__(
-        self,
-        task: Task,
-        draw: MultiplierDraw,
-        copies: int,
-        agents: int,
-        generator: torch.Generator,
-        shaping_gamma: float | None = None,
-        by_size: bool = False,
-    ) -> None:
-        """Set up.
-
-        Args:
-            task: The population.
-            draw: How multipliers are drawn.
-            copies: Copies of the task, each with a start of its own.
-            agents: Agents drawn anew every episode, the same in every copy.
-            generator: Source of every draw.
-            shaping_gamma: See `Priced`.
-            by_size: See `Priced`.
-        """
-        self._population, self._draw = task, draw
-        self._gamma, self._by_size = shaping_gamma, by_size
-        self._shape, self._generator = (copies, agents), generator
-        self.spec = task.spec
-        self.widths = Widths(augmented_dim(task.spec), 0, task.spec.action)
-        self.groups, self.agents = copies * agents, 1
-        self.horizon = task.spec.horizon
-        self.weights = torch.ones(1, device=task.device)
-        self._reward = MeanReward()
-
-    def reset(self) -> View:
-        """Draw agents, starts, plant states and multipliers."""
-        self._task = self._population.sample_agents(self._shape[1], self._generator)
-        multipliers, nu = self._draw.draw(self.spec, self._shape, self._generator)
-        device = self._task.device
-        self._priced = Priced(self._task.spec, multipliers.to(device), nu.to(device), self._gamma, self._by_size)
-        return self._view(self._priced.see(self._task.reset(self._shape[0], self._generator, initial="random")))
-
-    def step(self, actions: Tensor) -> tuple[View, Tensor, Tensor]:
-        """Reward is the agent's own Lagrangian."""
-        step = self._task.step(to_box(actions.unflatten(0, self._shape).squeeze(2)))
-        obs, reward = self._priced.advance(step)
-        self._reward.add(reward)
-        ended = step.terminated[:, None].expand(reward.shape)
-        return self._view(obs), reward.reshape(-1, 1, 1), ended.reshape(-1, 1)
-
-    def refresh(self, view: View) -> View:
-        """Multipliers are held for the whole episode."""
-        return view
-
-    def anneal(self, fraction: float) -> None:
-        """Nothing helps in the beginning alone."""
-
-    def measures(self) -> dict[str, float]:
-        """Mean reward per agent-step since the last call."""
-        return {"reward": self._reward.read()}
-
-    def state_dict(self) -> dict[str, Any]:
-        """Every episode starts anew: nothing."""
-        return {}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Nothing to take."""
-
-    def _view(self, obs: Tensor) -> View:
-        return View(obs.reshape(self.groups, 1, -1), obs.new_zeros(self.groups, 0))
-
-
 def lagrangian(spec: TaskSpec, step: Step, multipliers: Tensor, nu: Tensor) -> Tensor:
     """Each agent's r0 − λ·u + ν·s in the task's own currency, [B, N]."""
     price = (multipliers * budget_usage(spec, step)).sum(-1)
     local = 0.0 if step.shortfall is None else nu * step.shortfall
     return step.reward + spec.price_scale * (local - price)
-
-
-def budget_usage(spec: TaskSpec, step: Step) -> Tensor:
-    """Each agent's use in every budget that counts it and counted now, in units of its resource, [B, N, m]."""
-    usage = step.usage[..., spec.resource_of] if len(spec.resources) > 1 else step.usage
-    return spec.members * step.counted[:, None] * usage
 
 
 def _centre(hours: Tensor) -> Tensor:

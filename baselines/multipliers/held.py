@@ -54,7 +54,14 @@ class HeldMultipliers(nn.Module):
     nu: Tensor
 
     def __init__(self, spec: TaskSpec, handling: Handling, config: ConstraintConfig, own: bool) -> None:
-        """Args: task, handling, first values, and whether each agent has multipliers of its own."""
+        """Take the first values.
+
+        Args:
+            spec: The task's.
+            handling: Where multipliers come from.
+            config: First values.
+            own: Each agent has multipliers of its own.
+        """
         super().__init__()
         first = 0.0 if handling == "none" else config.price
         shape = (spec.n_agents if own else 1, len(spec.budgets))

@@ -12,7 +12,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from accord.envs.network.static import Network
+from accord.baselines.base import RolloutStart
 from accord.envs.task import Step, TaskSpec
 
 Rule = Literal["gossip", "primal_dual", "primal_dual_symmetric", "independent", "broadcast", "central"]
@@ -48,9 +48,16 @@ class DualConfig(BaseModel):
 class Multipliers:
     """The multipliers of one rollout."""
 
-    def __init__(self, rule: Rule, config: DualConfig, spec: TaskSpec, network: Network, batch: int) -> None:
-        """Args: rule and steps, the task's spec, who can talk to whom, number of copies."""
-        self._rule, self._config, self._network = rule, config, network
+    def __init__(self, rule: Rule, config: DualConfig, start: RolloutStart) -> None:
+        """Set up.
+
+        Args:
+            rule: How they are agreed on.
+            config: Steps, limits and first values.
+            start: Of the rollout: the budgets, who can talk to whom, number of copies.
+        """
+        spec, batch = start.spec, start.batch
+        self._rule, self._config, self._network = rule, config, start.network
         device = spec.device
         shape = (batch, spec.n_agents, len(spec.budgets))
         self.lam = torch.full(shape, config.lambda_start, device=device)

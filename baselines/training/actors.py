@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from accord.baselines.training.models import AnyBody, make_body
-from accord.envs.network.static import Network
+from accord.envs.network import Network
 from accord.envs.task import Box, Discrete
 
 LOG_TWO_PI = math.log(2 * math.pi)
@@ -21,7 +21,11 @@ class Actor(nn.Module, ABC):
     """What turns observations into actions, behind a body."""
 
     def __init__(self, body: AnyBody) -> None:
-        """Args: what turns observations into means or logits."""
+        """Set up.
+
+        Args:
+            body: What turns observations into means or logits.
+        """
         super().__init__()
         self.body = body
 
@@ -68,7 +72,13 @@ class GaussianActor(StochasticActor):
     log_std: Tensor
 
     def __init__(self, body: AnyBody, action_dim: int, log_std: float) -> None:
-        """Args: body; width of the action; the first log standard deviation."""
+        """Set up.
+
+        Args:
+            body: What turns observations into means.
+            action_dim: Width of an action.
+            log_std: First log standard deviation.
+        """
         super().__init__(body)
         self.register_buffer("log_std", torch.full((action_dim,), log_std))
 

@@ -16,7 +16,7 @@ from accord.envs.task import Box, Discrete
 
 
 @dataclass(frozen=True)
-class View:
+class Observation:
     """What G groups of A agents see before they act.
 
     Attributes:
@@ -33,7 +33,7 @@ class View:
 
 
 @dataclass(frozen=True)
-class Widths:
+class Shapes:
     """What a network must know of an environment.
 
     Attributes:
@@ -53,26 +53,26 @@ class Environment(Protocol):
     """G groups of A agents, reset together.
 
     Attributes:
-        widths: Of what it shows and takes.
+        shapes: Of what it shows and takes.
         groups: G.
         agents: A.
         horizon: Steps of an episode.
         weights: [R], how the R objectives of a reward are added up.
     """
 
-    widths: Widths
+    shapes: Shapes
     groups: int
     agents: int
     horizon: int
     weights: Tensor
 
-    def reset(self) -> View:
+    def reset(self) -> Observation:
         """Start an episode."""
 
-    def step(self, actions: Tensor) -> tuple[View, Tensor, Tensor]:
-        """Act [G, A, k]; the next view, rewards [G, A, R], and whose future is worth nothing [G, A] bool."""
+    def step(self, actions: Tensor) -> tuple[Observation, Tensor, Tensor]:
+        """Act [G, A, k]; what is seen next, rewards [G, A, R], and who terminated [G, A] bool: do not bootstrap."""
 
-    def refresh(self, view: View) -> View:
+    def refresh(self, view: Observation) -> Observation:
         """The same view at the multipliers of now, where these may have moved; called before each rollout."""
 
     def anneal(self, fraction: float) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor
 from accord.baselines.base import MethodConfig
 from accord.baselines.multipliers.augmentation import Priced, augmented_dim, compress
 from accord.baselines.multipliers.held import ConstraintConfig, Handling, HeldMultipliers
-from accord.baselines.training.environment import MeanReward, View, Widths, numbered, to_box
+from accord.baselines.training.environment import MeanReward, Observation, Shapes, numbered, to_box
 from accord.envs.errors import UsageError
 from accord.envs.task import Box, Step, Task, TaskSpec
 
@@ -51,7 +51,7 @@ class JointConfig(MethodConfig):
         return spec.agent_types.to(spec.device) if self.policies == "per_type" else None
 
 
-def is_priced(spec: TaskSpec, config: JointConfig, method: str) -> bool:
+def has_budgets(spec: TaskSpec, config: JointConfig, method: str) -> bool:
     """The policy sees multipliers: the task has budgets.
 
     Raises:
@@ -64,12 +64,12 @@ def is_priced(spec: TaskSpec, config: JointConfig, method: str) -> bool:
     return bool(spec.budgets)
 
 
-def joint_widths(task: Task, config: JointConfig, priced: bool, objectives: int = 1) -> Widths:
-    """Widths of the environment over a task."""
+def joint_shapes(task: Task, config: JointConfig, sees_multipliers: bool, objectives: int = 1) -> Shapes:
+    """Shapes of the environment over a task."""
     spec = task.spec
-    if not priced:
-        return Widths(spec.obs_dim + config.agent_id * spec.n_agents, spec.state_dim, spec.action, objectives)
-    return Widths(augmented_dim(spec), spec.state_dim + len(spec.budgets) + spec.n_agents, spec.action, objectives)
+    if not sees_multipliers:
+        return Shapes(spec.obs_dim + config.agent_id * spec.n_agents, spec.state_dim, spec.action, objectives)
+    return Shapes(augmented_dim(spec), spec.state_dim + len(spec.budgets) + spec.n_agents, spec.action, objectives)
 
 
 class JointEnvironment:
@@ -86,7 +86,7 @@ class JointEnvironment:
         self,
         task: Task,
         config: JointConfig,
-        priced: bool,
+        sees_multipliers: bool,
         held: HeldMultipliers | None,
         gamma: float,
         generator: torch.Generator,
@@ -96,15 +96,15 @@ class JointEnvironment:
         Args:
             task: What to learn.
             config: Settings.
-            priced: The task has budgets.
+            sees_multipliers: The task has budgets.
             held: Multipliers of the episode that begins; None to draw them.
             gamma: The learner's discount, for shaping.
             generator: Source of every draw.
         """
         self._task, self._config, self._held, self._generator = task, config, held, generator
         self._gamma = gamma if config.shaping else None
-        self._is_priced = priced
-        self.widths = joint_widths(task, config, priced)
+        self._sees_multipliers = sees_multipliers
+        self.shapes = joint_shapes(task, config, sees_multipliers)
         self.groups, self.agents = max(1, config.lanes // task.spec.n_agents), task.spec.n_agents
         self.horizon = task.spec.horizon
         self.weights = torch.ones(1, device=task.device)
@@ -114,10 +114,10 @@ class JointEnvironment:
         if config.guidance:
             task.guide(True)
 
-    def reset(self) -> View:
+    def reset(self) -> Observation:
         """Start all copies; drawn multipliers stay for the episode, held ones until `refresh`."""
         spec, shape = self._task.spec, (self.groups, self.agents)
-        if not self._is_priced:
+        if not self._sees_multipliers:
             step = self._task.reset(self.groups, self._generator)
             self._over = step.terminated
             return self._view(step, step.obs)
@@ -134,12 +134,12 @@ class JointEnvironment:
             step = self._task.reset(self.groups, self._generator, initial=self._plant or "zero")
         return self._view_at(step, multipliers, nu)
 
-    def step(self, actions: Tensor) -> tuple[View, Tensor, Tensor]:
+    def step(self, actions: Tensor) -> tuple[Observation, Tensor, Tensor]:
         """Act; see `Environment.step`."""
         spec = self._task.spec
         given = to_box(actions, spec.action) if isinstance(spec.action, Box) else actions
         step = self._task.step(given)
-        if self._is_priced:
+        if self._sees_multipliers:
             obs, reward = self._priced.advance(step)
             self._plant = {name: step.measures[name] for name in spec.plant}
             reward = reward * spec.agent_scale if self._config.reward == "team" else reward
@@ -154,9 +154,9 @@ class JointEnvironment:
         self._reward.add(reward)
         return self._view(step, obs), self._objectives(step, reward), ended
 
-    def refresh(self, view: View) -> View:
+    def refresh(self, view: Observation) -> Observation:
         """Held multipliers may have moved in training: price what comes with those of now."""
-        if self._held is None or not self._is_priced:
+        if self._held is None or not self._sees_multipliers:
             return view
         return self._view_at(self._last, *self._held.expand(self.groups, self.agents))
 
@@ -178,7 +178,7 @@ class JointEnvironment:
         """Go on from there."""
         self._plant = state["plant"]
 
-    def _view_at(self, step: Step, multipliers: Tensor, nu: Tensor) -> View:
+    def _view_at(self, step: Step, multipliers: Tensor, nu: Tensor) -> Observation:
         """What is seen at these multipliers; a copy, since the dual ascent moves held ones in place."""
         multipliers, nu, self._last = multipliers.clone(), nu.clone(), step
         self._priced = Priced(self._task.spec, multipliers, nu, self._gamma, self._config.by_size)
@@ -189,9 +189,9 @@ class JointEnvironment:
         """Rewards [B, N, R]: one objective."""
         return reward[..., None]
 
-    def _view(self, step: Step, obs: Tensor) -> View:
+    def _view(self, step: Step, obs: Tensor) -> Observation:
         state = self._task.state()
-        if self._is_priced:
-            return View(obs, torch.cat([state, self._shown], -1))
+        if self._sees_multipliers:
+            return Observation(obs, torch.cat([state, self._shown], -1))
         seen = numbered(obs) if self._config.agent_id else obs
-        return View(seen, state, step.alive & ~self._over[:, None], step.action_mask)
+        return Observation(seen, state, step.alive & ~self._over[:, None], step.action_mask)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from accord.envs.network.static import Network
+from accord.envs.network import Network
 
 
 class AnyBody(Protocol):
@@ -122,7 +122,12 @@ class PerType(nn.Module):
     """One body per agent type; agents keep their places."""
 
     def __init__(self, bodies: Sequence[Body], types: Tensor) -> None:
-        """Args: a body per type in the order of the types, each agent's type [A]."""
+        """Set up.
+
+        Args:
+            bodies: A body per type, in the order of the types.
+            types: Each agent's type, [A].
+        """
         super().__init__()
         self.bodies = nn.ModuleList(bodies)
         self._rows = [(types == kind).nonzero().flatten() for kind in types.unique().tolist()]
@@ -160,7 +165,12 @@ class ValueNormaliser(nn.Module):
     weight: Tensor
 
     def __init__(self, objectives: int = 1, decay: float = 0.99) -> None:
-        """Args: R, the width of a return; decay of the moving averages per update."""
+        """Set up.
+
+        Args:
+            objectives: R, one mean and scale for each.
+            decay: What the running numbers keep at each update.
+        """
         super().__init__()
         self.decay = decay
         self.register_buffer("mean", torch.zeros(objectives))

@@ -6,10 +6,9 @@ import copy
 from collections.abc import Callable
 from typing import Any, Literal
 
-import torch
 from torch import Tensor, nn
 
-from accord.baselines.base import Controller, ModelView
+from accord.baselines.base import Controller, ModelView, RolloutStart
 from accord.baselines.multipliers.augmentation import augment, effective_prices
 from accord.baselines.multipliers.held import HeldMultipliers
 from accord.baselines.multipliers.moving import DualConfig, Multipliers
@@ -18,14 +17,8 @@ from accord.baselines.training.environment import numbered
 from accord.baselines.training.joint import Iterate, JointConfig
 from accord.envs.districts.district import HOURS
 from accord.envs.errors import UsageError
-from accord.envs.network.static import Network
 from accord.envs.task import Step, TaskSpec
 
-# What these policies see in execution, in the words of the tables; see `register`.
-OWN = "own observation"
-OWN_PRICES = "own observation; multipliers fixed in training"
-CENTRAL_PRICES = "own observation; multipliers set centrally"
-OWN_MULTIPLIERS = "own observation, own multipliers"
 MIXTURE = 8  # coprime to 7, so that every policy meets every day of the week
 
 
@@ -33,7 +26,12 @@ class Policy(nn.Module):
     """An actor and, where they do not move in execution, its multipliers."""
 
     def __init__(self, actor: Actor, held: HeldMultipliers | None) -> None:
-        """Args: both."""
+        """Set up.
+
+        Args:
+            actor: What acts.
+            held: Multipliers that do not move in execution; None where they do, or where there are none.
+        """
         super().__init__()
         self.actor, self.held = actor, held
 
@@ -52,7 +50,7 @@ class PolicyController(Controller):
         policy: Policy,
         decode: Callable[[Tensor], Tensor],
         *,
-        priced: bool,
+        sees_multipliers: bool,
         agent_id: bool = False,
         rule: Literal["central", "independent"] | None = None,
         dual: DualConfig | None = None,
@@ -64,7 +62,7 @@ class PolicyController(Controller):
         Args:
             policy: What acts.
             decode: From what the actor returns to the task's actions.
-            priced: The policy sees multipliers.
+            sees_multipliers: The policy sees multipliers.
             agent_id: Otherwise, the policy sees its agent's number.
             rule: How they move in execution; None for held ones.
             dual: Settings of that.
@@ -72,25 +70,18 @@ class PolicyController(Controller):
             sampled: Draw actions instead of taking the best.
         """
         self.last, self.mixture = policy, list[Policy]()
-        self.priced, self._agent_id = priced, agent_id
+        self.sees_multipliers, self._agent_id = sees_multipliers, agent_id
         self._decode, self._rule, self._dual = decode, rule, dual or DualConfig()
         self._iterate, self._sampled = iterate, sampled
         self.decentralised = rule != "central"
 
-    def reset(
-        self,
-        spec: TaskSpec,
-        network: Network,
-        batch: int,
-        generator: torch.Generator,
-        model: ModelView | None = None,
-    ) -> None:
+    def reset(self, start: RolloutStart) -> None:
         """Start memory and multipliers anew."""
-        super().reset(spec, network, batch, generator, model)
-        self._multipliers = None if self._rule is None else Multipliers(self._rule, self._dual, spec, network, batch)
+        super().reset(start)
+        self._multipliers = None if self._rule is None else Multipliers(self._rule, self._dual, start)
         for policy in (self.last, *self.mixture):
-            policy.actor.listen(network)
-        self._memory = self.last.actor.start(batch, spec.n_agents)
+            policy.actor.listen(start.network)
+        self._memory = self.last.actor.start(start.batch, start.spec.n_agents)
         self._steps = 0
 
     def change(self, spec: TaskSpec, model: ModelView | None = None) -> None:
@@ -166,7 +157,7 @@ class PolicyController(Controller):
             self.mixture.append(copy.deepcopy(self.last))
 
     def _see(self, step: Step, policy: Policy) -> Tensor:
-        if not self.priced:
+        if not self.sees_multipliers:
             return numbered(step.obs) if self._agent_id else step.obs
         if self._multipliers is not None:
             lam, nu = self._multipliers.lam, self._multipliers.nu
@@ -177,19 +168,19 @@ class PolicyController(Controller):
 
 
 def make_controller(
-    actor: Actor, spec: TaskSpec, config: JointConfig, priced: bool, decode: Any, sampled: bool = False
+    actor: Actor, spec: TaskSpec, config: JointConfig, sees_multipliers: bool, decode: Any, sampled: bool = False
 ) -> PolicyController:
     """The controller of a learner on the whole task."""
     held = None
-    if priced and config.handling != "augmented":
+    if sees_multipliers and config.handling != "augmented":
         held = HeldMultipliers(spec, config.handling, config.constraints, config.multipliers == "own")
     rule: Any = None
-    if priced and held is None:
+    if sees_multipliers and held is None:
         rule = "central" if config.multipliers == "global" else "independent"
     return PolicyController(
         Policy(actor, held),
         decode,
-        priced=priced,
+        sees_multipliers=sees_multipliers,
         agent_id=config.agent_id,
         rule=rule,
         dual=config.constraints.dual,

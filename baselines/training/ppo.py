@@ -6,18 +6,19 @@ sees and what is rewarded) and the critic of the `ActorCritic`. Tensors are [T, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
-from accord.baselines.base import Checkpoint, Effort, Log
+from accord.baselines.base import Training
 from accord.baselines.training.actors import GaussianActor, make_actor
-from accord.baselines.training.environment import Environment, View, Widths
+from accord.baselines.training.environment import Environment, Observation, Shapes
+from accord.baselines.training.loop import Callback, train
 from accord.baselines.training.models import ValueNormaliser, make_body
-from accord.baselines.training.progress import Progress, Stateful, decay_lr
+from accord.baselines.training.progress import Stateful
 
 Critic = Literal["own", "central", "team"]
 
@@ -51,18 +52,26 @@ class ActorCritic(nn.Module):
 
     def __init__(
         self,
-        widths: Widths,
+        shapes: Shapes,
         config: PPOConfig,
         generator: torch.Generator,
         critic: Critic = "own",
         types: Tensor | None = None,
     ) -> None:
-        """Args: widths and action space, settings, first weights, what the critic reads, one network per type [A]."""
+        """Draw the first weights.
+
+        Args:
+            shapes: Of what the environment shows and takes.
+            config: Settings.
+            generator: Source of the first weights.
+            critic: What the critic reads.
+            types: Each agent's network where they have several, [A].
+        """
         super().__init__()
         self._team = critic == "team"
         self.actor = make_actor(
-            widths.action,
-            widths.obs_dim,
+            shapes.action,
+            shapes.obs_dim,
             config.hidden,
             generator,
             log_std=config.log_std,
@@ -71,14 +80,14 @@ class ActorCritic(nn.Module):
         )
         self.critic = make_body(
             None if self._team else types,
-            widths.state_dim if self._team else widths.obs_dim,
-            widths.objectives,
+            shapes.state_dim if self._team else shapes.obs_dim,
+            shapes.objectives,
             config.hidden,
             generator,
-            shared=widths.state_dim if critic == "central" else 0,
+            shared=shapes.state_dim if critic == "central" else 0,
             memory=config.recurrent,
         )
-        self.values = ValueNormaliser(widths.objectives)
+        self.values = ValueNormaliser(shapes.objectives)
 
     def critic_start(self, groups: int, agents: int) -> Tensor | None:
         """The critic's memory at an episode's start."""
@@ -104,72 +113,63 @@ def train_ppo(
     env: Environment,
     model: ActorCritic,
     config: PPOConfig,
-    effort: Effort,
-    generator: torch.Generator,
-    log: Log,
-    checkpoint: Checkpoint,
+    training: Training,
     *,
     learned: Callable[[], dict[str, Any]],
-    companions: Mapping[str, Stateful] | None = None,
-    after_rollout: Callable[[float], Mapping[str, float]] | None = None,
-    beside: int = 0,
+    callback: Callback | None = None,
 ) -> tuple[int, float]:
-    """Train `model` in place until `effort.steps` agent-steps or `effort.seconds` are spent.
+    """Train `model` in place until the effort is spent.
 
-    Episodes are time limits unless the task ends: the last value of an episode is bootstrapped. A checkpoint
-    holds everything that the next episode depends on, so an interrupted training goes on bit for bit.
+    Episodes are time limits unless the task ends: the last value of an episode is bootstrapped.
 
     Args:
         env: What to learn in.
         model: What learns.
         config: Settings.
-        effort: When to stop.
-        generator: Source of every draw.
-        log: Called after each rollout.
-        checkpoint: Where to go on from and what to leave.
+        training: Effort, draws, log and checkpoint.
         learned: What a controller needs of what was learned, for snapshots.
-        companions: Kept in the checkpoint beside the model.
-        after_rollout: Called with the share of the effort that is spent; returns numbers for the log.
-        beside: Agent-steps that `after_rollout` takes; they count.
+        callback: What happens beside the learning.
 
     Returns:
         Agent-steps done and seconds spent, those before an interruption included.
     """
-    optimiser = torch.optim.Adam(model.parameters(), lr=config.lr, eps=1e-5, fused=True)
-    per_rollout = env.groups * env.agents * config.rollout_steps + beside
-    rollouts = -(-effort.steps // per_rollout)
-    per_episode = -(-env.horizon // config.rollout_steps)
-    kept: dict[str, Stateful] = {"model": model, "optimiser": optimiser, "env": env, **(companions or {})}
-    sizes = {"parameters": sum(values.numel() for values in model.parameters())}
-    progress = Progress(checkpoint, generator, kept)
-    clock = progress.clock
-    if progress.done:
-        env.anneal(progress.done / rollouts)
-    while progress.done < rollouts and clock.spent < effort.seconds:
-        clock.start()
-        view = env.reset()
-        memories = model.actor.start(env.groups, env.agents), model.critic_start(env.groups, env.agents)
-        clock.collected()
-        for _ in range(min(per_episode, rollouts - progress.done)):
-            if isinstance(model.actor, GaussianActor):
-                std = config.log_std + (config.log_std_end - config.log_std) * progress.done / rollouts
-                model.actor.log_std.fill_(std)
-            clock.start()
-            view = env.refresh(view)
-            view, memories, batch = _rollout(env, model, config, view, memories, generator)
-            clock.collected()
-            decay_lr(optimiser, config.lr, progress.done / rollouts)
-            losses = _update(model, optimiser, batch, config, generator)
-            clock.updated()
-            progress.done += 1
-            share, steps = progress.done / rollouts, progress.done * per_rollout
-            env.anneal(share)
-            more = after_rollout(share) if after_rollout else {}
-            log({"steps": steps, **clock.read(), **env.measures(), **losses, **more, **sizes})
-        # First, so that an interruption between the two loses no point of the curve.
-        checkpoint.snapshot(share, steps, clock.spent, learned)
-        progress.save()
-    return progress.done * per_rollout, clock.spent
+    return train(
+        env,
+        _PPO(env, model, config, training.generator),
+        training,
+        steps_per_rollout=config.rollout_steps,
+        rollouts_per_episode=-(-env.horizon // config.rollout_steps),
+        learned=learned,
+        callback=callback,
+    )
+
+
+class _PPO:
+    """The `Learner` of the loop."""
+
+    def __init__(self, env: Environment, model: ActorCritic, config: PPOConfig, generator: torch.Generator) -> None:
+        self._env, self._model, self._config, self._generator = env, model, config, generator
+        self.optimiser = torch.optim.Adam(model.parameters(), lr=config.lr, eps=1e-5, fused=True)
+        self.lr, self.parameters = config.lr, sum(values.numel() for values in model.parameters())
+
+    def kept(self) -> dict[str, Stateful]:
+        return {"model": self._model, "optimiser": self.optimiser}
+
+    def begin(self) -> None:
+        shape = self._env.groups, self._env.agents
+        self._memories = self._model.actor.start(*shape), self._model.critic_start(*shape)
+
+    def collect(self, seen: Observation, fraction: float) -> Observation:
+        config, actor = self._config, self._model.actor
+        if isinstance(actor, GaussianActor):
+            actor.log_std.fill_(config.log_std + (config.log_std_end - config.log_std) * fraction)
+        seen, self._memories, self._batch = _rollout(
+            self._env, self._model, config, seen, self._memories, self._generator
+        )
+        return seen
+
+    def update(self, fraction: float) -> dict[str, float]:
+        return _update(self._model, self.optimiser, self._batch, self._config, self._generator)
 
 
 @torch.no_grad()
@@ -177,10 +177,10 @@ def _rollout(
     env: Environment,
     model: ActorCritic,
     config: PPOConfig,
-    view: View,
+    view: Observation,
     memories: tuple[Tensor | None, Tensor | None],
     generator: torch.Generator,
-) -> tuple[View, tuple[Tensor | None, Tensor | None], dict[str, Tensor]]:
+) -> tuple[Observation, tuple[Tensor | None, Tensor | None], dict[str, Tensor]]:
     """One rollout of [T, G, A] transitions; values are in reward units."""
     kept: dict[str, list[Tensor]] = {}
     actor_memory, critic_memory = memories

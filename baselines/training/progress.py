@@ -1,14 +1,14 @@
-"""What trainings share beside their networks: how far they are, the clock and the step size."""
+"""How far a training is and how long it took, kept in its checkpoint; and trainings of several parts."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import torch
 
-from accord.baselines.base import Checkpoint
+from accord.baselines.base import Checkpoint, Effort, Training
 
 
 class Stateful(Protocol):
@@ -30,7 +30,13 @@ class Progress:
     """
 
     def __init__(self, checkpoint: Checkpoint, generator: torch.Generator, kept: Mapping[str, Stateful]) -> None:
-        """Go on from the checkpoint, if it holds anything. Args: where, source of every draw, all else."""
+        """Go on from the checkpoint, if it holds anything.
+
+        Args:
+            checkpoint: Where the training is kept.
+            generator: Source of every draw.
+            kept: All else that the next stage depends on, by name.
+        """
         self._checkpoint, self._generator, self._kept = checkpoint, generator, kept
         self.done, self.clock = 0, Clock()
         if saved := checkpoint.load():
@@ -55,7 +61,13 @@ class Clock:
     """Seconds of a training, and how much of them went into collecting and into updating."""
 
     def __init__(self, seconds: float = 0.0, collect: float = 0.0, update: float = 0.0) -> None:
-        """Args: what was spent before an interruption."""
+        """Begin.
+
+        Args:
+            seconds: Spent before an interruption.
+            collect: Of these on collecting.
+            update: Of these on updating.
+        """
         self._collect, self._update = collect, update
         self._began = time.perf_counter() - seconds
         self.start()
@@ -87,7 +99,47 @@ class Clock:
         return self._mark - before
 
 
-def decay_lr(optimiser: torch.optim.Optimizer, first: float, fraction: float) -> None:
-    """Adam's step size falls linearly from `first` to a tenth of it, by the share of the effort that is spent."""
-    for group in optimiser.param_groups:
-        group["lr"] = first * (1 - 0.9 * fraction)
+class PartOf:
+    """One part of a training's checkpoint: finished parts stay in it."""
+
+    def __init__(self, checkpoint: Checkpoint, index: int, parts: int) -> None:
+        """Set up.
+
+        Args:
+            checkpoint: The whole training's.
+            index: Which part this is.
+            parts: Of how many.
+        """
+        self._checkpoint, self._key = checkpoint, f"part_{index}"
+        self._parts = parts
+
+    def load(self) -> dict[str, Any] | None:
+        """This part's last state."""
+        return (self._checkpoint.load() or {}).get(self._key)
+
+    def save(self, state: dict[str, Any]) -> None:
+        """Keep this part's state beside the others'."""
+        self._checkpoint.save((self._checkpoint.load() or {}) | {self._key: state})
+
+    def snapshot(self, fraction: float, steps: int, seconds: float, state: Callable[[], dict[str, Any]]) -> None:
+        """Before the last of several parts has ended there is no whole policy to look at."""
+        if self._parts == 1:
+            self._checkpoint.snapshot(fraction, steps, seconds, state)
+
+
+def part_of(training: Training, index: int, parts: int, effort: Effort, done: int, spent: float) -> Training:
+    """One of several trainings that follow each other under one log and one checkpoint.
+
+    Args:
+        training: The whole.
+        index: Which part it is.
+        parts: Of how many.
+        effort: Of this part.
+        done: Agent-steps before it.
+        spent: Seconds before it.
+    """
+
+    def log(row: Mapping[str, float]) -> None:
+        training.log({**row, "steps": done + row["steps"], "seconds": spent + row["seconds"]})
+
+    return Training(effort, training.generator, log, PartOf(training.checkpoint, index, parts))

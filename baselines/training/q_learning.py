@@ -15,13 +15,13 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from accord.baselines.base import Checkpoint, Effort, Log
-from accord.baselines.multipliers.ascent import LagrangianKeeper
+from accord.baselines.base import Training
 from accord.baselines.training.actors import Actor, forbid, pick
-from accord.baselines.training.environment import Environment, View, Widths
+from accord.baselines.training.environment import Environment, Observation, Shapes
 from accord.baselines.training.joint import JointConfig
+from accord.baselines.training.loop import Callback, train
 from accord.baselines.training.models import Body, ValueNormaliser, make_body
-from accord.baselines.training.progress import Progress, decay_lr
+from accord.baselines.training.progress import Stateful
 from accord.baselines.training.replay import Replay
 from accord.envs.task import Discrete
 
@@ -59,20 +59,28 @@ class TeamValue(nn.Module):
 
     def __init__(
         self,
-        widths: Widths,
+        shapes: Shapes,
         n_agents: int,
         config: ValueConfig,
         generator: torch.Generator,
         types: Tensor | None = None,
     ) -> None:
-        """Args: widths of the environment, A, settings, source of the first weights, one network per type [A]."""
+        """Draw the first weights.
+
+        Args:
+            shapes: Of what the environment shows and takes.
+            n_agents: A.
+            config: Settings.
+            generator: Source of the first weights.
+            types: Each agent's network where they have several, [A].
+        """
         super().__init__()
-        assert isinstance(widths.action, Discrete)
-        body = make_body(types, widths.obs_dim, widths.action.n, config.hidden, generator, memory=config.recurrent)
+        assert isinstance(shapes.action, Discrete)
+        body = make_body(types, shapes.obs_dim, shapes.action.n, config.hidden, generator, memory=config.recurrent)
         self.agent = QNetwork(body)
         self.mixer: Monotonic | None = None
         if config.mixer == "monotonic":
-            self.mixer = Monotonic(widths.state_dim, n_agents, config.mixer_width, config.hyper_width, generator)
+            self.mixer = Monotonic(shapes.state_dim, n_agents, config.mixer_width, config.hyper_width, generator)
         self._team = config.mixer != "none"
         self._unit = 1 / n_agents if config.normalise else 1.0
 
@@ -96,7 +104,7 @@ class QNetwork(Actor):
         return forbid(values[0], mask).argmax(-1, keepdim=True), memory
 
     def explore(
-        self, view: View, memory: Tensor | None, epsilon: float, generator: torch.Generator
+        self, view: Observation, memory: Tensor | None, epsilon: float, generator: torch.Generator
     ) -> tuple[Tensor, Tensor | None]:
         """The best actions [B, A, 1], a share `epsilon` of them replaced by random ones, and the memory."""
         values, memory = self.values(view.obs[None], memory)
@@ -113,7 +121,15 @@ class Monotonic(nn.Module):
     """
 
     def __init__(self, state_dim: int, n_agents: int, width: int, hyper: int, generator: torch.Generator) -> None:
-        """Args: S, A, width of the mixer and of what makes its weights, source of the first weights."""
+        """Draw the first weights.
+
+        Args:
+            state_dim: S.
+            n_agents: A.
+            width: Of the mixer.
+            hyper: Width of what makes its weights.
+            generator: Source of the first weights.
+        """
         super().__init__()
         self._shape = (n_agents, width)
         self.first = Body(state_dim, n_agents * width, (hyper,), generator, output_gain=0.1, normed=True)
@@ -133,64 +149,68 @@ def train_values(
     env: Environment,
     values: TeamValue,
     config: ValueConfig,
-    effort: Effort,
-    generator: torch.Generator,
-    log: Log,
-    checkpoint: Checkpoint,
-    keeper: LagrangianKeeper,
+    training: Training,
+    *,
     learned: Callable[[], dict[str, Any]],
-) -> None:
-    """Train `values` in place until `effort` is spent; an interrupted training goes on bit for bit.
+    callback: Callback | None = None,
+) -> tuple[int, float]:
+    """Train `values` in place until the effort is spent.
 
     Args:
         env: What to learn in, with discrete actions.
         values: What learns.
         config: Settings.
-        effort: When to stop.
-        generator: Source of every draw.
-        log: Called after each collected sequence.
-        checkpoint: Where to go on from and what to leave.
-        keeper: What happens beside the learning.
+        training: Effort, draws, log (called after each collected sequence) and checkpoint.
         learned: What a controller needs of what was learned, for snapshots.
+        callback: What happens beside the learning.
+
+    Returns:
+        Agent-steps done and seconds spent, those before an interruption included.
     """
-    learner = _Learner(values, config)
-    replay = Replay(max(config.buffer, env.groups))
     per_episode = -(-env.horizon // config.sequence)
     length = -(-env.horizon // per_episode)  # sequences of one length, so that no episode ends early in its last
-    per_sequence = env.groups * env.agents * length + keeper.steps_per_rollout(env.groups)
-    sequences = -(-effort.steps // per_sequence)
-    kept: dict[str, Any] = {"env": env, "learner": learner, "replay": replay, **keeper.companions()}
-    size = sum(part.numel() for part in values.parameters())
-    progress = Progress(checkpoint, generator, kept)
-    clock, saved = progress.clock, progress.done
-    if progress.done:
-        env.anneal(progress.done / sequences)
-    while progress.done < sequences and clock.spent < effort.seconds:
-        clock.start()
-        view = env.reset()
-        memory = values.agent.start(env.groups, env.agents)
-        clock.collected()
-        for _ in range(min(per_episode, sequences - progress.done)):
-            epsilon = _epsilon(config, progress.done / sequences)
-            clock.start()
-            view = env.refresh(view)
-            view, memory, collected = _collect(env, values.agent, view, memory, length, epsilon, generator)
-            replay.add(collected)
-            clock.collected()
-            decay_lr(learner.optimiser, config.lr, progress.done / sequences)
-            losses = [learner.update(replay.sample(config.batch, generator)) for _ in range(config.updates)]
-            clock.updated()
-            progress.done += 1
-            share, steps = progress.done / sequences, progress.done * per_sequence
-            env.anneal(share)
-            more = keeper.after_rollout(share)
-            row = {"loss": float(torch.stack(losses).mean()), "epsilon": epsilon, **more, "parameters": size}
-            log({"steps": steps, **clock.read(), **env.measures(), **row})
-        # First, so that an interruption between the two loses no point of the curve.
-        checkpoint.snapshot(share, steps, clock.spent, learned)
-        if progress.done * SAVES // sequences > saved * SAVES // sequences:
-            saved = progress.done
-            progress.save()
+    return train(
+        env,
+        _QLearning(env, values, config, length, training.generator),
+        training,
+        steps_per_rollout=length,
+        rollouts_per_episode=per_episode,
+        learned=learned,
+        callback=callback,
+        saves=SAVES,
+    )
+
+
+class _QLearning:
+    """The `Learner` of the loop."""
+
+    def __init__(
+        self, env: Environment, values: TeamValue, config: ValueConfig, length: int, generator: torch.Generator
+    ) -> None:
+        self._env, self._values, self._config, self._length, self._generator = env, values, config, length, generator
+        self._learner = _Learner(values, config)
+        self._replay = Replay(max(config.buffer, env.groups))
+        self.optimiser, self.lr = self._learner.optimiser, config.lr
+        self.parameters = sum(part.numel() for part in values.parameters())
+
+    def kept(self) -> dict[str, Stateful]:
+        return {"learner": self._learner, "replay": self._replay}
+
+    def begin(self) -> None:
+        self._memory = self._values.agent.start(self._env.groups, self._env.agents)
+
+    def collect(self, seen: Observation, fraction: float) -> Observation:
+        epsilon = _epsilon(self._config, fraction)
+        seen, self._memory, collected = _collect(
+            self._env, self._values.agent, seen, self._memory, self._length, epsilon, self._generator
+        )
+        self._replay.add(collected)
+        return seen
+
+    def update(self, fraction: float) -> dict[str, float]:
+        config, replay = self._config, self._replay
+        losses = [self._learner.update(replay.sample(config.batch, self._generator)) for _ in range(config.updates)]
+        return {"loss": float(torch.stack(losses).mean()), "epsilon": _epsilon(config, fraction)}
 
 
 class _Learner:
@@ -281,12 +301,12 @@ class _Learner:
 def _collect(
     env: Environment,
     agent: QNetwork,
-    view: View,
+    view: Observation,
     memory: Tensor | None,
     length: int,
     epsilon: float,
     generator: torch.Generator,
-) -> tuple[View, Tensor | None, dict[str, Tensor]]:
+) -> tuple[Observation, Tensor | None, dict[str, Tensor]]:
     """Sequences [B, T, ...] of all copies; what is seen has one step more."""
     rows: dict[str, list[Tensor]] = {}
 

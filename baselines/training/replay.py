@@ -10,7 +10,11 @@ class Replay:
     """The newest sequences, each of all agents of one copy; sampled uniformly."""
 
     def __init__(self, capacity: int) -> None:
-        """Args: sequences that are kept."""
+        """Set up.
+
+        Args:
+            capacity: Sequences that are kept.
+        """
         self._capacity, self._next, self._size = capacity, 0, 0
         self._kept: dict[str, Tensor] = {}
 

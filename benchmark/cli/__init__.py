@@ -1,5 +1,5 @@
 """The command line."""
 
-from accord.benchmark.cli.runs import main
+from accord.benchmark.cli.main import main
 
 __all__ = ["main"]

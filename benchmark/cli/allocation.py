@@ -9,12 +9,15 @@ import torch
 import typer
 from torch import Tensor
 
-from accord.baselines.base import ModelView
 from accord.baselines.registry import known_names, unknown_name
+from accord.baselines.rollout import begin
 from accord.benchmark.cli.options import RESULTS, Results, Root, err, out
-from accord.benchmark.launch.runner import controller_of
+from accord.benchmark.launch.local import LocalLauncher
+from accord.benchmark.launch.training import controller_of
 from accord.benchmark.records.store import SCRATCH, Store
 from accord.benchmark.seeding import seeded
+from accord.benchmark.specs.expand import runs_of
+from accord.benchmark.specs.resolved import resolve_run
 from accord.benchmark.specs.suite import load_suite
 from accord.benchmark.studies.make import run_studies
 from accord.benchmark.studies.report import markdown, write_studies
@@ -37,7 +40,7 @@ def studies(
     Goes on where an earlier call stopped.
     """
     suite = load_suite(SUITE)
-    tables = run_studies(suite, Store(root), _tell)
+    tables = run_studies(suite, Store(root), _tell, LocalLauncher(console=err, quiet=True))
     target = (results if publish else root / "reports") / SUITE / "studies"
     files = write_studies(tables, target)
     out.print(markdown(tables), markup=False, highlight=False, soft_wrap=True)
@@ -59,7 +62,7 @@ def film(
     if method not in known_names():
         raise UsageError(f"METHOD: {unknown_name(method)}")
     known = {
-        spec.variant: spec for spec in load_suite(SUITE).runs() if (spec.method, spec.scenario) == (method, scenario)
+        spec.variant: spec for spec in runs_of(load_suite(SUITE)) if (spec.method, spec.scenario) == (method, scenario)
     }
     if not known:
         raise UsageError(f"METHOD: suite '{SUITE}' does not run {method} on '{scenario}'")
@@ -67,9 +70,10 @@ def film(
         allowed = ", ".join(f"'{name}'" for name in known)
         raise UsageError(f"--variant: {method} has no variant '{variant}' on '{scenario}'; allowed: {allowed}")
     spec = known[variant].model_copy(update={"seed": seed})
-    controller, network = controller_of(spec, Store(root), resolve(scenario)), resolve(scenario).network()
+    run = resolve_run(spec)
+    controller, network = controller_of(run, Store(root), run.scenario), run.scenario.network()
     generator = seeded(seed, "evaluate")
-    controller.reset(task.spec, network, 1, generator, ModelView(task) if controller.privileged else None)
+    begin(task, controller, network, 1, generator)
     path = to or Path(f"{method}.gif")
 
     def act(step: Step) -> Tensor:

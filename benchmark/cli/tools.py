@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from typing import Annotated
 
 import torch
 import typer
 from rich.table import Table
 
+from accord.baselines.audit import SCENARIO, audit_method
 from accord.baselines.registry import METHODS, REFERENCES
 from accord.benchmark.cli.options import RESULTS, Jobs, Results, Root, Wandb, err, out, words_of
-from accord.benchmark.evaluation.audit import SCENARIO, audit_method
-from accord.benchmark.performance.cells import OURS, Row, busy
+from accord.benchmark.launch.local import LocalLauncher
+from accord.benchmark.performance.cells import LEAST_SHARE, Row, busy
 from accord.benchmark.performance.profiling import profile as run_profile
 from accord.benchmark.performance.scale import CPU, Line, load_scale, run_scale
 from accord.benchmark.performance.scale_quality import load_scale_quality, run_scale_quality
@@ -27,8 +27,8 @@ from accord.benchmark.performance.scale_report import (
 )
 from accord.benchmark.records.store import SCRATCH, Store
 from accord.benchmark.report.tracking import Tracker, tracking_mode
-from accord.benchmark.tuning.search import load_search
 from accord.benchmark.tuning.search import tune as run_search
+from accord.benchmark.tuning.space import load_search
 from accord.envs.errors import UsageError
 
 
@@ -48,7 +48,7 @@ def tune(
         words_of(methods) or list(chosen.methods),
         results / "tuning" / search,
         Store(root),
-        jobs or os.cpu_count() or 1,
+        LocalLauncher(jobs, err, quiet=True),
         _tell,
     )
 
@@ -82,7 +82,7 @@ def scale(
     root: Root = SCRATCH,
     results: Results = RESULTS,
 ) -> None:
-    """Measure cost and memory against the number of agents, going on where it stopped; see benchmark/scale.yaml."""
+    """Measure cost and memory against the number of agents, going on where it stopped; see performance/scale.yaml."""
     given = {"seconds": seconds, "memory_gib": memory}
     changed = {name: value for name, value in given.items() if value is not None}
     if publish and (agents or changed):
@@ -113,7 +113,7 @@ def scale_quality(
     root: Root = SCRATCH,
     results: Results = RESULTS,
 ) -> None:
-    """Seconds and samples until a policy is good, against the number of agents; see benchmark/scale_quality.yaml."""
+    """Seconds and samples until a policy is good, against the number of agents; see performance/scale_quality.yaml."""
     _only_whole(publish, lines, agents, seconds)
     suite, sizes = load_scale_quality(), [_size(word) for word in words_of(agents)]
     if seconds is not None:
@@ -156,7 +156,7 @@ def _only_whole(publish: bool, *changes: object) -> None:
 
 
 def _check_busy(rows: list[Row]) -> None:
-    held_up = [f"{row['line']} at {row['n_agents']:,}" for row in rows if busy(row) < OURS]
+    held_up = [f"{row['line']} at {row['n_agents']:,}" for row in rows if busy(row) < LEAST_SHARE]
     if held_up:
         raise UsageError(f"--publish: something else ran beside {', '.join(held_up)}; give the same command again")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,10 +9,12 @@ import torch
 from torch import Tensor
 
 from accord.baselines.base import Controller, ModelView, Rollout
-from accord.benchmark.evaluation.metrics import Context, Value, compute, timing_metrics
-from accord.benchmark.evaluation.trajectory import EPISODE_SUMS, TRACED_AGENTS, Timings, Trajectory
-from accord.envs.catalogue import DistrictScenario, EpisodicScenario, Scenario
-from accord.envs.network.static import Network
+from accord.baselines.rollout import Spent, begin, roll_out
+from accord.benchmark.evaluation.context import Context, Value
+from accord.benchmark.evaluation.metrics import METRICS, compute, timing_metrics
+from accord.benchmark.evaluation.trajectory import TRACED_AGENTS, Timings, Trajectory
+from accord.envs.network import Network
+from accord.envs.scenario import Hours, Scenario
 from accord.envs.task import Task
 
 
@@ -44,10 +45,9 @@ def evaluate(
 ) -> Evaluation:
     """Roll a controller out and compute every metric; gradients are off.
 
-    In a district: warm the controller up, on what held before where the address names a change, reset the plant,
-    roll out the measured hours; one copy of the task, float32 dynamics, float64 sums. More than `TRACED_AGENTS`
-    agents are rolled out in chunks where the controller can be. An episodic scenario: all
-    episodes as one batch, each up to its own end.
+    Over hours: warm the controller up, on what held before where the address names a change, reset the plant, roll out
+    the measured hours; one copy of the task, float32 dynamics, float64 sums. More than `TRACED_AGENTS` agents are
+    rolled out in chunks where the controller can be. In episodes: all of them as one batch, each up to its own end.
 
     Args:
         scenario: What to roll out on.
@@ -59,23 +59,24 @@ def evaluate(
     Raises:
         ArithmeticError: the rollout left numbers that are not finite.
     """
-    if isinstance(scenario, DistrictScenario):
-        return _evaluate_hours(scenario, controller, context, generator)
-    if isinstance(scenario, EpisodicScenario):
-        count = scenario.episodes if episodes is None else min(episodes, scenario.episodes)
-        return _evaluate_episodes(scenario, controller, context, generator, count)
-    raise TypeError(f"scenario '{scenario.address}': neither a district's nor episodic")
+    protocol = scenario.protocol
+    if isinstance(protocol, Hours):
+        return _evaluate_hours(scenario, protocol, controller, context, generator)
+    count = protocol.count if episodes is None else min(episodes, protocol.count)
+    return _evaluate_episodes(scenario, controller, context, generator, count)
 
 
 def _evaluate_hours(
-    scenario: DistrictScenario, controller: Controller, context: Context, generator: torch.Generator
+    scenario: Scenario, protocol: Hours, controller: Controller, context: Context, generator: torch.Generator
 ) -> Evaluation:
     before = scenario.trained_on
     task, network = before.task(), scenario.network()
-    first, last = scenario.district.measured
-    warmup, hours = before.district.warmup, last - first
+    first, last = protocol.measured
+    earlier = before.protocol
+    assert isinstance(earlier, Hours)
+    warmup, hours = earlier.warmup, last - first
     with torch.inference_mode():
-        controller.reset(task.spec, network, 1, generator, ModelView(task) if controller.privileged else None)
+        begin(task, controller, network, 1, generator)
         many = task.spec.n_agents > TRACED_AGENTS and before is scenario
         chunks = controller.in_chunks(task) if many else None
         if warmup < first and chunks is not None:
@@ -93,51 +94,44 @@ def _evaluate_hours(
     if not trajectory.finite:
         raise ArithmeticError("the rollout left numbers that are not finite: the controller's actions diverged")
     trajectory.bound = controller.disagreement_bound(trajectory.largest_excess)
-    metrics = compute(trajectory, context) | timing_metrics(timings, hours * task.spec.n_agents, hours)
-    metrics |= controller.figures()
+    metrics = compute(trajectory, context) | timing_metrics(timings, hours * task.spec.n_agents)
+    metrics |= controller.solver_statistics()
     traces = {name: np.stack(values) for name, values in trajectory.traces.items()}
     traces |= {f"district_{name}": np.array(values) for name, values in trajectory.series.items()}
     return Evaluation(metrics, traces, trajectory)
 
 
 def _evaluate_episodes(
-    scenario: EpisodicScenario, controller: Controller, context: Context, generator: torch.Generator, episodes: int
+    scenario: Scenario, controller: Controller, context: Context, generator: torch.Generator, episodes: int
 ) -> Evaluation:
-    task, network, clock = scenario.task(), scenario.network(), time.perf_counter
+    task, network = scenario.task(), scenario.network()
     n_agents = task.spec.n_agents
-    timings, steps = Timings(), 0
+    spent, steps = Spent(), 0
+    added_up = {entry.adds_up for entry in METRICS.values()}
     returns, sums = torch.zeros(episodes, n_agents, dtype=torch.float64), dict[str, Tensor]()
     with torch.inference_mode():
-        controller.reset(task.spec, network, episodes, generator, ModelView(task) if controller.privileged else None)
+        begin(task, controller, network, episodes, generator)
         network.reset_counters()
-        step = task.reset(episodes, generator)
-        running = step.alive
-        while running.any():
-            if step.links is not None:
-                network.move(step.links)
-            began = clock()
-            actions = controller.act(step)
-            acted = clock()
-            step = task.step(actions)
-            stepped = clock()
-            controller.feedback(step)
-            timings.act += acted - began + clock() - stepped
-            timings.dynamics += stepped - acted
+        first = task.reset(episodes, generator)
+        running = first.alive
+        for step in roll_out(task, controller, network, first, spent=spent):
             steps += 1
             returns += torch.where(running, step.reward, 0.0).double().cpu()
-            for name in EPISODE_SUMS & step.measures.keys():
+            for name in added_up & step.measures.keys():
                 value = step.measures[name]
                 during = running if value.ndim > 1 else running.any(1)
                 sums[name] = sums.get(name, 0.0) + torch.where(during, value, 0.0).double().cpu()
             running = running & step.alive & ~(step.terminated | step.truncated)[:, None]
+            if not running.any():
+                break
     # The network counts what one copy sends; time is spent on all of them.
-    timings.messages, timings.bytes = episodes * network.messages, episodes * network.bytes
+    timings = Timings(spent.act, spent.dynamics, episodes * network.messages, episodes * network.bytes)
     trajectory = Trajectory(task.spec, steps)
     trajectory.sums |= {"reward": returns.mean(0)} | {name: total.mean(0) for name, total in sums.items()}
     if not trajectory.finite:
         raise ArithmeticError("the rollout left numbers that are not finite")
-    metrics = compute(trajectory, context) | timing_metrics(timings, steps * n_agents * episodes, steps)
-    metrics |= controller.figures()
+    metrics = compute(trajectory, context) | timing_metrics(timings, steps * n_agents * episodes)
+    metrics |= controller.solver_statistics()
     return Evaluation(metrics, {"episode_returns": returns.sum(1).numpy()}, trajectory)
 
 
@@ -151,24 +145,14 @@ def roll(
     trajectory: Trajectory | None = None,
 ) -> Timings:
     """Run `hours` steps from a plant at rest; the controller keeps its multipliers and memory."""
-    clock = time.perf_counter
     network.reset_counters()
-    timings = Timings()
-    step = task.reset(1, generator, start=start, horizon=hours)
-    for _ in range(hours):
-        began = clock()
-        actions = controller.act(step)
-        acted = clock()
-        step = task.step(actions)
-        stepped = clock()
-        controller.feedback(step)
-        timings.act += acted - began + clock() - stepped
-        timings.dynamics += stepped - acted
+    spent = Spent()
+    first = task.reset(1, generator, start=start, horizon=hours)
+    for step in roll_out(task, controller, network, first, hours, spent):
         if trajectory is not None:
             lam = controller.diagnostics().get("multipliers")
             trajectory.add(step, None if lam is None else lam[0])
-    timings.messages, timings.bytes = network.messages, network.bytes
-    return timings
+    return Timings(spent.act, spent.dynamics, network.messages, network.bytes)
 
 
 def roll_in_chunks(

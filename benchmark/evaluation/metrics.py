@@ -1,111 +1,25 @@
 """Every metric of a run: one function each, computed from what the harness rolled out.
 
 A metric whose measures a task does not declare is None, never zero. To add one, write a function of
-(trajectory, context) and decorate it.
+(trajectory, context) and decorate it: the decorator says all that tables, W&B and reproduction must know of it. Outside
+packages name a module with such functions in an entry point in `accord.metrics`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import math
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from accord.benchmark.evaluation.context import GROWTH_ALLOWED, VIOLATION_ALLOWED, Context, Value
+from accord.benchmark.evaluation.metric import METRICS, Column, Metric, metric, register_metric
 from accord.benchmark.evaluation.trajectory import DAY, Timings, Trajectory
+from accord.envs.plugins import loaded
 
-VIOLATION_ALLOWED = 0.01
-GROWTH_ALLOWED = 0.01
 IMPRACTICAL_DELAY = 24.0  # hours
-
-
-@dataclass(frozen=True)
-class Context:
-    """What a run is compared with, the same for every run of a scenario.
-
-    Attributes:
-        oracle: "feasible" or "infeasible"; None where there is no linear programme.
-        oracle_objective: $/h of the linear programme's optimum.
-        oracle_gap: By which share the optimum may lie above that; None where it is exact.
-        oracle_cost: $/h of it that is paid for energy.
-        oracle_import_peak: Its highest hour, in uncontrolled peaks.
-        oracle_imports: Its import of the district, [T] kWh.
-        oracle_multipliers: Its optimal multipliers in mean prices, or the certificate's weights, [m].
-        serve_now_objective: $/h.
-        serve_now_bill: $ of each agent, [N].
-        serve_now_delay: Hours of each agent, [N].
-        demand_peak: Uncontrolled peak, kWh.
-        top_price: Highest tariff of the calendar, $/kWh.
-        smallest_level: Least level of the budget that can be met, where it was computed.
-        level: The budget's level.
-    """
-
-    oracle: str | None = None
-    oracle_objective: float | None = None
-    oracle_gap: float | None = None
-    oracle_cost: float | None = None
-    oracle_import_peak: float | None = None
-    oracle_imports: list[float] | None = None
-    oracle_multipliers: list[float] | None = None
-    serve_now_objective: float | None = None
-    serve_now_bill: list[float] | None = None
-    serve_now_delay: list[float] | None = None
-    demand_peak: float | None = None
-    top_price: float | None = None
-    smallest_level: float | None = None
-    level: float | None = None
-
-    @property
-    def proves_impossible(self) -> bool:
-        """No run can be feasible: even the budgets with the allowed violation on top cannot be met."""
-        if self.oracle != "infeasible" or self.smallest_level is None or self.level is None:
-            return False
-        return self.smallest_level > self.level * (1 + VIOLATION_ALLOWED)
-
-
-Value = float | bool | str | None
-Function = Callable[[Trajectory, Context], Value]
-
-
-@dataclass(frozen=True)
-class Metric:
-    """A metric's function and how to read it.
-
-    Attributes:
-        compute: From trajectory and context.
-        unit: Physical unit.
-        better: "low" or "high"; empty where neither is better.
-    """
-
-    compute: Function
-    unit: str
-    better: str = ""
-
-
-METRICS: dict[str, Metric] = {}
-
-# Measured by the clock: they differ from run to run and machine to machine.
-CLOCKED = (
-    *("train_seconds", "steps_per_second", "act_microseconds", "step_microseconds", "peak_memory"),
-    *("solver_gap", "solver_timeouts", "solver_seconds"),
-)
-
-
-def metric(unit: str, better: str = "") -> Callable[[Function], Function]:
-    """Decorator: make a function a metric under its own name."""
-
-    def add(function: Function) -> Function:
-        METRICS[function.__name__] = Metric(function, unit, better)
-        return function
-
-    return add
-
-
-def compute(trajectory: Trajectory, context: Context) -> dict[str, Value]:
-    """Every metric of a trajectory."""
-    return {name: entry.compute(trajectory, context) for name, entry in METRICS.items()}
 
 
 @metric("$/h", "low")
@@ -121,21 +35,20 @@ def objective(run: Trajectory, context: Context) -> Value:
     """Cost and the price of delay: what the task asks to minimise."""
     paid = cost(run, context)
     if not isinstance(paid, float):
-        return None
+        # A task that bills nothing asks for its local objectives alone.
+        return -float(run.sums["reward"].sum()) / run.hours if run.spec.budgets and "bill" not in run.sums else None
     price = run.spec.delay_price * run.spec.price_scale
-    return paid + price * float(run.sums["waiting_load"].sum()) / run.hours
+    waiting = float(run.sums["waiting_load"].sum()) if "waiting_load" in run.sums else 0.0
+    return paid + price * waiting / run.hours
 
 
-@metric("-", "low")
+@metric("-", "low", column=Column("gap", "%", 100, place=10))
 def optimality_gap(run: Trajectory, context: Context) -> Value:
-    """Objective over the linear programme's optimum, less 1; a relaxed budget can make it negative."""
-    value = objective(run, context)
-    if context.oracle_objective is None or not isinstance(value, float):
-        return None
-    return value / context.oracle_objective - 1
+    """By which share the objective is above the optimum; a relaxed budget can make it negative."""
+    return relative_change(objective(run, context), context.oracle_objective)
 
 
-@metric("-", "low")
+@metric("-", "low", section="violation", column=Column("violation", "%", 100, place=20))
 def violation(run: Trajectory, context: Context) -> Value:
     """Largest relative excess of a budget, load still owed counted as import that must still come."""
     if not len(run.limits):
@@ -149,19 +62,19 @@ def violation(run: Trajectory, context: Context) -> Value:
     return max(0.0, float(excess.max()))
 
 
-@metric("-", "low")
+@metric("-", "low", section="violation")
 def violation_p95(run: Trajectory, context: Context) -> Value:
     """95th percentile over hours of the relative excess."""
     return float(np.percentile(run.hour_excess, 95)) if run.hour_excess else None
 
 
-@metric("%", "low")
+@metric("%", "low", section="violation")
 def hours_above(run: Trajectory, context: Context) -> Value:
     """Share of hours above the limit."""
     return 100 * float(np.mean(np.array(run.hour_excess) > 0)) if run.hour_excess else None
 
 
-@metric("-", "low")
+@metric("-", "low", section="violation", column=Column("import peak", "%", 100, 0, place=40))
 def import_peak(run: Trajectory, context: Context) -> Value:
     """Highest hour of the district's import, in uncontrolled peaks."""
     if "import_kwh" not in run.series or not context.demand_peak:
@@ -169,7 +82,13 @@ def import_peak(run: Trajectory, context: Context) -> Value:
     return max(run.series["import_kwh"]) / context.demand_peak
 
 
-@metric("-", "high")
+@metric(
+    "-",
+    "high",
+    section="feasibility",
+    column=Column("served", "%", 100, place=20, shown="episodes", optional=True),
+    adds_up="served",
+)
 def served(run: Trajectory, context: Context) -> Value:
     """Share of the demand that was served by the end."""
     if "served" in run.sums:
@@ -177,13 +96,14 @@ def served(run: Trajectory, context: Context) -> Value:
     return 1 - float(_owed(run).sum() / run.sums["demand"].sum()) if "demand" in run.sums else None
 
 
-@metric("-", "high")
+@metric("-", "high", section="feasibility")
 def served_worst(run: Trajectory, context: Context) -> Value:
     """The same for the worst agent."""
-    return 1 - float((_owed(run) / run.sums["demand"]).max()) if "demand" in run.sums else None
+    owed = _owed(run)
+    return 1 - float((owed / run.sums["demand"]).max()) if "demand" in run.sums and owed.numel() else None
 
 
-@metric("h", "low")
+@metric("h", "low", section="feasibility", column=Column("delay", "h", place=30))
 def delay(run: Trajectory, context: Context) -> Value:
     """Mean delay by Little's law: mean waiting load over mean demand."""
     if "demand" not in run.sums or "waiting_load" not in run.sums:
@@ -191,7 +111,7 @@ def delay(run: Trajectory, context: Context) -> Value:
     return float(run.sums["waiting_load"].sum() / run.sums["demand"].sum())
 
 
-@metric("h", "low")
+@metric("h", "low", section="feasibility")
 def delay_worst(run: Trajectory, context: Context) -> Value:
     """The same for the worst agent."""
     if "demand" not in run.sums or "waiting_load" not in run.sums:
@@ -199,7 +119,7 @@ def delay_worst(run: Trajectory, context: Context) -> Value:
     return float((run.sums["waiting_load"] / run.sums["demand"]).max())
 
 
-@metric("-", "low")
+@metric("-", "low", section="feasibility")
 def backlog_growth(run: Trajectory, context: Context) -> Value:
     """Share of the worst agent's demand that is postponed for ever: slope of its queue over the second half."""
     slope = run.backlog.per_time()
@@ -208,7 +128,7 @@ def backlog_growth(run: Trajectory, context: Context) -> Value:
     return float((slope / DAY / (run.sums["demand"] / run.hours)).max())
 
 
-@metric("-", "low")
+@metric("-", "low", section="feasibility")
 def saturation(run: Trajectory, context: Context) -> Value:
     """Share of (agent, budget) whose multiplier sits at its limit over the second half."""
     if run.multiplier_limit is None or not run.multiplier_steps:
@@ -216,14 +136,14 @@ def saturation(run: Trajectory, context: Context) -> Value:
     return run.saturated / run.multiplier_steps
 
 
-@metric("1/kh")
+@metric("1/kh", section="feasibility")
 def multiplier_drift(run: Trajectory, context: Context) -> Value:
     """Steepest rise of a multiplier over the second half, per 1,000 h."""
     slope = run.drift.per_time()
     return None if slope is None else 1000 * float(slope.max())
 
 
-@metric("bool", "high")
+@metric("bool", "high", section="feasibility")
 def feasible(run: Trajectory, context: Context) -> Value:
     """Budgets met within 1 % and no agent's backlog growing by over 1 % of its demand."""
     excess = violation(run, context)
@@ -232,31 +152,29 @@ def feasible(run: Trajectory, context: Context) -> Value:
     return not _violates(excess) and not _postpones(run, context)
 
 
-@metric("task's own", "high")
+@metric("task's own", "high", column=Column("return", decimals=2, place=10, shown="episodes"))
 def episode_return(run: Trajectory, context: Context) -> Value:
     """Sum over agents of the local rewards; of an episodic scenario the mean over its episodes, undiscounted."""
     return float(run.sums["reward"].sum())
 
 
-@metric("-", "high")
+@metric("-", "high", adds_up="completed")
 def completed(run: Trajectory, context: Context) -> Value:
     """Of multi-resource allocation: completions per consumer."""
     return float(run.sums["completed"]) if "completed" in run.sums else None
 
 
-@metric("-", "low")
+@metric("-", "low", column=Column("collisions", place=30, shown="episodes", optional=True), adds_up="collisions")
 def collisions(run: Trajectory, context: Context) -> Value:
     """Of multi-resource allocation: others that were too close to an agent, added up over an episode's steps."""
     return float(run.sums["collisions"].mean()) if "collisions" in run.sums else None
 
 
-@metric("-", "high")
+@metric("-", "high", column=Column("savings", "%", 100, place=60))
 def savings(run: Trajectory, context: Context) -> Value:
-    """What is saved against `serve_now`."""
-    value = objective(run, context)
-    if not context.serve_now_objective or not isinstance(value, float):
-        return None
-    return 1 - value / context.serve_now_objective
+    """What is saved against no control."""
+    change = relative_change(objective(run, context), context.serve_now_objective)
+    return None if change is None else 0.0 - change
 
 
 @metric("-", "low")
@@ -271,7 +189,7 @@ def fairness_bill(run: Trajectory, context: Context) -> Value:
 @metric("h", "low")
 def fairness_delay(run: Trajectory, context: Context) -> Value:
     """Worst agent's change of its delay against `serve_now`."""
-    if context.serve_now_delay is None or "waiting_load" not in run.sums:
+    if context.serve_now_delay is None or not {"waiting_load", "demand"} <= run.sums.keys():
         return None
     own = run.sums["waiting_load"] / run.sums["demand"]
     return float((own - torch.tensor(context.serve_now_delay, dtype=torch.float64)).max())
@@ -298,13 +216,13 @@ def verdict(run: Trajectory, context: Context) -> Value:
     return words[_violates(excess), _postpones(run, context)]
 
 
-@metric("mean prices", "low")
+@metric("mean prices", "low", section="feasibility")
 def consensus_error(run: Trajectory, context: Context) -> Value:
     """Mean over the second half of ‖λ − λ̄‖₂/√N, of the budget with the largest."""
     return run.disagreement / run.multiplier_steps if run.multiplier_steps else None
 
 
-@metric("mean prices", "low")
+@metric("mean prices", "low", section="feasibility")
 def consensus_spread(run: Trajectory, context: Context) -> Value:
     """Largest difference between two agents' multipliers over the second half."""
     return run.spread if run.multiplier_steps else None
@@ -316,7 +234,44 @@ def consensus_bound(run: Trajectory, context: Context) -> Value:
     return run.bound
 
 
-def timing_metrics(timings: Timings, agent_steps: int, steps: int) -> dict[str, Value]:
+# Measured around the rollout, not computed from it.
+for _entry in (
+    Metric("messages", "1/step", section="scaling", column=Column("messages", place=93, shown="both")),
+    Metric("bytes", "B/step", section="scaling"),
+    Metric(
+        "act_microseconds",
+        "µs/step",
+        "low",
+        section="scaling",
+        clocked=True,
+        column=Column("execution", "µs", place=92, shown="both"),
+    ),
+    Metric("step_microseconds", "µs/step", "low", section="scaling", clocked=True),
+    Metric(
+        "train_seconds",
+        "s",
+        "low",
+        section="scaling",
+        clocked=True,
+        column=Column("training", "s", decimals=0, place=91, shown="both"),
+    ),
+    Metric("train_steps", "agent-steps", section="scaling"),
+    Metric("steps_per_second", "1/s", "high", section="scaling", clocked=True),
+    Metric("peak_memory", "MiB", "low", section="scaling", clocked=True),
+    Metric("parameters", "1", section="scaling"),
+    Metric("solver_gap", "-", "low", clocked=True),
+    Metric("solver_timeouts", "1", "low", clocked=True),
+    Metric("solver_seconds", "s", "low", clocked=True),
+):
+    register_metric(_entry)
+
+
+def compute(trajectory: Trajectory, context: Context) -> dict[str, Value]:
+    """Every metric of a trajectory."""
+    return {name: entry.compute(trajectory, context) for name, entry in METRICS.items() if entry.compute is not None}
+
+
+def timing_metrics(timings: Timings, agent_steps: int) -> dict[str, Value]:
     """Execution: microseconds per agent and step, messages and bytes per agent and step."""
     return {
         "messages": timings.messages / agent_steps,
@@ -324,6 +279,13 @@ def timing_metrics(timings: Timings, agent_steps: int, steps: int) -> dict[str, 
         "act_microseconds": 1e6 * timings.act / agent_steps,
         "step_microseconds": 1e6 * (timings.act + timings.dynamics) / agent_steps,
     }
+
+
+def relative_change(value: Value, base: float | None) -> float | None:
+    """By which share of its size a number is above another one, whatever the sign of that; None where it is 0."""
+    if not base or not isinstance(value, float):
+        return None
+    return (value / base - 1) * math.copysign(1.0, base)
 
 
 def _owed(run: Trajectory) -> Tensor:
@@ -340,3 +302,7 @@ def _violates(excess: Any) -> bool:
 def _postpones(run: Trajectory, context: Context) -> bool:
     growth = backlog_growth(run, context)
     return isinstance(growth, float) and growth > GROWTH_ALLOWED
+
+
+for _ in loaded("accord.metrics"):
+    pass  # its module registers what it has

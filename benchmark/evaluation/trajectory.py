@@ -12,7 +12,6 @@ from accord.envs.task import Step, TaskSpec
 
 DAY = 24
 TRACED_AGENTS = 1000  # full traces are kept up to this many agents
-EPISODE_SUMS = {"served", "completed", "collisions"}  # measures of episodic tasks that are added up over an episode
 
 
 @dataclass

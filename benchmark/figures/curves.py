@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from accord.benchmark.figures.families import Traces
+from accord.benchmark.figures.sweeps import Traces
 from accord.benchmark.records.record import Record
 
 RUN = ("suite", "scenario", "method", "variant", "seed")

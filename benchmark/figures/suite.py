@@ -21,9 +21,10 @@ from numpy.typing import NDArray
 
 from accord.benchmark.evaluation.trajectory import DAY
 from accord.benchmark.figures.canvas import COLUMN_WIDTH, panels_of, save, shared_legend, style
-from accord.benchmark.figures.families import Array, Contexts, Family, Traces, find_families, percent
+from accord.benchmark.figures.sweeps import Array, Contexts, Sweep, Traces, find_sweeps, percent
 from accord.benchmark.records.record import Record
-from accord.envs.catalogue import DistrictScenario, is_episodic
+from accord.envs.catalogue import is_episodic
+from accord.envs.demand_response.scenario import DistrictScenario
 
 MOST_FIGURES = 6
 HALF_COLUMN = 24  # characters of a legend's entry
@@ -76,10 +77,10 @@ def draw_figures(
     Returns:
         The files, in the order of drawing; those that were kept come last.
     """
-    families = find_families(records, traces, contexts)
+    sweeps = find_sweeps(records, traces, contexts)
     if keep:
-        families = [family for family in families if family.whole]
-    drawings: list[tuple[str, Callable[[Family], Figure | None]]] = [
+        sweeps = [sweep for sweep in sweeps if sweep.whole]
+    drawings: list[tuple[str, Callable[[Sweep], Figure | None]]] = [
         ("waiting", draw_waiting),
         ("import", draw_import),
         ("multipliers", draw_multipliers),
@@ -87,10 +88,10 @@ def draw_figures(
     paths: list[Path] = []
     with style():
         for name, draw in drawings:
-            for family in families:
-                figure = draw(family) if len(paths) < 2 * MOST_FIGURES else None
+            for sweep in sweeps:
+                figure = draw(sweep) if len(paths) < 2 * MOST_FIGURES else None
                 if figure is not None:
-                    paths += save(figure, folder / f"{name}-{family.name}")
+                    paths += save(figure, folder / f"{name}-{sweep.name}")
         for scenario, points in () if curves is None else curves.groupby("scenario"):
             name = re.sub(r"[^\w.-]+", "-", str(scenario))
             paths += save(draw_curves(str(scenario), points), folder / f"curves-{name}")
@@ -103,15 +104,15 @@ def draw_figures(
     return paths
 
 
-def draw_waiting(family: Family) -> Figure | None:
+def draw_waiting(sweep: Sweep) -> Figure | None:
     """Waiting load over time in hours of mean demand, weekly mean: a panel per method, a line per level."""
-    methods = family.panels("district_waiting_load")
+    methods = sweep.panels("district_waiting_load")
     if not methods:
         return None
-    figure, panels = panels_of(family.title, methods)
-    looks = _level_looks(family.levels)
+    figure, panels = panels_of(sweep.title, methods)
+    looks = _level_looks(sweep.levels)
     for method, axes in zip(methods, panels, strict=True):
-        for run in family.of(method):
+        for run in sweep.of(method):
             waiting = run.daily("district_waiting_load") / run.arrays["district_demand"].mean()
             # Demand has a weekly rhythm that would hide whether a queue grows.
             weekly = np.convolve(waiting, np.full(WEEK, 1 / WEEK), "valid")
@@ -124,19 +125,19 @@ def draw_waiting(family: Family) -> Figure | None:
     return figure
 
 
-def draw_import(family: Family) -> Figure | None:
+def draw_import(sweep: Sweep) -> Figure | None:
     """The import against its budget: by hour of the day where budgets hold for hours, else averaged over time."""
-    by_hour = any(not bool(budget.hours.all()) for budget in family.runs[0].scenario.budgets())
-    return _draw_profile(family) if by_hour else _draw_average(family)
+    by_hour = any(not bool(budget.hours.all()) for budget in sweep.runs[0].scenario.budgets())
+    return _draw_profile(sweep) if by_hour else _draw_average(sweep)
 
 
-def draw_multipliers(family: Family) -> Figure | None:
+def draw_multipliers(sweep: Sweep) -> Figure | None:
     """Multipliers over time at the tightest level that can be met: a panel per method, a line per agent."""
-    methods = family.panels("multipliers")
-    runs = [run for method in methods for run in family.of(method) if run.scenario.level == family.shown_level]
+    methods = sweep.panels("multipliers")
+    runs = [run for method in methods for run in sweep.of(method) if run.scenario.level == sweep.shown_level]
     if not runs:
         return None
-    figure, panels = panels_of(family.title_at(family.shown_level), [run.spec.method for run in runs])
+    figure, panels = panels_of(sweep.title_at(sweep.shown_level), [run.spec.method for run in runs])
     several = runs[0].arrays["multipliers"].shape[2] > 1
     for run, axes in zip(runs, panels, strict=False):
         _plot_agents(axes, run.arrays["multipliers"].mean(2))
@@ -201,13 +202,13 @@ def draw_curves(scenario: str, points: pd.DataFrame) -> Figure:
     return figure
 
 
-def _draw_average(family: Family) -> Figure | None:
+def _draw_average(sweep: Sweep) -> Figure | None:
     """Import averaged from the start, a panel per method, a line per level, its budget thin."""
-    methods = family.panels("district_import_kwh")
-    figure, panels = panels_of(family.title, methods)
-    looks = _level_looks(family.levels)
+    methods = sweep.panels("district_import_kwh")
+    figure, panels = panels_of(sweep.title, methods)
+    looks = _level_looks(sweep.levels)
     for method, axes in zip(methods, panels, strict=True):
-        for run in family.of(method):
+        for run in sweep.of(method):
             level = run.scenario.level
             hourly = run.arrays["district_import_kwh"]
             average = (np.cumsum(hourly) / np.arange(1, len(hourly) + 1))[DAY - 1 :: DAY] / run.peak
@@ -219,15 +220,15 @@ def _draw_average(family: Family) -> Figure | None:
     return figure
 
 
-def _draw_profile(family: Family) -> Figure | None:
+def _draw_profile(sweep: Sweep) -> Figure | None:
     """Mean import by hour of the day at the tightest level that can be met, with the budgets and the LP's plan."""
-    level = family.shown_level
-    runs = {run.spec.method: run for run in family.runs if run.scenario.level == level}
-    methods = [*family.panels("district_import_kwh"), "serve_now"]
+    level = sweep.shown_level
+    runs = {run.spec.method: run for run in sweep.runs if run.scenario.level == level}
+    methods = [*sweep.panels("district_import_kwh"), "serve_now"]
     shown = [runs[method] for method in dict.fromkeys(methods) if method in runs]
     if not shown:
         return None
-    figure, (axes,) = panels_of(family.title_at(level), [""])
+    figure, (axes,) = panels_of(sweep.title_at(level), [""])
     first = shown[0]
     profiles = {run.spec.method: (run.arrays["district_import_kwh"], run.peak) for run in shown}
     if first.context is not None and first.context.oracle_imports is not None:

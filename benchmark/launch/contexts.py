@@ -1,4 +1,4 @@
-"""What a run is compared with: the linear programme's optimum and `serve_now`'s figures, once per scenario."""
+"""What a run is compared with: a scenario's optimum and the figures without control, once per scenario."""
 
 from __future__ import annotations
 
@@ -6,40 +6,36 @@ import logging
 from dataclasses import replace
 from typing import Literal
 
-from accord.baselines.base import Bound, Infeasible
 from accord.baselines.registry import REFERENCES, make_method
+from accord.benchmark.evaluation.context import Context, Value
 from accord.benchmark.evaluation.evaluate import evaluate
-from accord.benchmark.evaluation.metrics import Context, Value
+from accord.benchmark.evaluation.metrics import relative_change
 from accord.benchmark.records.store import Store
 from accord.benchmark.seeding import seeded
-from accord.benchmark.specs.suite import RunSpec
-from accord.envs.catalogue import DistrictScenario, resolve
+from accord.benchmark.specs.resolved import ResolvedRun
 from accord.envs.errors import UsageError
+from accord.envs.scenario import Bound, Hours, Infeasible, Scenario
 
 log = logging.getLogger("accord")
 ORACLE = "oracle"  # the reference whose optimum is every run's yardstick
-Hours = Literal["measured", "validation"]
+Compared = Literal["measured", "validation"]
 
 
-def compared_on(spec: RunSpec) -> dict[Hours, DistrictScenario]:
-    """What a run is compared with a linear programme on: its measured hours, and those of its learning curve."""
-    scenario = resolve(spec.scenario)
-    if not isinstance(scenario, DistrictScenario):
+def compared_on(run: ResolvedRun) -> dict[Compared, Scenario]:
+    """What a run is compared with an optimum on: its measured hours, and those of its learning curve."""
+    if not isinstance(run.scenario.protocol, Hours):
         return {}
-    found: dict[Hours, DistrictScenario] = {"measured": scenario}
-    if has_curve(spec):
-        found["validation"] = scenario.validation
+    found: dict[Compared, Scenario] = {"measured": run.scenario}
+    validation = run.scenario.validation
+    if run.has_curve and validation is not None:
+        found["validation"] = validation
     return found
 
 
-def has_curve(spec: RunSpec) -> bool:
-    """A learning curve is drawn where a policy was trained, not of what becomes of it after a change or elsewhere."""
-    trained_here = spec.training_scenario.address == resolve(spec.scenario).address
-    return spec.effort is not None and spec.effort.snapshots > 0 and trained_here
-
-
-def prepare_context(scenario: DistrictScenario, store: Store) -> Context:
-    """The linear programme's answer and `serve_now`'s figures for a scenario, computed once."""
+def prepare_context(scenario: Scenario, store: Store) -> Context:
+    """A scenario's optimum and its figures without control, computed once; empty where it is measured in episodes."""
+    if not isinstance(scenario.protocol, Hours):
+        return Context()
     context = store.load_context(scenario)
     if context is None:
         context = _make_context(scenario)
@@ -47,25 +43,27 @@ def prepare_context(scenario: DistrictScenario, store: Store) -> Context:
     return context
 
 
-def reference_metrics(spec: RunSpec, context: Context) -> dict[str, Value]:
+def reference_metrics(run: ResolvedRun, context: Context) -> dict[str, Value]:
     """A bound's row: nothing was rolled out, so most metrics are blank."""
-    scenario, solved = resolve(spec.scenario), context
-    if not isinstance(scenario, DistrictScenario):
-        raise UsageError(f"method {spec.method}: '{scenario.address}' has no budgets to bound anything under")
-    if spec.method != ORACLE:
-        solved = _with_bound(context, scenario, REFERENCES[spec.method]().solve(scenario))
+    scenario, method, solved = run.scenario, run.spec.method, context
+    if not scenario.budgets():
+        raise UsageError(f"method {method}: '{scenario.address}' has no budgets to bound anything under")
+    if method == ORACLE and type(scenario).optimum is Scenario.optimum:
+        raise UsageError(f"method {method}: nobody computes an optimum of '{scenario.address}'")
+    if method != ORACLE:
+        solved = _with_bound(context, scenario, REFERENCES[method]().solve(scenario))
     metrics = comparison(context)
     if solved.oracle == "feasible" and solved.oracle_objective is not None:
-        served, optimum = context.serve_now_objective, context.oracle_objective
+        change = relative_change(solved.oracle_objective, context.serve_now_objective)
         metrics |= {
             "objective": solved.oracle_objective,
             "cost": solved.oracle_cost,
             "import_peak": solved.oracle_import_peak,
-            "optimality_gap": solved.oracle_objective / optimum - 1 if optimum else None,
+            "optimality_gap": relative_change(solved.oracle_objective, context.oracle_objective),
             "violation": 0.0,
             "feasible": True,
             "verdict": "feasible",
-            "savings": 1 - solved.oracle_objective / served if served else None,
+            "savings": None if change is None else 0.0 - change,
         }
     elif solved.oracle == "infeasible":
         metrics |= {"feasible": False, "verdict": "infeasible", "smallest_level": solved.smallest_level}
@@ -78,41 +76,47 @@ def comparison(context: Context) -> dict[str, Value]:
     return found if context.oracle_gap is None else found | {"oracle_gap": context.oracle_gap}
 
 
-def _make_context(scenario: DistrictScenario) -> Context:
-    district = scenario.district
-    solved = Context(demand_peak=district.demand_peak, top_price=float(district.price.max()), level=scenario.level)
+def _make_context(scenario: Scenario) -> Context:
+    scales = scenario.scales
+    solved = Context(demand_peak=scales.peak, top_price=scales.top_price, level=scales.level)
     try:
-        solved = _with_bound(solved, scenario, REFERENCES[ORACLE]().solve(scenario))
+        optimum = scenario.optimum()
     except UsageError as too_large:
         log.warning("%s: no optimum: %s", scenario.address, too_large)
-    plain_controller = make_method("serve_now").build(scenario.task(), seeded(0, "serve_now"))
-    base = evaluate(scenario, plain_controller, solved, seeded(0, "serve_now"))
+        optimum = None
+    if optimum is not None:
+        solved = _with_bound(solved, scenario, optimum)
+    if not scenario.uncontrolled:
+        return solved
+    plain = make_method(scenario.uncontrolled).build(scenario.task(), seeded(0, scenario.uncontrolled))
+    base = evaluate(scenario, plain, solved, seeded(0, scenario.uncontrolled))
     sums = base.trajectory.sums
-    value = base.metrics["objective"]
+    value, delays = base.metrics["objective"], {"waiting_load", "demand"} <= sums.keys()
     return replace(
         solved,
         serve_now_objective=value if isinstance(value, float) else None,
-        serve_now_bill=sums["bill"].tolist(),
-        serve_now_delay=(sums["waiting_load"] / sums["demand"]).tolist(),
+        serve_now_bill=sums["bill"].tolist() if "bill" in sums else None,
+        serve_now_delay=(sums["waiting_load"] / sums["demand"]).tolist() if delays else None,
     )
 
 
-def _with_bound(context: Context, scenario: DistrictScenario, bound: Bound | Infeasible) -> Context:
-    """The context with a reference's answer in the place of the oracle's."""
-    if isinstance(bound, Bound):
+def _with_bound(context: Context, scenario: Scenario, bound: Bound | Infeasible) -> Context:
+    """The context with a reference's answer in the place of the optimum."""
+    if isinstance(bound, Infeasible):
         return replace(
             context,
-            oracle="feasible",
-            oracle_objective=bound.objective,
-            oracle_gap=bound.gap or None,
-            oracle_cost=bound.cost,
-            oracle_import_peak=float(bound.imports.max()) / scenario.district.demand_peak,
-            oracle_imports=bound.imports.tolist(),
-            oracle_multipliers=bound.multipliers.tolist(),
+            oracle="infeasible",
+            smallest_level=bound.smallest_level,
+            oracle_multipliers=bound.weights.tolist(),
         )
+    peak = scenario.scales.peak
     return replace(
         context,
-        oracle="infeasible",
-        smallest_level=bound.smallest_level,
-        oracle_multipliers=bound.weights.tolist(),
+        oracle="feasible",
+        oracle_objective=bound.objective,
+        oracle_gap=bound.gap or None,
+        oracle_cost=bound.cost,
+        oracle_import_peak=float(bound.imports.max()) / peak if bound.imports is not None and peak else None,
+        oracle_imports=None if bound.imports is None else bound.imports.tolist(),
+        oracle_multipliers=bound.multipliers.tolist(),
     )

@@ -6,7 +6,6 @@ what was measured before a limit is not lost.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import signal
 import subprocess
@@ -16,23 +15,23 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
 import psutil
-import yaml
 from pydantic import BaseModel, ValidationError
 
-from accord.baselines.registry import explain, make_method, nest
+from accord.baselines.registry import make_method, nest
 from accord.benchmark.launch.runner import how_it_ended
-from accord.benchmark.records.record import provenance_here, write_file
-from accord.benchmark.specs.suite import digest_of
+from accord.benchmark.records.files import write_file
+from accord.benchmark.records.provenance import digest_of_code, provenance_here
+from accord.benchmark.specs.run import digest_of
+from accord.benchmark.specs.yaml_file import read_model
 from accord.envs.errors import UsageError
 
 MEBIBYTE, GIBIBYTE = 2**20, 2**30
-OURS = 0.9  # of a core's time; with less, something else ran
+LEAST_SHARE = 0.9  # of a core's time; with less, something else ran
 LOOKS = 0.05  # seconds between two looks at a cell's memory
 SETUP = 1800.0  # seconds for data, graph and level of the budget, which no method is charged for
 MISTAKE = 2  # exit status of what a user got wrong
@@ -67,7 +66,7 @@ def measured(module: str, cell: BaseModel, seconds: float, memory_gib: float, fo
         row: Row = json.loads(path.read_text())["row"]
         return row, False
     row = _watched(module, cell, seconds, memory_gib * GIBIBYTE)
-    if row["status"] != "failed" and busy(row) >= OURS:  # what failed or was held up may not be the next time
+    if row["status"] != "failed" and busy(row) >= LEAST_SHARE:  # what failed or was held up may not be the next time
         write_file(path, (json.dumps({**what, "row": row}, indent=1) + "\n").encode())
     return row, True
 
@@ -78,11 +77,7 @@ def load_suite(model: type[S], file: str) -> S:
     Raises:
         UsageError: its file has an unknown key, a wrong value or a setting that a method does not have.
     """
-    path = Path(str(resources.files("accord.benchmark.performance") / file))
-    try:
-        suite = model.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except ValidationError as error:
-        raise UsageError(f"{path}: {explain(error)}") from None
+    suite = read_model(Path(str(resources.files("accord.benchmark.performance") / file)), model)
     for line in suite.lines.values():  # type: ignore[attr-defined]
         make_method(line.method, nest(line.settings))
     return suite
@@ -91,17 +86,6 @@ def load_suite(model: type[S], file: str) -> S:
 def busy(row: Row) -> float:
     """The least share of a core that a cell had to itself in any of its parts."""
     return min((value for name, value in row.items() if name.endswith("busy")), default=1.0)
-
-
-@cache
-def digest_of_code() -> str:
-    """SHA-256 over sources and methods' settings, hex: a measurement belongs to the code that was measured."""
-    total = hashlib.sha256()
-    for package, kinds in {"envs": ["*.py"], "baselines": ["*.py", "*.yaml"], "benchmark": ["*.py"]}.items():
-        root = Path(str(resources.files(f"accord.{package}")))
-        for path in sorted(path for kind in kinds for path in root.rglob(kind)):
-            total.update(f"{package}/{path.relative_to(root)}\n".encode() + path.read_bytes())
-    return total.hexdigest()
 
 
 def main_of(cell_type: type[BaseModel], measure: Callable[[Any, Tell], None]) -> None:

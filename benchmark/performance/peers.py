@@ -34,7 +34,7 @@ import torch
 from pettingzoo import ParallelEnv
 from torch import Tensor
 
-import accord.envs
+import accord
 from accord.baselines.base import Controller
 from accord.benchmark.machine import Busy
 from accord.benchmark.performance.quality import WORTH, PricedGoal
@@ -68,11 +68,17 @@ class PricedEnv(ParallelEnv):
     """
 
     def __init__(self, address: str, prices: Prices, discrete: bool) -> None:
-        """Args: the scenario; λ and ν; whether actions are the points of a grid over the box."""
-        self._env, self._prices, self._discrete = accord.envs.parallel_env(address), prices, discrete
+        """Set up.
+
+        Args:
+            address: The scenario's.
+            prices: λ and ν.
+            discrete: Actions are the points of a grid over the box.
+        """
+        self._env, self._prices, self._discrete = accord.parallel_env(address), prices, discrete
         spec = self._env.task.spec
         if not isinstance(spec.action, Box):
-            raise accord.envs.UsageError(f"task '{spec.name}' has discrete actions; peers run on a box")
+            raise accord.UsageError(f"task '{spec.name}' has discrete actions; peers run on a box")
         self._spec, self._box = spec, spec.action
         self.metadata, self.render_mode = self._env.metadata, None
         self.possible_agents = self._env.possible_agents
@@ -257,7 +263,11 @@ class PeerController(Controller):
     """BenchMARL's policy without noise, as a controller that our harness can roll out."""
 
     def __init__(self, experiment: Any) -> None:
-        """Args: the experiment that trains it."""
+        """Set up.
+
+        Args:
+            experiment: What trains it.
+        """
         self._policy, self._group = experiment.policy, next(iter(experiment.group_map))
         self._discrete = not experiment.continuous_actions
 

@@ -11,15 +11,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
-from accord.baselines.base import Controller, Infeasible, Method, NoCheckpoint
-from accord.baselines.control.oracle import Oracle
+from accord.baselines.base import Controller, Method, NoCheckpoint
+from accord.benchmark.evaluation.context import VIOLATION_ALLOWED, Context
 from accord.benchmark.evaluation.evaluate import evaluate
-from accord.benchmark.evaluation.metrics import VIOLATION_ALLOWED, Context
 from accord.benchmark.seeding import seeded
-from accord.envs.catalogue import DistrictScenario, resolve_district
+from accord.envs.catalogue import resolve_district
+from accord.envs.demand_response.scenario import DistrictScenario
 from accord.envs.errors import UsageError
+from accord.envs.scenario import Infeasible
 
 HOURS = 744
 WITHIN = 0.1
@@ -28,7 +30,7 @@ WORTH = 1.25  # of a served unit to a peer, in what the optimum pays for one
 Look = dict[str, Any]
 
 
-class Judge(NoCheckpoint):
+class QualityCallback(NoCheckpoint):
     """Looks at what a training has learned every `EVERY` seconds; stops it once that is good or the time is over.
 
     Attributes:
@@ -39,7 +41,13 @@ class Judge(NoCheckpoint):
     """
 
     def __init__(self, goal: Goal, method: Method, limit: float) -> None:
-        """Args: what is to be reached, what is trained, and for how many seconds, those of looking left out."""
+        """Set up.
+
+        Args:
+            goal: What is to be reached.
+            method: What is trained.
+            limit: Seconds of training, those of looking left out.
+        """
         self._limit = limit
         self.looks: list[Look] = []
         self.seconds = self.trained = 0.0
@@ -50,7 +58,7 @@ class Judge(NoCheckpoint):
         """Hear of an iteration; the log of a training that offers no snapshots before its end."""
         self._at(int(row["steps"]), row["seconds"])
         if self.trained >= self._limit:
-            raise Enough
+            raise TargetReached
 
     def snapshot(self, fraction: float, steps: int, seconds: float, state: Callable[[], dict[str, Any]]) -> None:
         """See `Checkpoint.snapshot`."""
@@ -61,7 +69,7 @@ class Judge(NoCheckpoint):
         controller.load_state_dict(state())
         self.look(controller)
         if self.looks[-1]["good"] or self.trained >= self._limit:
-            raise Enough
+            raise TargetReached
 
     def look(self, controller: Controller) -> None:
         """See how good a controller is that is trained as far as was last said."""
@@ -77,7 +85,12 @@ class Goal:
     """What a policy must reach on a scenario: the budget met, the objective close to the optimum."""
 
     def __init__(self, scenario: DistrictScenario, context: Context) -> None:
-        """Args: where; what the optimum is there."""
+        """Set up.
+
+        Args:
+            scenario: Where policies are rolled out.
+            context: The optimum there.
+        """
         self.scenario, self._context = scenario, context
 
     def look(self, controller: Controller, seconds: float) -> Look:
@@ -102,10 +115,11 @@ class PricedGoal(Goal):
         """Solve those hours with perfect foresight."""
         whole = resolve_district(address)
         first = whole.district.measured[0]
-        scenario = whole.over((first, first, first + HOURS))
-        bound = Oracle().solve(scenario)
+        scenario = whole.over(replace(whole.protocol, warmup=first, measured=(first, first + HOURS)))
+        bound = scenario.optimum()
         if isinstance(bound, Infeasible):
             raise UsageError(f"scenario '{address}': nothing meets its budget over the first {HOURS} hours")
+        assert bound.imports is not None
         peak, price = scenario.district.demand_peak, scenario.district.price
         optimum = bound.objective
         context = Context(oracle="feasible", oracle_objective=optimum, demand_peak=peak, top_price=float(price.max()))
@@ -116,7 +130,7 @@ class PricedGoal(Goal):
         self.paid = float(paid / scenario.district.mean_price)
 
 
-class Enough(Exception):  # noqa: N818 - not an error
+class TargetReached(Exception):  # noqa: N818 - not an error
     """Ends a training whose policy has reached its goal, or whose time is over."""
 
 

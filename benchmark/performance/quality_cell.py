@@ -12,14 +12,15 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 import accord.baselines  # noqa: F401 - registers every method
-from accord.baselines.base import Effort, Method
+from accord.baselines.base import Effort, Method, Training
 from accord.baselines.registry import make_method, nest
-from accord.benchmark.evaluation.metrics import VIOLATION_ALLOWED, Context
+from accord.benchmark.evaluation.context import VIOLATION_ALLOWED, Context
 from accord.benchmark.machine import Busy, one_thread
 from accord.benchmark.performance.cells import Numbers, Tell, main_of
-from accord.benchmark.performance.quality import Enough, Goal, Judge, Look
+from accord.benchmark.performance.quality import Goal, Look, QualityCallback, TargetReached
 from accord.benchmark.seeding import seeded
-from accord.envs.catalogue import DistrictScenario, resolve_district
+from accord.envs.catalogue import resolve_district
+from accord.envs.demand_response.scenario import DistrictScenario
 
 SEEN = ("gap", "violation")
 
@@ -58,7 +59,7 @@ def measure(cell: QualityCell, tell: Tell) -> None:
         seconds, steps, looks, good = 0.0, 0, list[Look](), False
         with Busy() as busy:
             for training in count():
-                judge = Judge(goal, method, cell.seconds - seconds)
+                judge = QualityCallback(goal, method, cell.seconds - seconds)
                 _train(judge, scenario, method, cell.steps * 2**training, cell.seed + training)
                 seconds, steps, looks = seconds + judge.trained, steps + judge.steps, looks + judge.looks
                 spent = {"trainings": training + 1, "seconds": seconds, "steps": steps}
@@ -69,12 +70,12 @@ def measure(cell: QualityCell, tell: Tell) -> None:
         tell("", {"status": "done" if good else "out of time", "busy": busy.share})
 
 
-def _train(judge: Judge, scenario: DistrictScenario, method: Method, steps: int, seed: int) -> None:
+def _train(judge: QualityCallback, scenario: DistrictScenario, method: Method, steps: int, seed: int) -> None:
     """One training, as far as the judge lets it go; what it leaves is looked at."""
     task, network = scenario.task(), scenario.network()
-    with suppress(Enough):
+    with suppress(TargetReached):
         effort = Effort(steps, float("inf"))
-        controller = method.train(task, network, effort, seeded(seed, "train"), judge.log, judge)
+        controller = method.train(task, network, Training(effort, seeded(seed, "train"), judge.log, judge))
         if not judge.looks or judge.looks[-1]["steps"] < judge.steps:
             judge.look(controller)
 

@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from accord.baselines.registry import METHODS
-from accord.benchmark.performance.cells import OURS, Row, busy, load_suite, measured
+from accord.benchmark.performance.cells import LEAST_SHARE, Row, busy, load_suite, measured
 from accord.benchmark.performance.scale_cell import Cell
 from accord.envs.errors import UsageError
 
@@ -119,6 +119,6 @@ def _said(row: Row) -> str:
         parts.append(f"{row['iteration_seconds']:.3g} s per iteration")
     if "step_microseconds" in row:
         parts.append(f"{row['step_microseconds']:.3g} µs per agent-step")
-    if busy(row) < OURS:
+    if busy(row) < LEAST_SHARE:
         parts.append(f"worth little and not kept, since only {100 * busy(row):.0f} % of a core was ours")
     return ", ".join(parts)

@@ -15,10 +15,11 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 
 import accord.baselines  # noqa: F401 - registers every method
-from accord.baselines.base import Controller, Effort, Method, ModelView, NoCheckpoint
+from accord.baselines.base import Controller, Effort, Method, Training
 from accord.baselines.consensus.augmented import ConsensusController
 from accord.baselines.consensus.chunked_rollout import FusedConsensus
 from accord.baselines.registry import make_method, nest
+from accord.baselines.rollout import begin
 from accord.baselines.training.joint import JointConfig
 from accord.benchmark.machine import (
     Busy,
@@ -30,13 +31,13 @@ from accord.benchmark.machine import (
     wait_for,
 )
 from accord.benchmark.performance.cells import Numbers, Tell, main_of
-from accord.benchmark.performance.quality import Enough
-from accord.benchmark.performance.stages import STAGES, Stopwatch, acting, told_apart
+from accord.benchmark.performance.quality import TargetReached
+from accord.benchmark.performance.stages import STAGES, Stopwatch, acting, timed_by_stage
 from accord.benchmark.seeding import seeded
 from accord.envs.catalogue import resolve_district
-from accord.envs.demand_response.dynamics import DemandResponse
+from accord.envs.demand_response import DemandResponse
 from accord.envs.errors import UsageError
-from accord.envs.network.static import Network
+from accord.envs.network import Network
 
 MOST_ITERATIONS = 56  # eight episodes of a week in rollouts of a day: what happens once in each counts its share
 MOST_STEPS = 500
@@ -111,15 +112,15 @@ class _Laps:
         self.rows.append((time.perf_counter(), dict(row)))
         after = len(self.rows) - 1
         if after >= MOST_ITERATIONS or (after >= FEWEST and self.rows[-1][0] - self.rows[0][0] >= self._seconds):
-            raise Enough
+            raise TargetReached
 
 
 def _train(method: Method, task: DemandResponse, network: Network, seconds: float) -> Numbers:
     """Means over iterations; the first one also pays for what is set up once, so it is left out."""
     laps = _Laps(seconds)
-    with contextlib.suppress(Enough), Busy() as busy:
+    with contextlib.suppress(TargetReached), Busy() as busy:
         generator = seeded(0, "train", task.device.type)
-        method.train(task, network, Effort(ENDLESS, float("inf")), generator, laps, NoCheckpoint())
+        method.train(task, network, Training(Effort(ENDLESS, float("inf")), generator, laps))
     if len(laps.rows) < FEWEST:
         raise UsageError(f"training logged {len(laps.rows)} rows; two are needed to tell how long an iteration takes")
     (began, first), (ended, last), count = laps.rows[0], laps.rows[-1], len(laps.rows) - 1
@@ -141,9 +142,8 @@ def _train(method: Method, task: DemandResponse, network: Network, seconds: floa
 @torch.inference_mode()
 def _execute(task: DemandResponse, network: Network, controller: Controller, first: int, seconds: float) -> Numbers:
     device, act = task.device, acting(controller)
-    view = ModelView(task) if controller.privileged else None
     generator = seeded(0, "evaluate", device.type)
-    controller.reset(task.spec, network, 1, generator, view)
+    begin(task, controller, network, 1, generator)
 
     def run(watch: Stopwatch) -> tuple[float, int]:
         """Seconds and steps after the first one, which warms up."""
@@ -164,7 +164,7 @@ def _execute(task: DemandResponse, network: Network, controller: Controller, fir
         wait_for(device)
         return time.perf_counter() - began, steps - 1
 
-    with told_apart(controller) as watch, Busy() as busy:
+    with timed_by_stage(controller) as watch, Busy() as busy:
         spent, steps = run(watch)
     agent_steps = steps * task.spec.n_agents
     found = {
@@ -174,7 +174,7 @@ def _execute(task: DemandResponse, network: Network, controller: Controller, fir
         "bytes": network.bytes / agent_steps,
     }
     if device.type != "cpu":  # stages are told apart in a run of their own, which waits for each
-        with told_apart(controller, partial(wait_for, device)) as watch:
+        with timed_by_stage(controller, partial(wait_for, device)) as watch:
             agent_steps = run(watch)[1] * task.spec.n_agents
     return found | _by_stage(watch.seconds, agent_steps)
 

@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from accord.benchmark.launch.contexts import prepare_context
-from accord.benchmark.performance.cells import OURS, Row, busy, load_suite, measured
+from accord.benchmark.performance.cells import LEAST_SHARE, Row, busy, load_suite, measured
 from accord.benchmark.performance.quality_cell import QualityCell
 from accord.benchmark.performance.scale import network_of
 from accord.benchmark.records.store import Store
@@ -123,6 +123,6 @@ def _said(row: Row) -> str:
         parts.append(f"{row['seconds']:.0f} s and {row['steps']:,.0f} agent-steps, trainings: {row['trainings']}")
     if "best_gap" in row:
         parts.append(f"best {100 * row['best_gap']:.1f} % above the optimum, {100 * row['best_violation']:.1f} % over")
-    if busy(row) < OURS:
+    if busy(row) < LEAST_SHARE:
         parts.append(f"worth little and not kept, since only {100 * busy(row):.0f} % of a core was ours")
     return ", ".join(parts)

@@ -11,7 +11,7 @@ from unittest import mock
 from accord.baselines.base import Controller
 from accord.baselines.training.actors import Actor
 from accord.envs.demand_response.observations import Observations
-from accord.envs.network.static import Network
+from accord.envs.network import Network
 
 STAGES = ("observe", "policy", "dynamics", "dual", "messages")
 TALKS = ("mix", "mean", "neighbour_mean", "propagate", "gather")
@@ -25,7 +25,11 @@ class Stopwatch:
     """
 
     def __init__(self, wait: Callable[[], None] = lambda: None) -> None:
-        """Args: called before the clock is read; waits for an accelerator."""
+        """Set up.
+
+        Args:
+            wait: Called before the clock is read; waits for an accelerator.
+        """
         self.seconds = dict.fromkeys(STAGES, 0.0)
         self._wait = wait
         self._open: list[str] = []
@@ -60,7 +64,7 @@ class Stopwatch:
 
 
 @contextmanager
-def told_apart(controller: Controller, wait: Callable[[], None] = lambda: None) -> Iterator[Stopwatch]:
+def timed_by_stage(controller: Controller, wait: Callable[[], None] = lambda: None) -> Iterator[Stopwatch]:
     """A stopwatch that knows observations, actors and messages wherever they are called from; see `Stopwatch`.
 
     What else a controller does before it acts is `observe` where it has an actor, and `policy` where it has none.

@@ -42,11 +42,11 @@ from torch import Tensor
 from torch.nn import functional
 
 import accord
-from accord.baselines.base import Effort, NoCheckpoint
+from accord.baselines.base import Effort, NoCheckpoint, Training
 from accord.baselines.registry import METHODS, make_method, unknown_name
 from accord.benchmark.launch.runner import DEFAULT_EFFORT, how_it_ended
 from accord.benchmark.machine import Busy
-from accord.benchmark.performance.quality import Enough, Judge, PricedGoal
+from accord.benchmark.performance.quality import PricedGoal, QualityCallback, TargetReached
 from accord.benchmark.performance.throughput_tables import Row, compare, show, show_quality
 from accord.benchmark.seeding import seeded
 from accord.envs.catalogue import resolve_district
@@ -130,10 +130,10 @@ def measure(name: str, address: str, width: int, seconds: float, quality: bool =
     rate = gemm_rate()
     try:
         method = make_method(name, width_settings(name, width))
-        judge = Judge(PricedGoal(address), method, seconds) if quality else None
+        judge = QualityCallback(PricedGoal(address), method, seconds) if quality else None
         task, network = scenario.task(), scenario.network()
-        with WorkCount() as work, Busy() as busy, contextlib.suppress(Enough):
-            method.train(task, network, effort, seeded(seed, "train"), curve.append, judge or NoCheckpoint())
+        with WorkCount() as work, Busy() as busy, contextlib.suppress(TargetReached):
+            method.train(task, network, Training(effort, seeded(seed, "train"), curve.append, judge or NoCheckpoint()))
     except Exception as fault:
         return row | {"error": how_it_ended(fault)[1]}
     if not curve:

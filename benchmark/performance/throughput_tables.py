@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from accord.benchmark.evaluation.metrics import VIOLATION_ALLOWED
+from accord.benchmark.evaluation.context import VIOLATION_ALLOWED
 from accord.benchmark.performance.quality import WITHIN, time_to_quality
 
 Row = dict[str, Any]

@@ -10,14 +10,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from accord.baselines.base import identity_of
-from accord.baselines.registry import METHODS
-from accord.benchmark.evaluation.metrics import Context
-from accord.benchmark.records.record import Record, load_record, read_traces, write_file, write_folder
-from accord.benchmark.specs.suite import RunSpec, digest_of
-from accord.envs.catalogue import VERSION, DistrictScenario
+from accord.benchmark.evaluation.context import Context
+from accord.benchmark.records.files import read_traces, write_file, write_folder
+from accord.benchmark.records.record import Record, load_record
+from accord.benchmark.specs.run import RunSpec, digest_of
+from accord.envs.catalogue import VERSION
 from accord.envs.errors import UsageError
-from accord.envs.task import Budget
+from accord.envs.scenario import Scenario
 
 SCRATCH = Path("runs")
 TRACKED = "tracked"  # an empty file in a record's folder
@@ -28,7 +27,11 @@ class Store:
     """Scratch runs under one folder, which git ignores."""
 
     def __init__(self, root: Path = SCRATCH) -> None:
-        """Args: the folder; it is made when first written to."""
+        """Set up.
+
+        Args:
+            root: The folder; it is made when first written to.
+        """
         self.root = root
 
     def folder(self, spec: RunSpec) -> Path:
@@ -70,18 +73,17 @@ class Store:
         """The folder of a trained policy."""
         return PolicyFolder(self.root / "policies" / digest)
 
-    def load_context(self, scenario: DistrictScenario) -> Context | None:
+    def load_context(self, scenario: Scenario) -> Context | None:
         """What a scenario's runs are compared with, if it was computed."""
         path = self._context_path(scenario)
         return Context(**json.loads(path.read_text())) if path.exists() else None
 
-    def save_context(self, scenario: DistrictScenario, context: Context) -> None:
+    def save_context(self, scenario: Scenario, context: Context) -> None:
         """Keep what a scenario's runs are compared with."""
         write_file(self._context_path(scenario), json.dumps(vars(context)).encode())
 
-    def _context_path(self, scenario: DistrictScenario) -> Path:
-        # The network does not matter to a linear programme.
-        key = {"district": scenario.district.digest, "budget": scenario.budget_name, "catalogue": VERSION}
+    def _context_path(self, scenario: Scenario) -> Path:
+        key = scenario.comparison_key | {"catalogue": VERSION}
         return self.root / "contexts" / f"{digest_of(key)}.json"
 
 
@@ -89,7 +91,11 @@ class PolicyFolder:
     """One trained policy and the checkpoint of its training; also the `Checkpoint` that a method is given."""
 
     def __init__(self, path: Path) -> None:
-        """Args: the folder."""
+        """Set up.
+
+        Args:
+            path: The folder.
+        """
         self.path = path
 
     def load(self) -> dict[str, Any] | None:
@@ -138,41 +144,6 @@ class PolicyFolder:
             (self.path / name).unlink(missing_ok=True)
 
 
-def training_digest(spec: RunSpec) -> str:
-    """What a policy was trained on; runs with the same digest share one training. Empty where nothing is learned."""
-    if spec.effort is None:
-        return ""
-    entry = METHODS[spec.method]
-    method, scenario = entry.method, spec.training_scenario
-    config = method.config_type(**spec.config)
-    world: dict[str, Any] = {"district": scenario.digest, "catalogue": VERSION}
-    if method(config).training_scope == "population":
-        world["budget_hours"] = [_population_of(b) for b in scenario.budgets()]
-    else:
-        world["scenario"] = scenario.address
-    key = _as_written(config.training_key(), config.model_dump(), spec.config)
-    return digest_of(
-        {
-            "method": identity_of(method),
-            "config": key,
-            "effort": spec.identity()["effort"],
-            "seed": spec.seed,
-            **world,
-        }
-    )
-
-
-def _as_written(key: dict[str, Any], fields: dict[str, Any], written: dict[str, Any]) -> dict[str, Any]:
-    """A training key without settings that a spec does not name, since they came after it was written."""
-    kept = {}
-    for name, value in key.items():
-        if name in fields and name not in written:
-            continue
-        nested = isinstance(value, dict) and isinstance(written.get(name), dict)
-        kept[name] = _as_written(value, fields[name], written[name]) if nested and name in fields else value
-    return kept
-
-
 def _order(spec: RunSpec) -> tuple[str, ...]:
     return (spec.suite, spec.scenario, spec.method, spec.variant, f"{spec.seed:06d}")
 
@@ -187,9 +158,3 @@ def _pt(content: dict[str, Any]) -> bytes:
     buffer = io.BytesIO()
     torch.save(content, buffer)
     return buffer.getvalue()
-
-
-def _population_of(budget: Budget) -> list[Any]:
-    """What of a budget training depends on: which hours and agents it counts, not its level."""
-    agents = [] if budget.agents is None else [budget.agents.int().tolist()]
-    return [budget.resource, budget.hours.int().tolist(), *agents]

@@ -12,29 +12,16 @@ from typing import Any
 import pandas as pd
 
 from accord.baselines.registry import METHODS, REFERENCES, make_method
-from accord.benchmark.evaluation.metrics import METRICS, Value
-from accord.benchmark.records.record import Provenance, Record
-from accord.benchmark.specs.suite import RunSpec
+from accord.benchmark.evaluation.context import Value
+from accord.benchmark.evaluation.metrics import METRICS
+from accord.benchmark.records.provenance import Provenance
+from accord.benchmark.records.record import Record
+from accord.benchmark.specs.run import RunSpec
 from accord.benchmark.statistics import Estimate, estimate, probability_of_improvement, wilson_interval
 from accord.envs.catalogue import is_episodic
 
-# Measured around the rollout, not computed from it.
-MEASURED_AROUND = (
-    "messages",
-    "bytes",
-    "act_microseconds",
-    "step_microseconds",
-    "train_seconds",
-    "train_steps",
-    "steps_per_second",
-    "peak_memory",
-    "parameters",
-    "solver_gap",
-    "solver_timeouts",
-    "solver_seconds",
-)
 # Every metric that is a number and so has an interquartile mean over seeds.
-NUMBERS = (*(name for name, entry in METRICS.items() if entry.unit not in ("", "bool")), *MEASURED_AROUND)
+NUMBERS = tuple(name for name, entry in METRICS.items() if entry.is_number)
 TABLE_COLUMNS = (
     *("suite", "scenario", "method", "variant", "n_agents", "seeds"),
     *("feasible_rate", "feasible_rate_low", "feasible_rate_high", "verdict", "oracle", "oracle_objective"),
@@ -50,7 +37,6 @@ _ENDED = ("status", "error")
 _ORIGIN = ("run", "policy", "policy_revision", "spec", "git_revision", "data_digest", "cpu", "gpu", "provenance")
 _METRIC_TYPES = {
     **dict.fromkeys(METRICS, "Float64"),
-    **dict.fromkeys(MEASURED_AROUND, "Float64"),
     **{name: "string" for name, entry in METRICS.items() if entry.unit == ""},
     **{name: "boolean" for name, entry in METRICS.items() if entry.unit == "bool"},
     **{"n_agents": "Int64", "oracle": "string", "oracle_objective": "Float64"},

@@ -10,8 +10,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from accord.benchmark.evaluation.metrics import CLOCKED, Value
-from accord.benchmark.records.record import Record, provenance_here
+from accord.benchmark.evaluation.context import Value
+from accord.benchmark.evaluation.metrics import METRICS
+from accord.benchmark.records.provenance import provenance_here
+from accord.benchmark.records.record import Record
 from accord.benchmark.records.store import SCRATCH
 
 # On other hardware a metric may leave the range of the published seeds by this share of its size.
@@ -46,7 +48,7 @@ def compare(published: Record, again: Record, seeds: Sequence[Record]) -> list[C
         again: Its rerun.
         seeds: The published records of all seeds of this scenario, method and variant.
     """
-    names = [name for name in published.metrics if name not in CLOCKED]
+    names = [name for name in published.metrics if name not in METRICS or not METRICS[name].clocked]
     rows = [Comparison("status", published.status, again.status, _same(published.status, again.status))]
     for name in names:
         before, after = published.metrics[name], again.metrics.get(name)

@@ -5,19 +5,22 @@ from __future__ import annotations
 import string
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Literal
 
 import pandas as pd
 
 from accord.baselines.registry import METHODS, REFERENCES
-from accord.benchmark.evaluation.metrics import IMPRACTICAL_DELAY, Context
-from accord.benchmark.figures.families import Contexts
+from accord.benchmark.evaluation.context import Context
+from accord.benchmark.evaluation.metric import Column, Metric
+from accord.benchmark.evaluation.metrics import IMPRACTICAL_DELAY, METRICS
+from accord.benchmark.figures.canvas import BLANK
+from accord.benchmark.figures.sweeps import Contexts
 from accord.benchmark.records.record import Record
-from accord.benchmark.report.leaderboard import Locality, groups, leaderboard, number
+from accord.benchmark.report.leaderboard import groups, number
 from accord.benchmark.statistics import FEWEST_FOR_INTERVAL
-from accord.envs.catalogue import DistrictScenario, EpisodicScenario, is_episodic, resolve
+from accord.envs.catalogue import is_episodic, resolve
 from accord.envs.errors import UsageError
+from accord.envs.scenario import Episodes, Hours
 
 SMOKE = "A smoke suite: few seeds and short training. It is for a first look, not for a paper."
 HOW_TO_READ = (
@@ -26,43 +29,10 @@ HOW_TO_READ = (
     "perfect foresight. Import peak: in percent of the uncontrolled peak. Savings: against serve_now. Training and "
     "execution: wall clock, execution per agent and step. Messages: per agent and step."
 )
-BLANK = "–"
 
 Style = Literal["best", "plain", "infeasible"]
 
 
-@dataclass(frozen=True)
-class Column:
-    """A metric in a table: heading, unit, factor from the metric's unit, decimals."""
-
-    metric: str
-    heading: str
-    unit: str
-    factor: float
-    decimals: int
-
-    def text(self, value: float | None) -> str:
-        """A value as people read it."""
-        return BLANK if value is None or value != value else f"{self.factor * value:z.{self.decimals}f}"
-
-
-COLUMNS = (
-    Column("optimality_gap", "gap", "%", 100, 1),
-    Column("violation", "violation", "%", 100, 1),
-    Column("delay", "delay", "h", 1, 1),
-    Column("import_peak", "import peak", "%", 100, 0),
-    Column("savings", "savings", "%", 100, 1),
-    Column("train_seconds", "training", "s", 1, 0),
-    Column("act_microseconds", "execution", "µs", 1, 1),
-    Column("messages", "messages", "", 1, 1),
-)
-EPISODIC_COLUMNS = (
-    Column("episode_return", "return", "", 1, 2),
-    Column("served", "served", "%", 100, 1),
-    Column("collisions", "collisions", "", 1, 1),
-    *COLUMNS[-3:],
-)
-OF_SOME = ("served", "collisions")  # episodic tasks have them or not
 LABELS = ("method", "variant", "sees", "verdict")
 
 
@@ -96,23 +66,23 @@ class Table:
 
     scenario: str
     opening: str
-    columns: tuple[Column, ...]
+    columns: tuple[Metric, ...]
     rows: tuple[Row, ...]
     faults: tuple[str, ...]
 
     @property
     def headings(self) -> list[str]:
         """Of the labels, then of the metrics."""
-        return [*LABELS, *(column.heading for column in self.columns)]
+        return [*LABELS, *(_column(metric).heading for metric in self.columns)]
 
     @property
     def units(self) -> list[str]:
         """In the order of the headings; empty without one."""
-        return [*("" for _ in LABELS), *(column.unit for column in self.columns)]
+        return [*("" for _ in LABELS), *(_column(metric).unit for metric in self.columns)]
 
 
 @dataclass(frozen=True)
-class Book:
+class Layout:
     """Every table of a suite, and the key to its column `sees`: letter to meaning."""
 
     tables: tuple[Table, ...]
@@ -120,22 +90,17 @@ class Book:
     smoke: bool
 
 
-def make_book(
-    records: Sequence[Record],
-    *,
-    smoke: bool = False,
-    contexts: Contexts | None = None,
-    locality: Locality | None = None,
-) -> Book:
+def lay_out(
+    records: Sequence[Record], board: pd.DataFrame, *, smoke: bool = False, contexts: Contexts | None = None
+) -> Layout:
     """Lay a suite's runs out as tables.
 
     Args:
         records: Of one suite, whatever way they ended.
+        board: Their leaderboard.
         smoke: The suite is not for a paper, and the tables say so.
         contexts: What each scenario is compared with; gives the smallest feasible level.
-        locality: What the audit says of a (method, variant).
     """
-    board = leaderboard(records, locality)
     meanings = list(dict.fromkeys(_meaning(row) for _, row in board.iterrows()))
     letters = {meaning: letter for meaning, letter in zip(meanings, _letters(len(meanings)), strict=True) if meaning}
     by_scenario: dict[str, list[Record]] = {}
@@ -147,19 +112,28 @@ def make_book(
         episodic = is_episodic(scenario)
         context = contexts(scenario) if contexts is not None and not episodic else None
         opening = _known_returns(scenario) if episodic else _opening(scenario, own, context)
-        columns = tuple(filter(partial(_has, own), EPISODIC_COLUMNS)) if episodic else COLUMNS
+        columns = _columns_for(own, "episodes" if episodic else "hours")
         rows = _rows(board[board["scenario"] == scenario], own, letters, columns)
         tables.append(Table(scenario, opening, columns, rows, _faults(own)))
-    return Book(tuple(tables), {letter: meaning for meaning, letter in letters.items()}, smoke)
+    return Layout(tuple(tables), {letter: meaning for meaning, letter in letters.items()}, smoke)
 
 
-def _has(records: Sequence[Record], column: Column) -> bool:
-    """A column of an episodic scenario is shown."""
-    return column.metric not in OF_SOME or any(record.metrics.get(column.metric) is not None for record in records)
+def _columns_for(records: Sequence[Record], protocol: str) -> tuple[Metric, ...]:
+    """The metrics that have a column in tables of a protocol; optional ones only where some run has a value."""
+    shown = [m for m in METRICS.values() if m.column is not None and m.column.shown in (protocol, "both")]
+    measured = {name for record in records for name, value in record.metrics.items() if value is not None}
+    return tuple(
+        sorted((m for m in shown if not _column(m).optional or m.name in measured), key=lambda m: _column(m).place)
+    )
+
+
+def _column(metric: Metric) -> Column:
+    assert metric.column is not None
+    return metric.column
 
 
 def _rows(
-    board: pd.DataFrame, records: Sequence[Record], letters: dict[str, str], columns: Sequence[Column]
+    board: pd.DataFrame, records: Sequence[Record], letters: dict[str, str], columns: Sequence[Metric]
 ) -> tuple[Row, ...]:
     seeds = groups(records)
     best = _best(board)
@@ -199,16 +173,22 @@ def _verdict(row: pd.Series) -> Cell:
     return Cell(text, (f"{100 * row['feasible_rate']:.0f} % [{low:.0f}, {high:.0f}]",))
 
 
-def _cell(column: Column, row: pd.Series, group: Sequence[Record]) -> Cell:
-    values = [number(record.metrics.get(column.metric)) for record in group]
+def _cell(metric: Metric, row: pd.Series, group: Sequence[Record]) -> Cell:
+    values = [number(record.metrics.get(metric.name)) for record in group]
     found = [value for value in values if value is not None]
-    marks = ("impractical",) if column.metric == "delay" and row["delay"] > IMPRACTICAL_DELAY else ()
+    marks = ("impractical",) if metric.name == "delay" and row["delay"] > IMPRACTICAL_DELAY else ()
     if len(found) >= FEWEST_FOR_INTERVAL:
-        value, low, high = (column.text(row[f"{column.metric}{end}"]) for end in ("", "_low", "_high"))
+        value, low, high = (_text(metric, row[f"{metric.name}{end}"]) for end in ("", "_low", "_high"))
         interval = (f"[{low}, {high}]",) if low != high else ()
         return Cell((value,), (*interval, *marks))
-    points = tuple(map(column.text, found)) or (BLANK,)
+    points = tuple(_text(metric, value) for value in found) or (BLANK,)
     return Cell(points if len(set(points)) > 1 else points[:1], marks)
+
+
+def _text(metric: Metric, value: float | None) -> str:
+    """A value as people read it."""
+    column = _column(metric)
+    return BLANK if value is None or value != value else f"{column.factor * value:z.{column.decimals}f}"
 
 
 def _opening(scenario: str, records: Sequence[Record], context: Context | None) -> str:
@@ -236,9 +216,10 @@ def _known_returns(address: str) -> str:
         scenario = resolve(address)
     except UsageError:  # of a version that knows other scenarios
         return "Return: mean over episodes, summed over agents; the highest in bold."
-    assert isinstance(scenario, EpisodicScenario)
-    known = ", ".join(f"{name} {value:.4g}" for name, value in scenario.references.items())
-    text = f"Return: mean over {scenario.episodes} episodes, summed over agents; the highest in bold."
+    protocol = scenario.protocol
+    assert isinstance(protocol, Episodes)
+    known = ", ".join(f"{name} {value:.4g}" for name, value in protocol.references.items())
+    text = f"Return: mean over {protocol.count} episodes, summed over agents; the highest in bold."
     return f"{text} Known: {known}." if known else text
 
 
@@ -247,7 +228,7 @@ def _in_sample(address: str) -> bool:
         scenario = resolve(address)
     except UsageError:  # its files are elsewhere
         return False
-    return isinstance(scenario, DistrictScenario) and scenario.district.in_sample
+    return isinstance(scenario.protocol, Hours) and scenario.protocol.in_sample
 
 
 def _faults(records: Sequence[Record]) -> tuple[str, ...]:

@@ -16,38 +16,13 @@ from urllib.parse import urlsplit
 import numpy as np
 import wandb
 
+from accord.benchmark.evaluation.metrics import METRICS
 from accord.benchmark.records.record import Record
 from accord.envs.errors import UsageError
 
 Mode = Literal["online", "offline", "disabled"]
 PROJECT = "accord"
-SECTIONS = {
-    "feasibility": (
-        "feasible",
-        "served",
-        "served_worst",
-        "delay",
-        "delay_worst",
-        "backlog_growth",
-        "saturation",
-        "multiplier_drift",
-        "consensus_error",
-        "consensus_spread",
-    ),
-    "violation": ("violation", "violation_p95", "hours_above", "import_peak"),
-    "scaling": (
-        "n_agents",
-        "train_seconds",
-        "train_steps",
-        "steps_per_second",
-        "act_microseconds",
-        "step_microseconds",
-        "peak_memory",
-        "parameters",
-        "messages",
-        "bytes",
-    ),
-}
+OTHERS = {"n_agents": "scaling"}  # sections of what is recorded beside the metrics
 log = logging.getLogger("accord")
 
 
@@ -67,7 +42,12 @@ class Tracker:
     """Logs finished records. A failure online turns to offline, one offline ends tracking; neither ends the suite."""
 
     def __init__(self, mode: Mode, folder: Path) -> None:
-        """Args: mode; the folder under which W&B keeps its files."""
+        """Set up.
+
+        Args:
+            mode: Online, offline or disabled.
+            folder: The folder under which W&B keeps its files.
+        """
         self.mode, self._folder = mode, folder
         if mode == "online" and not _has_account():
             log.warning("W&B: no API key on this machine, so runs are kept offline under %s/wandb", folder)
@@ -166,7 +146,7 @@ class Tracker:
 
 def sectioned(record: Record) -> dict[str, Any]:
     """A record's metrics under `feasibility/`, `violation/`, `scaling/` and, the rest, `metrics/`."""
-    section_of = {name: section for section, names in SECTIONS.items() for name in names}
+    section_of = OTHERS | {name: entry.section for name, entry in METRICS.items()}
     known = {**record.metrics, "status": record.status}
     return {f"{section_of.get(name, 'metrics')}/{name}": value for name, value in known.items() if value is not None}
 

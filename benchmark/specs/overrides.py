@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from accord.baselines.registry import has_randomness, known_names, learns, unknown_name
+from accord.benchmark.specs.suite import Entry, Suite
 from accord.envs.errors import UsageError
-
-if TYPE_CHECKING:
-    from accord.benchmark.specs.suite import Entry, Suite
 
 
 @dataclass(frozen=True)

@@ -6,29 +6,33 @@ Most of their time is the expert's with thirty and fifty agents; they are made i
 from __future__ import annotations
 
 import json
-import multiprocessing as mp
-import os
-import signal
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
+from accord.benchmark.launch.jobs import Ended, Job, Launcher, Tell
 from accord.benchmark.machine import one_thread
-from accord.benchmark.performance.cells import digest_of_code
-from accord.benchmark.records.record import write_file
-from accord.benchmark.records.store import Store, training_digest
-from accord.benchmark.specs.suite import RunSpec, Suite, digest_of
-from accord.benchmark.studies.policies import Row, contraction, expert, gap, reassignment
-from accord.envs.allocation.dynamics import parse
+from accord.benchmark.records.files import write_file
+from accord.benchmark.records.provenance import digest_of_code
+from accord.benchmark.records.store import Store
+from accord.benchmark.specs.expand import runs_of
+from accord.benchmark.specs.resolved import ResolvedRun, resolve_run
+from accord.benchmark.specs.run import RunSpec, digest_of
+from accord.benchmark.specs.suite import Suite
+from accord.benchmark.studies.contraction import contraction
+from accord.benchmark.studies.gap import expert, gap
+from accord.benchmark.studies.policies import Row
+from accord.benchmark.studies.reassignment import reassignment
+from accord.envs.allocation.scenario import parse
 from accord.envs.errors import UsageError
 
 STUDIED = "allocation_10x2/radius-1/steady"  # whose policies are looked into, and carried elsewhere
 TRAINED_THERE = "trained_there"  # the variant that says what is lost by carrying them
 CHANGES = ("jumps", "failures")
 SEEDS = 3  # of what has no randomness, in the study of changes
-STUDIES: dict[str, Callable[[RunSpec, Store], list[Row]]] = {
+STUDIES: dict[str, Callable[[ResolvedRun, Store], list[Row]]] = {
     "contraction": contraction,
     "gap": gap,
     "expert": expert,
@@ -38,29 +42,38 @@ Piece = tuple[str, RunSpec]  # a study of a run
 Tables = dict[str, pd.DataFrame]
 
 
-def run_studies(suite: Suite, store: Store, tell: Callable[[str], None], *, jobs: int | None = None) -> Tables:
+def run_studies(suite: Suite, store: Store, tell: Callable[[str], None], launcher: Launcher) -> Tables:
     """Make the studies of a suite's policies that the store does not hold, and read all of them.
 
     Args:
         suite: Whose runs are looked into.
         store: Where they lie; finished studies are kept in its folder `studies`, until a source file changes.
         tell: Hears of every study that is finished.
-        jobs: Processes at a time, 1 for this one; None for one per core.
+        launcher: What carries them out.
 
     Returns:
         Tables `contraction`, `gap` and `reassignment`.
 
     Raises:
-        UsageError: a policy is missing.
+        UsageError: a policy is missing, or a study failed.
     """
-    pieces = list(_pieces(suite.runs(), suite.subject))
+    pieces = list(_pieces(runs_of(suite), suite.subject))
     for _, spec in pieces:
-        if spec.effort is not None and store.policy(training_digest(spec)).finished() is None:
+        if spec.effort is not None and store.policy(resolve_run(spec).policy).finished() is None:
             raise UsageError(f"{spec.label}: no policy under {store.root}/; first: accord run {suite.name}")
-    missing = [(study, spec, store.root) for study, spec in pieces if not _kept(store.root, study, spec).exists()]
-    with _made(missing, jobs or os.cpu_count() or 1) as done:
-        for count, line in enumerate(done, 1):
-            tell(f"{count} of {len(missing)} studies; {line}")
+    missing = [(study, spec) for study, spec in pieces if not _kept(store.root, study, spec).exists()]
+    todo = [_job(study, spec, store) for study, spec in missing]
+    ended = list[Ended]()
+
+    def on_end(over: Ended) -> None:
+        ended.append(over)
+        how = f": {over.fault[0]}: {over.fault[1]}" if over.fault else ""
+        tell(f"{len(ended)} of {len(todo)} studies; {over.job.title}{how}")
+
+    if todo:
+        launcher.work(todo, on_end)
+    if failed := [over for over in ended if over.fault]:
+        raise UsageError(f"{len(failed)} of {len(todo)} studies failed, the first of them {failed[0].job.title}")
     rows: dict[str, list[Row]] = {study: [] for study in STUDIES}
     for study, spec in pieces:
         names = {"scenario": spec.scenario, "method": spec.method, "variant": spec.variant, "seed": spec.seed}
@@ -98,22 +111,17 @@ def _pieces(specs: Sequence[RunSpec], subject: str) -> Iterator[Piece]:
                 yield "reassignment", spec.model_copy(update={"seed": seed})
 
 
-@contextmanager
-def _made(missing: Sequence[tuple[str, RunSpec, Path]], jobs: int) -> Iterator[Iterable[str]]:
-    """A line for each as it is finished."""
-    if jobs == 1 or len(missing) < 2:
-        yield map(_make, missing)
-        return
-    with mp.get_context("forkserver").Pool(jobs, signal.signal, (signal.SIGINT, signal.SIG_IGN)) as pool:
-        yield pool.imap_unordered(_make, missing)
+def _job(study: str, spec: RunSpec, store: Store) -> Job:
+    data = {"study": study, "spec": spec.model_dump(mode="json"), "root": str(store.root)}
+    return Job(f"{study} {spec.digest}", f"{study}: {spec.label}", _make, data)
 
 
-def _make(piece: tuple[str, RunSpec, Path]) -> str:
-    study, spec, root = piece
+def _make(data: Mapping[str, Any], tell: Tell) -> None:
+    """A job: one study of one run."""
+    spec, store = RunSpec(**data["spec"]), Store(Path(data["root"]))
     with one_thread():
-        rows = STUDIES[study](spec, Store(root))
-    write_file(_kept(root, study, spec), json.dumps(rows).encode())
-    return f"{study}: {spec.label}"
+        rows = STUDIES[data["study"]](resolve_run(spec), store)
+    write_file(_kept(store.root, data["study"], spec), json.dumps(rows).encode())
 
 
 def _kept(root: Path, study: str, spec: RunSpec) -> Path:

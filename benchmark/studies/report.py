@@ -10,12 +10,14 @@ import seaborn as sns
 from matplotlib.figure import Figure
 
 from accord.benchmark.figures.canvas import PAGE_WIDTH, panels_of, save, style
-from accord.benchmark.records.record import write_file
+from accord.benchmark.records.files import write_file
+from accord.benchmark.studies.gap import GAP_EPISODES
 from accord.benchmark.studies.make import STUDIED, TRAINED_THERE, Tables
-from accord.benchmark.studies.policies import AFTER, GAP_EPISODES, HELD, RECOVERED, SHAKEN
-from accord.envs.allocation.dynamics import COLLISION, DONE, SERVED, parse
+from accord.benchmark.studies.reassignment import AFTER, HELD, RECOVERED, SHAKEN
+from accord.envs.allocation.dynamics import COLLISION, DONE, SERVED
+from accord.envs.allocation.scenario import parse
 
-CHANGED = ("clear", "flown", "attended", "silent", "connected")  # see `allocation.gap`
+CHANGED = ("clear", "flown", "attended", "silent", "connected")  # see `gap.gap`
 FLOWN = "expert, flown"
 PARTS = ("served", "completed", "collisions")
 RANGE = ("pi", 100)  # of the seeds

@@ -12,30 +12,25 @@ is kept, so a search that was stopped goes on, and the same search finds the sam
 from __future__ import annotations
 
 import json
-import multiprocessing as mp
-from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
-from importlib import resources
-from operator import attrgetter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-
-from accord.baselines.base import Effort, NoCheckpoint
-from accord.baselines.registry import explain, make_method, nest
+from accord.baselines.base import Effort, Training
+from accord.baselines.registry import make_method, nest
 from accord.benchmark.evaluation.evaluate import evaluate
-from accord.benchmark.evaluation.metrics import Context
 from accord.benchmark.launch.contexts import prepare_context
-from accord.benchmark.records.record import provenance_here, write_file
+from accord.benchmark.launch.jobs import Ended, Job, Launcher, Tell
+from accord.benchmark.records.files import write_file
+from accord.benchmark.records.provenance import provenance_here
 from accord.benchmark.records.store import Store
 from accord.benchmark.seeding import seeded
-from accord.envs.catalogue import DistrictScenario, Scenario, resolve
+from accord.benchmark.tuning.space import Range, Search, defaults, only_executes
+from accord.envs.catalogue import resolve
 from accord.envs.districts.district import HOURS
 from accord.envs.errors import UsageError
+from accord.envs.scenario import Hours, Scenario
 
 # Relaxing an hourly budget by a point saves less than a point of cost: at twice that, violating never pays.
 INFEASIBLE = 2.0
@@ -47,69 +42,8 @@ STARTUP_TRIALS = 5  # of the sampler, the defaults included
 WARMUP, MEASURED = 31 * HOURS, 90 * HOURS
 
 
-class Range(BaseModel):
-    """What one setting may be: a number between two others, or one of some choices."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    low: float | None = None
-    high: float | None = None
-    log: bool = Field(False, description="Search on a logarithmic scale.")
-    choices: tuple[Any, ...] = ()
-
-    @model_validator(mode="after")
-    def _is_one_of_both(self) -> Range:
-        if bool(self.choices) == (self.low is not None and self.high is not None):
-            raise ValueError("must give `low` and `high`, or `choices`")
-        return self
-
-
-class Finals(BaseModel):
-    """What becomes of the best trials."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    best: int = Field(ge=1, description="Trials that enter.")
-    steps: int = Field(gt=0, description="Agent-steps of each training.")
-    trials: int = Field(ge=1, description="Of the settings that concern execution alone, on each policy.")
-
-
-class Search(BaseModel):
-    """What is searched, and at what effort."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    trials: int = Field(ge=1)
-    steps: int = Field(gt=0, description="Agent-steps of each training.")
-    seed: int = Field(ge=0)
-    scenarios: tuple[str, ...] = Field(min_length=1)
-    finals: Finals
-    methods: dict[str, dict[str, Range]]
-
-
-def search_names() -> list[str]:
-    """Searches that come with Accord; each is named after the suite that it is for."""
-    files = resources.files("accord.benchmark.searches").iterdir()
-    return sorted(Path(file.name).stem for file in files if file.name.endswith(".yaml"))
-
-
-def load_search(name: str) -> Search:
-    """A search by name.
-
-    Raises:
-        UsageError: no such search; its file has an unknown key or a wrong value.
-    """
-    if name not in search_names():
-        raise UsageError(f"--search: unknown search '{name}'; allowed: {', '.join(search_names())}")
-    path = Path(str(resources.files("accord.benchmark.searches") / f"{name}.yaml"))
-    try:
-        return Search.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except ValidationError as error:
-        raise UsageError(f"{path}: {explain(error)}") from None
-
-
 def tune(
-    search: Search, methods: Sequence[str], target: Path, store: Store, jobs: int, tell: Callable[[str], None]
+    search: Search, methods: Sequence[str], target: Path, store: Store, launcher: Launcher, tell: Callable[[str], None]
 ) -> None:
     """Run the search for some methods, side by side; trials that `target` already holds are not repeated.
 
@@ -118,7 +52,7 @@ def tune(
         methods: Of those in the search.
         target: Folder of one JSON file per method.
         store: Where the linear programmes' answers are kept.
-        jobs: Methods at a time.
+        launcher: What carries the trials out, those of a method one after the other.
         tell: Called with a line for each finished trial.
 
     Raises:
@@ -130,24 +64,33 @@ def tune(
         defaults(method, search.methods[method])
     for address in search.scenarios:
         scored = scored_on(address)
-        if isinstance(scored, DistrictScenario) and prepare_context(scored, store).oracle != "feasible":
-            raise UsageError(f"scenario '{address}': nothing meets its budgets on the hours of the search")
-    left = dict.fromkeys(methods, search.trials + search.finals.best)
+        if isinstance(scored.protocol, Hours) and prepare_context(scored, store).oracle != "feasible":
+            raise UsageError(
+                f"scenario '{address}': no plan is known that meets its budgets on the hours of the search"
+            )
+    jobs = list[Job]()
     for method in methods:
         found = _read(search, method, target)
-        left[method] -= len(found["trials"]) + len(found["finals"])
-    with ProcessPoolExecutor(jobs, mp_context=mp.get_context("spawn")) as pool:
-        running = {pool.submit(_next, search, method, target, store.root): method for method in methods if left[method]}
-        while running:
-            ended = next(as_completed(running))
-            method = running.pop(ended)
-            if fault := ended.exception():
-                pool.shutdown(cancel_futures=True)
-                raise fault
-            tell(f"{method}: {ended.result()}")
-            left[method] -= 1
-            if left[method]:
-                running[pool.submit(_next, search, method, target, store.root)] = method
+        left = search.trials + search.finals.best - len(found["trials"]) - len(found["finals"])
+        data = {
+            "search": search.model_dump(mode="json"),
+            "method": method,
+            "target": str(target),
+            "root": str(store.root),
+        }
+        # What a trial asks for depends on those before it.
+        names = [f"{method} {n}" for n in range(left)]
+        jobs += [
+            Job(name, f"tune {method}", _next, data, needs=tuple(names[max(0, n - 1) : n]))
+            for n, name in enumerate(names)
+        ]
+
+    def on_end(over: Ended) -> None:
+        if over.fault is not None:
+            raise UsageError(f"{over.job.title}: {over.fault[1]}")
+        tell(f"{over.job.data['method']}: {over.value}")
+
+    launcher.work(jobs, on_end)
 
 
 def scored_on(address: str) -> Scenario:
@@ -156,23 +99,11 @@ def scored_on(address: str) -> Scenario:
     An episodic one as it is.
     """
     scenario = resolve(address)
-    if not isinstance(scenario, DistrictScenario):
+    if not isinstance(scenario.protocol, Hours):
         return scenario
-    first, end = scenario.district.training
-    return scenario.over((max(first, end - WARMUP - MEASURED), max(first, end - MEASURED), end))
-
-
-def defaults(method: str, space: dict[str, Range]) -> dict[str, Any]:
-    """What a method's class says of the settings in a space, by dotted name.
-
-    Raises:
-        UsageError: the space names a setting that the method does not have.
-    """
-    config = make_method(method, tuned=False).config
-    try:
-        return {name: attrgetter(name)(config) for name in space}
-    except AttributeError as error:
-        raise UsageError(f"search: key 'methods.{method}': no setting '{error.name}'") from None
+    first, end = scenario.protocol.training
+    warmup, measured = max(first, end - WARMUP - MEASURED), (max(first, end - MEASURED), end)
+    return scenario.over(replace(scenario.protocol, warmup=warmup, measured=measured))
 
 
 def score(metrics: dict[str, Any]) -> float:
@@ -182,14 +113,15 @@ def score(metrics: dict[str, Any]) -> float:
     """
     if metrics["optimality_gap"] is None:
         return -float(metrics["episode_return"])
-    beyond = [max(0.0, metrics[name] - ALLOWED) for name in ("violation", "backlog_growth")]
+    beyond = [max(0.0, (metrics[name] or 0.0) - ALLOWED) for name in ("violation", "backlog_growth")]
     return float(metrics["optimality_gap"] + INFEASIBLE * sum(beyond))
 
 
-def _next(search: Search, method: str, target: Path, root: Path) -> str:
-    """Carry out the next trial or final and keep the outcome; one line on it."""
-    torch.set_num_threads(1)
-    content, store = _read(search, method, target), Store(root)
+def _next(data: Mapping[str, Any], tell: Tell) -> str:
+    """A job: carry out the next trial or final and keep the outcome; one line on it."""
+    search, method = Search.model_validate(data["search"]), data["method"]
+    target, store = Path(data["target"]), Store(Path(data["root"]))
+    content = _read(search, method, target)
     trials, finals = content["trials"], content["finals"]
     if len(trials) < search.trials:
         stage, of, done = "trial", search.trials, trials
@@ -212,7 +144,7 @@ def _final(
     search: Search, method: str, settings: dict[str, Any], states: dict[str, _Trained], store: Store
 ) -> dict[str, Any]:
     """The best of what concerns execution alone on trained policies, and all that was tried: first what it had."""
-    space = {name: values for name, values in search.methods[method].items() if _only_executes(method, name, values)}
+    space = {name: values for name, values in search.methods[method].items() if only_executes(method, name, values)}
     tried: list[dict[str, Any]] = []
     for _ in range(search.finals.trials if space else 1):
         asked = _ask(space, tried, {name: settings[name] for name in space}, search.seed)
@@ -222,13 +154,6 @@ def _final(
 
 def _score(trial: dict[str, Any]) -> float:
     return float(trial["score"])
-
-
-def _only_executes(method: str, name: str, values: Range) -> bool:
-    """No training depends on which of several values the setting has."""
-    first, last = (values.choices[0], values.choices[-1]) if values.choices else (values.low, values.high)
-    keys = [make_method(method, nest({name: value}), tuned=False).config.training_key() for value in (first, last)]
-    return bool(first != last) and keys[0] == keys[1]
 
 
 def _ask(space: dict[str, Range], trials: list[dict[str, Any]], first: dict[str, Any], seed: int) -> dict[str, Any]:
@@ -278,14 +203,11 @@ def _train(search: Search, method: str, settings: dict[str, Any], steps: int) ->
     """One training per scenario, by address."""
     trained = {}
     for address in search.scenarios:
-        scenario, rows = resolve(address), list[dict[str, float]]()
+        scenario, rows = resolve(address), list[Mapping[str, float]]()
         controller = make_method(method, nest(settings), tuned=False).train(
             scenario.task(),
             scenario.network(),
-            Effort(steps, float("inf")),
-            seeded(search.seed, "train"),
-            lambda row, rows=rows: rows.append(dict(row)),  # type: ignore[misc]
-            NoCheckpoint(),
+            Training(Effort(steps, float("inf")), seeded(search.seed, "train"), rows.append),
         )
         trained[address] = _Trained(controller.state_dict(), rows[-1]["seconds"])
     return trained
@@ -301,7 +223,7 @@ def _measure(
         made = make_method(method, nest(settings), tuned=False)
         controller = made.build(resolve(address).task(), seeded(search.seed, "train"))
         controller.load_state_dict(trained.state)
-        context = prepare_context(scored, store) if isinstance(scored, DistrictScenario) else Context()
+        context = prepare_context(scored, store)
         try:
             metrics: dict[str, Any] = evaluate(scored, controller, context, seeded(search.seed, "evaluate")).metrics
             kept = {name: float(metrics[name]) for name in OUTCOME if metrics[name] is not None}

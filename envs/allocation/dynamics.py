@@ -22,7 +22,6 @@ of their way towards the consumer that an assignment gives them, is not in the r
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -30,10 +29,6 @@ import torch
 from torch import Tensor
 
 from accord.envs.allocation.assignment import assign
-from accord.envs.errors import UsageError
-from accord.envs.network.moving import MovingNetwork
-from accord.envs.network.static import Network
-from accord.envs.scenario import EpisodicScenario
 from accord.envs.task import Box, Field, Initial, Step, Task, TaskSpec
 
 Variant = Literal["steady", "jumps", "discharging", "failures"]
@@ -291,38 +286,3 @@ def _fields(n_agents: int, resources: int, consumers: int) -> dict[str, Field]:
         fields[name] = Field(slice(at, at + width), unit, scale)
         at += width
     return fields
-
-
-@dataclass(frozen=True)
-class AllocationScenario(EpisodicScenario):
-    """Agents talk to those who are near."""
-
-    def network(self) -> Network:
-        """Links that follow the agents."""
-        return MovingNetwork(self.n_agents)
-
-
-def scenario(address: str) -> AllocationScenario:
-    """The scenario of an address `allocation_NxW/radius-C/VARIANT`; see `parse`."""
-    setting = parse(address)
-    return AllocationScenario(address, lambda device: ResourceAllocation(setting, device))
-
-
-def parse(address: str) -> Allocation:
-    """What an address `allocation_NxW/radius-C/VARIANT` says.
-
-    Raises:
-        UsageError: it has no meaning.
-    """
-    match = re.fullmatch(
-        r"allocation_([1-9]\d*)x([1-9]\d*)/radius-(\d+(?:\.\d+)?)/(steady|jumps|discharging|failures)", address
-    )
-    if match is None or int(match[1]) < 2 or float(match[3]) <= 0:
-        raise UsageError(
-            f"address '{address}': allowed: allocation_NxW/radius-C/VARIANT with N from 2 agents, W resources, C above "
-            "0 and VARIANT steady, jumps, discharging or failures, like allocation_10x2/radius-1/jumps"
-        )
-    setting = Allocation(int(match[1]), int(match[2]), float(match[3]), match[4])  # type: ignore[arg-type]
-    if setting.variant == "jumps" and setting.consumers == 1:
-        raise UsageError(f"address '{address}': demand jumps between consumers, and there is one; allowed: N from 4")
-    return setting

@@ -43,7 +43,13 @@ class Observations:
     """
 
     def __init__(self, district: District, tariff_ahead: bool, device: torch.device) -> None:
-        """Args: who and what, whether the tariff of the coming 24 hours is seen, where every tensor lives."""
+        """Set up.
+
+        Args:
+            district: Who and what.
+            tariff_ahead: The tariff of the coming 24 hours is seen.
+            device: Where every tensor lives.
+        """
 
         def load(values: Tensor) -> Tensor:
             return values.to(device, torch.float32)

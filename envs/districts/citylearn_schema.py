@@ -6,7 +6,6 @@ not applied. Rows in error messages count from 1, the first row under the header
 """
 
 import json
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from accord.envs.districts.json_values import as_object, attributes, efficiency, file_name, size
 from accord.envs.errors import UsageError
 
 FloatArray = npt.NDArray[np.float64]
@@ -117,7 +117,7 @@ def read_dataset(folder: str | Path, name: str | None = None) -> Dataset:
     entries = _included_buildings(path, schema)
     tables = {
         building: _read_table(
-            root / _file_name(_where(path, building), entry, "energy_simulation"), ("hour", "demand", "solar")
+            root / file_name(_where(path, building), entry, "energy_simulation"), ("hour", "demand", "solar")
         )
         for building, entry in entries.items()
     }
@@ -159,7 +159,7 @@ def _read_schema(root: Path) -> dict[str, Any]:
         schema = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise UsageError(f"{path}: not valid JSON: {error}") from None
-    return _as_object(str(path), schema)
+    return as_object(str(path), schema)
 
 
 def _check_time_step(path: Path, schema: Mapping[str, Any]) -> None:
@@ -170,8 +170,8 @@ def _check_time_step(path: Path, schema: Mapping[str, Any]) -> None:
 
 def _included_buildings(path: Path, schema: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """The schema's entries of buildings whose `include` is not false, by name."""
-    buildings = _as_object(f"{path}: 'buildings'", schema.get("buildings"))
-    entries = {name: _as_object(_where(path, name), entry) for name, entry in buildings.items()}
+    buildings = as_object(f"{path}: 'buildings'", schema.get("buildings"))
+    entries = {name: as_object(_where(path, name), entry) for name, entry in buildings.items()}
     included = {name: entry for name, entry in entries.items() if entry.get("include", True)}
     if not included:
         raise UsageError(f'{path}: no included building; set "include": true for at least one')
@@ -263,7 +263,7 @@ def _read_shared(
 ) -> FloatArray | None:
     """The column [T] of the file that all buildings name under `key`, or None where none does."""
     files = {
-        name: None if entry.get(key) is None else _file_name(_where(path, name), entry, key)
+        name: None if entry.get(key) is None else file_name(_where(path, name), entry, key)
         for name, entry in entries.items()
     }
     first, file = next(iter(files.items()))
@@ -283,61 +283,17 @@ def _read_shared(
 def _building(where: str, name: str, entry: Mapping[str, Any], table: Mapping[str, _Column]) -> Building:
     for quantity in ("demand", "solar"):
         table[quantity].reject(table[quantity].values < 0, f"is a negative {quantity}; it must be at least 0")
-    pv = _attributes(where, entry, "pv")
-    battery = _attributes(where, entry, "electrical_storage")
+    pv = attributes(where, entry, "pv")
+    battery = attributes(where, entry, "electrical_storage")
     return Building(
         name=name,
         demand=table["demand"].values,
         solar=table["solar"].values / 1000,  # W per kW to kWh per kW and hour
-        pv_kw=0.0 if pv is None else _size(f"{where}: pv", pv, "nominal_power"),
-        battery_kwh=0.0 if battery is None else _size(f"{where}: electrical_storage", battery, "capacity"),
-        battery_kw=0.0 if battery is None else _size(f"{where}: electrical_storage", battery, "nominal_power"),
-        efficiency=1.0 if battery is None else _efficiency(f"{where}: electrical_storage", battery),
+        pv_kw=0.0 if pv is None else size(f"{where}: pv", pv, "nominal_power"),
+        battery_kwh=0.0 if battery is None else size(f"{where}: electrical_storage", battery, "capacity"),
+        battery_kw=0.0 if battery is None else size(f"{where}: electrical_storage", battery, "nominal_power"),
+        efficiency=1.0 if battery is None else efficiency(f"{where}: electrical_storage", battery),
     )
-
-
-def _attributes(where: str, entry: Mapping[str, Any], device: str) -> dict[str, Any] | None:
-    """The figures of a device, or None where the building has none."""
-    if entry.get(device) is None:
-        return None
-    description = _as_object(f"{where}: {device}", entry[device])
-    if description.get("autosize"):
-        raise UsageError(f"{where}: {device} has autosize; give its figures and set autosize to false")
-    return _as_object(f"{where}: {device}: attributes", description.get("attributes"))
-
-
-def _size(where: str, attributes: Mapping[str, Any], key: str) -> float:
-    value = _figure(where, attributes, key)
-    if value < 0:
-        raise UsageError(f"{where}: {key} is {value:g}; it must be at least 0")
-    return value
-
-
-def _efficiency(where: str, attributes: Mapping[str, Any]) -> float:
-    value = _figure(where, attributes, "efficiency")
-    if not 0 < value <= 1:
-        raise UsageError(f"{where}: efficiency is {value:g}; it must lie in (0, 1]")
-    return value
-
-
-def _figure(where: str, attributes: Mapping[str, Any], key: str) -> float:
-    value = attributes.get(key)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise UsageError(f"{where}: {key} is {value!r}; a finite number is needed")
-    return float(value)
-
-
-def _file_name(where: str, entry: Mapping[str, Any], key: str) -> str:
-    value = entry.get(key)
-    if not isinstance(value, str):
-        raise UsageError(f"{where}: {key} is {value!r}; the name of a CSV file is needed")
-    return value
-
-
-def _as_object(where: str, value: Any) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise UsageError(f"{where}: a JSON object is needed, not {value!r}")
-    return value
 
 
 def _where(path: Path, building: str) -> str:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import lru_cache
-from importlib.metadata import entry_points
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import TypedDict
 
@@ -18,6 +17,7 @@ from accord.envs.districts.citylearn_data import load
 from accord.envs.districts.citylearn_schema import Building, Dataset, read_dataset
 from accord.envs.districts.district import HOURS, District
 from accord.envs.errors import UsageError
+from accord.envs.plugins import loaded, refuse
 
 YEAR = 8760
 # The 2022 set starts in the last hour of 31 July; this row is the first hour of 1 January.
@@ -26,6 +26,8 @@ DELAY_PRICE = 0.05  # share of the mean price per kWh and hour
 CONNECTION_PEAKS = 2.0  # connection limit in own peaks
 SYNTHETIC_SEED = 2026
 WEEK = 7 * HOURS
+SYNTHETIC = "synthetic"  # the first word of districts of any size
+GROUP = "accord.districts"  # entry points of outside packages
 FEEDER_SIZE = 100  # buildings on one feeder of a synthetic district
 
 
@@ -147,11 +149,30 @@ NAMED: dict[str, Callable[[], District]] = {
 ALLOWED = f"{', '.join(NAMED)}, synthetic_N or synthetic_N-week (N from 1), or folder:PATH in CityLearn's schema"
 
 
+@cache
+def _outside() -> dict[str, Callable[[], object]]:
+    """What outside packages add, by name; one with a name of ours, or that is no function, is passed over."""
+    found = {}
+    for name, build in loaded(GROUP):
+        if name in NAMED or name.startswith(f"{SYNTHETIC}_"):
+            refuse(GROUP, name, "its name is taken")
+        elif not callable(build):
+            refuse(GROUP, name, f"it is a {type(build).__name__}; allowed: a function that returns a District")
+        else:
+            found[name] = build
+    return found
+
+
+def named_districts() -> list[tuple[str, str]]:
+    """Name and first line of every district that has one: ours, then those of other packages."""
+    return [(name, (build.__doc__ or "").partition("\n")[0]) for name, build in {**NAMED, **_outside()}.items()]
+
+
 @lru_cache(maxsize=8)
 def make_district(name: str) -> District:
     """The district of a name: the first word of a scenario's address.
 
-    Outside packages add a district as an entry point in `accord.tasks`: its name, and a function without
+    Outside packages add a district as an entry point in `accord.districts`: its name, and a function without
     arguments that returns a `District`.
 
     Raises:
@@ -159,8 +180,11 @@ def make_district(name: str) -> District:
     """
     if name in NAMED:
         return NAMED[name]()
-    for plugin in entry_points(group="accord.tasks", name=name):
-        return plugin.load()()
+    if name in _outside():
+        district = _outside()[name]()
+        if not isinstance(district, District):
+            raise UsageError(f"district '{name}': its entry point in {GROUP} returned a {type(district).__name__}")
+        return district
     if name.startswith("folder:"):
         return from_folder(name.removeprefix("folder:"))
     if match := re.fullmatch(r"synthetic_([1-9][0-9]*)(-week)?", name):

@@ -17,7 +17,12 @@ class MovingNetwork(Network):
     """
 
     def __init__(self, n_agents: int, name: str = "moving") -> None:
-        """Args: N; how the network is called."""
+        """Set up.
+
+        Args:
+            n_agents: N.
+            name: How the network is called.
+        """
         self.n_agents, self.name = n_agents, name
         self.messages = self.bytes = 0
         self._links: Tensor | None = None

@@ -70,7 +70,15 @@ class OwnPlans:
     """
 
     def __init__(self, buildings: Buildings, rows: BudgetRows, start: int, hours: int, threads: int) -> None:
-        """Args: buildings, budget rows, first hour, T, buildings at a time."""
+        """Set up.
+
+        Args:
+            buildings: Those that differ.
+            rows: Bounds on sums over hours.
+            start: First hour of the calendar.
+            hours: T.
+            threads: Buildings that are solved at a time.
+        """
         self.buildings, self.rows, self._window = buildings, rows, (start, hours)
         district = buildings.district
         self._demand, self._solar = (f(start, hours).numpy() for f in (district.demand, district.solar))
@@ -130,7 +138,13 @@ class _Simplex:
     """The program of one building after the other, each from the basis of the last."""
 
     def __init__(self, likeness: Buildings, start: int, hours: int) -> None:
-        """Args: a building of the same efficiency, and the window."""
+        """Set up.
+
+        Args:
+            likeness: A building of the same efficiency.
+            start: First hour of the calendar.
+            hours: T.
+        """
         program = own_program(likeness, start, hours)
         self._cost = program.cost / likeness.weight[0]
         self._solver, self._hours = program.load(), hours

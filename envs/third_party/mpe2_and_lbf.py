@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -17,7 +18,7 @@ import gymnasium
 from pettingzoo import ParallelEnv
 
 from accord.envs.errors import UsageError
-from accord.envs.scenario import EpisodicScenario
+from accord.envs.scenario import EpisodicScenario, Family
 from accord.envs.wrappers.from_parallel import TaskFromParallel
 
 
@@ -39,26 +40,8 @@ def _foraging(name: str) -> Any:
 
 
 # Random and hand-coded returns were measured over 1,000 episodes.
-MPE2 = {"simple_spread_v3": Known(_simple_spread, {"random": -78.4, "hand-coded": -23.3})}
-LBF = {"8x8-2p-2f-coop": Known(lambda: _foraging("8x8-2p-2f-coop"), {"random": 0.005, "optimum": 1.0})}
-
-
-def mpe2(address: str) -> EpisodicScenario:
-    """The scenario of an address `mpe2/NAME`.
-
-    Raises:
-        UsageError: no such environment.
-    """
-    return _scenario(address, MPE2, "mpe2")
-
-
-def lbf(address: str) -> EpisodicScenario:
-    """The scenario of an address `lbf/NAME`.
-
-    Raises:
-        UsageError: no such environment.
-    """
-    return _scenario(address, LBF, "lbforaging")
+_MPE2 = {"simple_spread_v3": Known(_simple_spread, {"random": -78.4, "hand-coded": -23.3})}
+_LBF = {"8x8-2p-2f-coop": Known(lambda: _foraging("8x8-2p-2f-coop"), {"random": 0.005, "optimum": 1.0})}
 
 
 class Foraging(ParallelEnv):
@@ -68,7 +51,11 @@ class Foraging(ParallelEnv):
     """
 
     def __init__(self, name: str) -> None:
-        """Args: the environment's name in gymnasium's registry."""
+        """Set up.
+
+        Args:
+            name: The environment's name in gymnasium's registry.
+        """
         self._env = _make_foraging(name)
         self.metadata = {"name": name, "render_modes": [], "is_parallelizable": True}
         self.render_mode: str | None = None
@@ -138,9 +125,19 @@ def _players(count: int) -> list[Any]:
     return [Player(number) for number in range(count)]
 
 
-def _scenario(address: str, known: Mapping[str, Known], package: str) -> EpisodicScenario:
+def _resolve(address: str, known: Mapping[str, Known], package: str) -> EpisodicScenario:
     kind, _, name = address.partition("/")
     if name not in known:
         raise UsageError(f"address '{address}': unknown environment '{name}' of {kind}; allowed: {', '.join(known)}")
     entry = known[name]
     return EpisodicScenario(address, lambda device: TaskFromParallel(entry.make), entry.references, package=package)
+
+
+def _family(kind: str, known: Mapping[str, Known], package: str) -> Family:
+    addresses = tuple(f"{kind}/{name}" for name in known)
+    words = [(address, f"of the package {package}") for address in addresses]
+    return Family(partial(_resolve, known=known, package=package), lambda: words, addresses, episodic=True)
+
+
+MPE2 = _family("mpe2", _MPE2, "mpe2")
+LBF = _family("lbf", _LBF, "lbforaging")

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from accord.envs.errors import UsageError
-from accord.envs.scenario import EpisodicScenario
+from accord.envs.scenario import EpisodicScenario, Family
 from accord.envs.task import Discrete, Field, Initial, Step, Task, TaskSpec
 
 ROUNDS = 25  # of the repeated games
@@ -159,7 +159,7 @@ def penalty(k: float) -> Rules:
     return _repeated(f"penalty_{k:g}", torch.tensor([[-k, 0.0, 10.0], [0.0, 2.0, 0.0], [10.0, 0.0, -k]]))
 
 
-def scenario(address: str) -> EpisodicScenario:
+def resolve_game(address: str) -> EpisodicScenario:
     """The scenario of an address `games/NAME`.
 
     Raises:
@@ -187,3 +187,11 @@ def _known_returns(rules: Rules) -> dict[str, float]:
         random = (rules.payoff + random[rules.follows]).mean((1, 2))
         best = (rules.payoff + best[rules.follows]).amax((1, 2))
     return {"random": float(random[0]), "optimum": float(best[0])}
+
+
+GAMES = Family(
+    resolve_game,
+    lambda: [(f"games/{ALLOWED}", "matrix games whose right answers are known")],
+    ("games/two_step", "games/qtran", "games/climbing", "games/penalty_25"),
+    episodic=True,
+)

@@ -13,13 +13,13 @@ import torch
 from torch import Tensor
 from torch.optim import Adam
 
-from accord.baselines.base import Effort, NoCheckpoint
+from accord.baselines.base import Effort, RolloutStart, Training
 from accord.baselines.consensus.augmented import ConsensusController
 from accord.baselines.consensus.chunked_rollout import FusedConsensus
 from accord.baselines.registry import make_method
 from accord.envs.catalogue import resolve_district
-from accord.envs.demand_response.dynamics import DemandResponse
-from accord.envs.network.static import Network
+from accord.envs.demand_response import DemandResponse
+from accord.envs.network import Network
 
 ADDRESS = "synthetic_20/regular-4/hourly-0.35"
 SMALL = {"hidden": (8,)}
@@ -58,7 +58,7 @@ def named(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_execution_stays_on_its_device(method: str) -> None:
     task, network = elsewhere()
     controller = make_method(method, LEARNERS.get(method, {})).build(task, torch.Generator())
-    controller.reset(task.spec, network, 1, torch.Generator())
+    controller.reset(RolloutStart(task.spec, network, 1, torch.Generator()))
     step = task.reset(1, torch.Generator(), start=1000, horizon=2)
     for _ in range(2):
         step = task.step(controller.act(step))
@@ -103,7 +103,7 @@ def test_training_reads_back_once_per_iteration(method: str, read: list[Tensor])
     task, network = elsewhere()
     rows: list[int] = []
     make_method(method, LEARNERS[method]).train(
-        task, network, Effort(10 * 40 * 12, 1e9), torch.Generator(), lambda row: rows.append(len(read)), NoCheckpoint()
+        task, network, Training(Effort(10 * 40 * 12, 1e9), torch.Generator(), lambda row: rows.append(len(read)))
     )
     assert len(rows) >= 3
     assert rows[0] < 12  # the losses and the reward of an iteration, and nothing for each of its steps

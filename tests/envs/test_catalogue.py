@@ -5,9 +5,11 @@ import pytest
 import torch
 
 import accord.envs
-from accord.envs.catalogue import EpisodicScenario, is_episodic, resolve, resolve_district, smallest_level
+from accord.envs.catalogue import is_episodic, resolve, resolve_district
+from accord.envs.demand_response.scenario import smallest_level
 from accord.envs.districts.named import make_district
 from accord.envs.errors import UsageError
+from accord.envs.scenario import EpisodicScenario
 
 
 def test_an_address_has_one_meaning() -> None:

@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from accord.baselines import make_method
-from accord.baselines.base import Effort, NoCheckpoint
+from accord.baselines.base import Effort, RolloutStart, Training
 from accord.envs import make
 from accord.envs.errors import UsageError
-from accord.envs.network.static import Network
+from accord.envs.network import Network
 from accord.envs.task import Task
 
 SMALL = {"ppo": {"hidden": [32, 32], "minibatch": 512}, "copies": 8, "agents": 8}
@@ -20,10 +20,7 @@ def train(settings: dict, steps: int = 20_000, address: str = "paper_seven/two_g
     controller = method.train(
         task,
         Network.build("two_groups", 7),
-        Effort(steps, 1e9),
-        torch.Generator().manual_seed(0),
-        lambda row: rows.append(dict(row)),
-        NoCheckpoint(),
+        Training(Effort(steps, 1e9), torch.Generator().manual_seed(0), lambda row: rows.append(dict(row))),
     )
     return task, controller, rows
 
@@ -42,7 +39,7 @@ def test_one_policy_per_type_acts_for_its_own_agents_only() -> None:
     assert rows[-1]["steps"] >= 20_000
     network = Network.build("two_groups", 7)
     with torch.no_grad():
-        controller.reset(task.spec, network, 1, torch.Generator())
+        controller.reset(RolloutStart(task.spec, network, 1, torch.Generator()))
         step = task.reset(1, torch.Generator(), start=12)
         before = controller.act(step)
         controller.models[1].actor.body.layers[-1].bias += 1.0
@@ -63,7 +60,7 @@ def test_trained_state_can_be_loaded_into_a_fresh_controller() -> None:
     step = task.reset(1, torch.Generator(), start=30)
     with torch.no_grad():
         for each in (controller, fresh):
-            each.reset(task.spec, Network.build("ring", 7), 1, torch.Generator())
+            each.reset(RolloutStart(task.spec, Network.build("ring", 7), 1, torch.Generator()))
         assert torch.equal(controller.act(step), fresh.act(step))
 
 
@@ -93,7 +90,7 @@ def test_a_policy_serves_a_district_of_another_size() -> None:
     big = make("synthetic_50/ring/average-0.5")
     network = Network.build("ring", 50)
     with torch.no_grad():
-        controller.reset(big.spec, network, 1, torch.Generator())
+        controller.reset(RolloutStart(big.spec, network, 1, torch.Generator()))
         step = big.reset(1, torch.Generator(), start=0)
         for _ in range(5):
             actions = controller.act(step)

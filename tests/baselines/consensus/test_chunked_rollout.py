@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from accord.baselines.base import RolloutStart
 from accord.baselines.consensus.augmented import ConsensusController
 from accord.baselines.consensus.chunked_rollout import CHUNK, FusedConsensus, NotFusedError
 from accord.baselines.registry import make_method
@@ -49,7 +50,7 @@ def test_equals_the_task_the_policy_and_the_multipliers(address: str, rule: str)
     controller, scenario = untrained(address, rule), resolve_district(address)
     task, network = scenario.task(), scenario.network()
     rollout = fused(address, controller, chunk=48)
-    controller.reset(task.spec, network, 1, torch.Generator())
+    controller.reset(RolloutStart(task.spec, network, 1, torch.Generator()))
     step = task.reset(1, torch.Generator(), start=START, horizon=HOURS)
     for _ in range(HOURS):
         step = task.step(controller.act(step))

@@ -9,8 +9,8 @@ import torch
 import accord.baselines
 from accord.baselines.control.allocation_expert import ExpertConfig, assignment_cost, avoid, best_assignment, steer
 from accord.baselines.registry import make_method
+from accord.benchmark.evaluation.context import Context
 from accord.benchmark.evaluation.evaluate import evaluate
-from accord.benchmark.evaluation.metrics import Context
 from accord.envs.catalogue import resolve
 from accord.envs.errors import UsageError
 

@@ -7,20 +7,22 @@ import pytest
 import torch
 
 from accord.baselines import make_method
-from accord.baselines.base import Effort, ModelView, NoCheckpoint
+from accord.baselines.base import ModelView, RolloutStart, Training
 from accord.baselines.control import rule_based
 from accord.baselines.control.rule_based import MANY, _try
-from accord.baselines.multipliers.augmentation import budget_usage
+from accord.baselines.rollout import begin
+from accord.benchmark.evaluation.context import Context
 from accord.benchmark.evaluation.evaluate import evaluate
-from accord.benchmark.evaluation.metrics import Context
 from accord.benchmark.launch.runner import run
 from accord.envs import make
-from accord.envs.catalogue import budgets_of, resolve, resolve_district
+from accord.envs.catalogue import resolve, resolve_district
+from accord.envs.demand_response import DemandResponse
 from accord.envs.demand_response.budgets import parse_budget
-from accord.envs.demand_response.dynamics import DemandResponse
+from accord.envs.demand_response.scenario import budgets_of
 from accord.envs.districts.named import make_district
 from accord.envs.errors import UsageError
-from accord.envs.network.static import Network
+from accord.envs.network import Network
+from accord.envs.task import budget_usage
 
 
 def rolled_out(method: str, address: str, hours: int) -> tuple[float, float, float]:
@@ -28,8 +30,8 @@ def rolled_out(method: str, address: str, hours: int) -> tuple[float, float, flo
     task = make(address)
     network = Network.build("ring", task.spec.n_agents)
     generator = torch.Generator().manual_seed(0)
-    controller = make_method(method).train(task, network, Effort(0, 0.0), generator, lambda row: None, NoCheckpoint())
-    controller.reset(task.spec, network, 1, generator, ModelView(task) if controller.privileged else None)
+    controller = make_method(method).train(task, network, Training.without_effort(generator))
+    begin(task, controller, network, 1, generator)
     step = task.reset(1, generator, start=0, horizon=hours)
     paid = waited = needed = 0.0
     used, counted = torch.zeros(len(task.spec.budgets)), torch.zeros(len(task.spec.budgets))
@@ -65,7 +67,7 @@ def test_lookahead_plans_with_a_battery_that_float32_holds_a_little_fuller_than_
     district = dataclasses.replace(district, battery_kwh=torch.full_like(district.battery_kwh, capacity))
     task = DemandResponse(district, budgets_of(district, parse_budget("hourly-0.35"), 0.35))
     controller = make_method("lookahead").build(task, torch.Generator())
-    controller.reset(task.spec, Network.build("ring", 7), 1, torch.Generator(), ModelView(task))
+    controller.reset(RolloutStart(task.spec, Network.build("ring", 7), 1, torch.Generator(), ModelView(task)))
     full = {"waiting_load": torch.zeros(1, 7), "soc": torch.full((1, 7), capacity)}
     assert torch.isfinite(controller.act(task.reset(1, torch.Generator(), start=0, initial=full))).all()
 
@@ -97,7 +99,7 @@ def test_lookahead_needs_a_model_and_demand_response() -> None:
     task = scenario.task()
     controller = make_method("lookahead").build(task, torch.Generator())
     with pytest.raises(ValueError, match="model view"):
-        controller.reset(task.spec, scenario.network(), 1, torch.Generator())
+        controller.reset(RolloutStart(task.spec, scenario.network(), 1, torch.Generator()))
     with pytest.raises(UsageError, match="not demand response"):
         make_method("lookahead").build(object.__new__(_Other), torch.Generator())
 
@@ -131,7 +133,5 @@ def test_the_rule_of_many_buildings_is_tuned_on_some(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(rule_based, "_try", watched)
     scenario = resolve_district("synthetic_300-week/regular-4/average-x1.05")
     method = make_method("rule_based", {"shares": (0.3, 1.0), "patience": (1.0,), "hours": 48})
-    method.train(
-        scenario.task(), scenario.network(), Effort(1, 1.0), torch.Generator(), lambda row: None, NoCheckpoint()
-    )
+    method.train(scenario.task(), scenario.network(), Training.without_effort(torch.Generator()))
     assert tried == [MANY]

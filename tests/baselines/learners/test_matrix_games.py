@@ -4,14 +4,15 @@ from typing import Any
 
 import pytest
 import torch
-from helpers.in_memory import Kept, train
+from helpers.training import train
 from torch import Tensor
 
 from accord.baselines import make_method
-from accord.baselines.base import Controller
+from accord.baselines.base import Controller, RolloutStart
+from accord.baselines.testing import MemoryCheckpoint
 from accord.benchmark.specs.suite import load_suite
 from accord.envs import make
-from accord.envs.network.static import Network
+from accord.envs.network import Network
 
 LEARNERS = ("ippo", "mappo", "iql", "vdn", "qmix")
 ROUNDS = 100  # of collecting, where every action is equally likely
@@ -31,7 +32,7 @@ def steps_of(settings: dict[str, Any], rounds: int) -> int:
 @torch.no_grad()
 def greedy_return(controller: Controller, address: str) -> float:
     task, generator = make(address), torch.Generator()
-    controller.reset(task.spec, Network.build("complete", 2), 1, generator)
+    controller.reset(RolloutStart(task.spec, Network.build("complete", 2), 1, generator))
     step, total = task.reset(1, generator), 0.0
     for _ in range(task.spec.horizon):
         step = task.step(controller.act(step))
@@ -42,9 +43,9 @@ def greedy_return(controller: Controller, address: str) -> float:
 
 def learn_tables(name: str, address: str, settings: dict[str, Any], seed: int) -> tuple[float, list[Tensor]]:
     """Greedy return, and the team's value [n, n] of every joint action in every state."""
-    kept, task = Kept(), make(address)
+    kept, task = MemoryCheckpoint(), make(address)
     controller, _ = train(name, address, settings, steps_of(settings, ROUNDS), seed, kept)
-    values = make_method(name, settings)._parts(task, torch.Generator())[1]  # type: ignore[attr-defined]
+    values = make_method(name, settings)._parts(task, torch.Generator()).model  # type: ignore[attr-defined]
     values.load_state_dict(kept.states[-1]["kept"]["learner"]["values"])
     n, states = task.spec.action.n, torch.eye(task.spec.state_dim)
     joint = torch.cartesian_prod(torch.arange(n), torch.arange(n))

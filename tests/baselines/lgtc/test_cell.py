@@ -6,7 +6,7 @@ from torch import Tensor
 
 from accord.baselines.lgtc.cell import LGTCCell
 from accord.baselines.lgtc.graph_filters import Hops, over
-from accord.envs.network.static import Network
+from accord.envs.network import Network
 
 AGENTS, WIDTH, INPUTS, TAPS = 6, 5, 3, 2
 

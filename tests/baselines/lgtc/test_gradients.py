@@ -9,7 +9,7 @@ from torch import Tensor
 from accord.baselines.lgtc.cell import LGTCCell
 from accord.baselines.lgtc.gradients import attention, picked_and_pooled
 from accord.baselines.lgtc.graph_filters import Hops, OverNetwork, over
-from accord.envs.network.static import Network
+from accord.envs.network import Network
 
 STEPS, GRAPHS, AGENTS, WIDTH, INPUTS, TAPS = 4, 2, 3, 5, 3, 2
 

@@ -4,15 +4,17 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers.in_memory import Kept, differences, train
+from helpers.training import train
 
-from accord.baselines.base import Controller, Effort, NoCheckpoint
+from accord.baselines.audit import SCENARIO, audit_method
+from accord.baselines.base import Controller, Effort, Training
 from accord.baselines.lgtc.lgtc import LGTCBody
 from accord.baselines.registry import make_method
-from accord.benchmark.evaluation.audit import MOVING, SCENARIO, audit_method
+from accord.baselines.testing import MemoryCheckpoint, differences
+from accord.benchmark.evaluation.context import Context
 from accord.benchmark.evaluation.evaluate import evaluate
-from accord.benchmark.evaluation.metrics import Context
 from accord.benchmark.launch.runner import run
+from accord.envs.allocation.scenario import AUDITED_AT
 from accord.envs.catalogue import resolve
 from accord.envs.errors import UsageError
 
@@ -27,7 +29,7 @@ def seeded(seed: int = 0) -> torch.Generator:
 def trained(method: str, address: str, steps: int = 4000, **settings: object) -> tuple[Controller, list[dict]]:
     scenario, rows = resolve(address), list[dict]()
     controller = make_method(method, SMALL | settings).train(
-        scenario.task(), scenario.network(), Effort(steps, 60.0), seeded(), rows.append, NoCheckpoint()
+        scenario.task(), scenario.network(), Training(Effort(steps, 60.0), seeded(), rows.append)
     )
     return controller, rows
 
@@ -100,16 +102,16 @@ def test_the_regulariser_keeps_it_contractive() -> None:
     [("lgtc-ippo", SMALL), ("vdn", {"lanes": 10, "hidden": (8,), "sequence": 10, "batch": 2, "buffer": 64})],
 )
 def test_an_interrupted_training_with_guidance_goes_on_bit_for_bit(method: str, settings: dict) -> None:
-    whole, guided = Kept(), settings | {"guidance": 0.05}
+    whole, guided = MemoryCheckpoint(), settings | {"guidance": 0.05}
     uninterrupted, _ = train(method, ALLOCATION, guided, 16_000, checkpoint=whole)
     half = whole.states[: len(whole.states) // 2]
     assert half
-    controller, _ = train(method, ALLOCATION, guided, 16_000, checkpoint=Kept(half))
+    controller, _ = train(method, ALLOCATION, guided, 16_000, checkpoint=MemoryCheckpoint(half))
     assert differences(controller.state_dict(), uninterrupted.state_dict()) == []
 
 
 def test_the_audit_finds_nobody_beyond_two_hops() -> None:
-    for method, address in (("lgtc-ippo-augmented", SCENARIO), ("lgtc-ippo", MOVING)):
+    for method, address in (("lgtc-ippo-augmented", SCENARIO), ("lgtc-ippo", AUDITED_AT)):
         result = audit_method(method, address=address)
         assert result.passed
         assert (result.reach[0], result.allowed[:3]) == (2, (2, 4, 6))

@@ -1,14 +1,13 @@
 """Multipliers that are learned in training: how they move, and that they are part of a checkpoint."""
 
-from typing import Any
-
 import pytest
 import torch
-from helpers.in_memory import Kept, differences, train
+from helpers.training import train
 
 from accord.baselines import make_method
 from accord.baselines.multipliers.ascent import HOURS, DualAscent
 from accord.baselines.multipliers.held import ConstraintConfig, HeldMultipliers
+from accord.baselines.testing import MemoryCheckpoint, differences
 from accord.envs import make
 from accord.envs.task import Task
 
@@ -79,14 +78,12 @@ def test_local_price_follows_the_shortfall() -> None:
     assert float(held.nu) == pytest.approx(-1.0 - 0.5 * float(demand.mean()) / task.spec.usage_scale, rel=1e-5)
 
 
-@pytest.mark.parametrize(
-    ("name", "settings", "steps"), [("mappo-lagrangian", PPO, 20_000), ("qmix-lagrangian", VALUES, 13_000)]
-)
-def test_interrupted_training_goes_on_bit_for_bit(name: str, settings: dict[str, Any], steps: int) -> None:
-    whole = Kept()
+def test_interrupted_training_keeps_the_mixture_and_the_plant_of_the_probe() -> None:
+    name, settings, steps = "mappo-lagrangian", PPO, 20_000
+    whole = MemoryCheckpoint()
     train(name, BINDING, settings, steps, checkpoint=whole)
     half = len(whole.states) // 2
-    resumed = Kept(whole.states[:half])
+    resumed = MemoryCheckpoint(whole.states[:half])
     train(name, BINDING, settings, steps, checkpoint=resumed)
     assert 0 < half < len(whole.states) == len(resumed.states)
     for name_ in ("kept", "generator"):

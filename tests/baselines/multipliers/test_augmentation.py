@@ -4,7 +4,6 @@ import pytest
 import torch
 
 from accord.baselines.multipliers.augmentation import (
-    AugmentedEnvironment,
     MultiplierDraw,
     augment,
     augmented_dim,
@@ -13,6 +12,7 @@ from accord.baselines.multipliers.augmentation import (
     load_prices,
     waiting_value,
 )
+from accord.baselines.training.single_agents import AugmentedEnvironment
 from accord.envs import make
 
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from helpers.in_memory import train
+from helpers.training import train
 
 from accord.baselines import make_method
 from accord.baselines.multipliers.held import ConstraintConfig, HeldMultipliers

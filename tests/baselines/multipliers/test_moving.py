@@ -5,9 +5,10 @@ from dataclasses import replace
 import pytest
 import torch
 
+from accord.baselines.base import RolloutStart
 from accord.baselines.multipliers.moving import DualConfig, Multipliers
 from accord.envs import make
-from accord.envs.network.static import Network
+from accord.envs.network import Network
 from accord.envs.task import Budget, Step, TaskSpec
 
 SLOPE = 1.0
@@ -17,6 +18,11 @@ HOURS = torch.ones(24, dtype=torch.bool)
 def plain(**settings: object) -> DualConfig:
     """Settings that aim at the budget itself and start from zero."""
     return DualConfig(**{"tighten": 0.0, "nu_start": 0.0, **settings})  # type: ignore[arg-type]
+
+
+def start(spec: TaskSpec, network: Network) -> RolloutStart:
+    """Of one copy."""
+    return RolloutStart(spec, network, 1, torch.Generator())
 
 
 def spec_of(n_agents: int, limit: float) -> TaskSpec:
@@ -52,7 +58,7 @@ def settle(rule: str, topology: str, steps: int = 20_000) -> float:
     demand = torch.tensor([1.0, 1.0, 2.0, 1.0, 1.0, 2.0, 1.0])
     network = Network.build(topology, 7)
     spec = spec_of(7, limit=4.5)
-    multipliers = Multipliers(rule, plain(alpha=0.02, beta=0.02, lambda_max=50.0), spec, network, 1)
+    multipliers = Multipliers(rule, plain(alpha=0.02, beta=0.02, lambda_max=50.0), start(spec, network))
     for _ in range(steps):
         usage = demand - SLOPE * multipliers.lam[0, :, 0]
         multipliers.update(outcome(usage))
@@ -79,7 +85,7 @@ def test_other_rules_meet_the_budget_on_every_graph(rule: str, topology: str) ->
 def test_independent_agents_enforce_their_own_share() -> None:
     assert settle("independent", "ring") == pytest.approx(1.0, abs=1e-3)
     demand = torch.tensor([1.0, 1.0, 2.0, 1.0, 1.0, 2.0, 1.0])
-    multipliers = Multipliers("independent", plain(alpha=0.02), spec_of(7, 4.5), Network.build("ring", 7), 1)
+    multipliers = Multipliers("independent", plain(alpha=0.02), start(spec_of(7, 4.5), Network.build("ring", 7)))
     for _ in range(5_000):
         multipliers.update(outcome(demand - multipliers.lam[0, :, 0]))
     assert multipliers.lam[0, :, 0].numpy() == pytest.approx(demand.numpy() - 4.5 / 7, abs=1e-3)
@@ -87,7 +93,7 @@ def test_independent_agents_enforce_their_own_share() -> None:
 
 def test_gossip_disagreement_stays_under_its_bound() -> None:
     network, config = Network.build("star", 7), plain(alpha=0.1, rounds=2, lambda_max=1e6)
-    multipliers = Multipliers("gossip", config, spec_of(7, 3.5), network, 1)
+    multipliers = Multipliers("gossip", config, start(spec_of(7, 3.5), network))
     generator = torch.Generator().manual_seed(0)
     worst, largest = 0.0, 0.0
     for _ in range(3_000):
@@ -102,7 +108,7 @@ def test_gossip_disagreement_stays_under_its_bound() -> None:
 def test_local_multiplier_telescopes_to_the_waiting_load() -> None:
     # eq. (15) with a constant step: ν_k = ν_0 − η·Σ s.
     multipliers = Multipliers(
-        "independent", plain(eta=0.5, nu_start=-1.0), spec_of(3, 1.0), Network.build("path", 3), 1
+        "independent", plain(eta=0.5, nu_start=-1.0), start(spec_of(3, 1.0), Network.build("path", 3))
     )
     shortfall = torch.tensor([0.3, -0.2, 0.1])
     for _ in range(4):
@@ -112,7 +118,7 @@ def test_local_multiplier_telescopes_to_the_waiting_load() -> None:
 
 def test_multipliers_stay_within_their_limits() -> None:
     config = plain(alpha=1.0, eta=1.0, lambda_max=2.0, nu_max=3.0)
-    multipliers = Multipliers("gossip", config, spec_of(3, 1.0), Network.build("path", 3), 1)
+    multipliers = Multipliers("gossip", config, start(spec_of(3, 1.0), Network.build("path", 3)))
     for _ in range(50):
         multipliers.update(outcome(torch.full((3,), 5.0), torch.ones(3)))
     assert multipliers.lam.amax() == 2.0
@@ -122,15 +128,15 @@ def test_multipliers_stay_within_their_limits() -> None:
 def test_only_active_budgets_are_exchanged_on_request() -> None:
     task = make("campus_seven/ring/hourly-0.35")
     network = Network.build("ring", 7)
-    start = torch.rand(1, 7, 24, generator=torch.Generator().manual_seed(1))
+    first = torch.rand(1, 7, 24, generator=torch.Generator().manual_seed(1))
     step = task.reset(1, torch.Generator(), start=5)
     step = task.step(torch.zeros(1, 7, 2))
     for only, messages in ((False, 14), (True, 14)):
-        multipliers = Multipliers("gossip", plain(alpha=0.0, mix_active_only=only), task.spec, network, 1)
-        multipliers.lam = start.clone()
+        multipliers = Multipliers("gossip", plain(alpha=0.0, mix_active_only=only), start(task.spec, network))
+        multipliers.lam = first.clone()
         network.reset_counters()
         multipliers.update(step)
-        moved = (multipliers.lam != start).any(1)[0]
+        moved = (multipliers.lam != first).any(1)[0]
         assert moved.sum() == (1 if only else 24)
         assert moved[5]
         assert network.messages == messages
@@ -139,7 +145,7 @@ def test_only_active_budgets_are_exchanged_on_request() -> None:
 
 def test_shares_in_proportion_to_own_peak_add_up_to_the_budget() -> None:
     spec = make("paper_seven/ring/average-0.3").spec
-    multipliers = Multipliers("independent", plain(share="own_peak"), spec, Network.build("ring", 7), 1)
+    multipliers = Multipliers("independent", plain(share="own_peak"), start(spec, Network.build("ring", 7)))
     share = multipliers._share[:, 0]
     assert float(share.sum()) == pytest.approx(spec.budgets[0].limit / spec.usage_scale, rel=1e-6)
     assert float(share[2] / share[0]) == pytest.approx(2.0)
@@ -147,7 +153,7 @@ def test_shares_in_proportion_to_own_peak_add_up_to_the_budget() -> None:
 
 def test_proportional_part_reacts_to_the_change_alone() -> None:
     config = plain(alpha=0.0, step_rule="pi", proportional=0.5, lambda_start=1.0)
-    multipliers = Multipliers("independent", config, spec_of(2, 2.0), Network.build("path", 2), 1)
+    multipliers = Multipliers("independent", config, start(spec_of(2, 2.0), Network.build("path", 2)))
     multipliers.update(outcome(torch.tensor([2.0, 1.0])))
     assert multipliers.lam[0, :, 0].tolist() == [1.5, 1.0]
     multipliers.update(outcome(torch.tensor([2.0, 1.0])))
@@ -158,8 +164,8 @@ def test_proportional_part_reacts_to_the_change_alone() -> None:
 def test_a_step_per_share_means_the_same_whatever_the_budget(limit: float) -> None:
     # Half as much again as the share, in every agent: the step is α/2, however large the share is.
     spec, network = spec_of(4, limit), Network.build("ring", 4)
-    by_share = Multipliers("gossip", plain(alpha=0.1, unit="share"), spec, network, 1)
-    by_load = Multipliers("gossip", plain(alpha=0.1), spec, network, 1)
+    by_share = Multipliers("gossip", plain(alpha=0.1, unit="share"), start(spec, network))
+    by_load = Multipliers("gossip", plain(alpha=0.1), start(spec, network))
     for multipliers in (by_share, by_load):
         multipliers.update(outcome(torch.full((4,), 1.5 * limit / 4)))
     assert by_share.lam.flatten().tolist() == pytest.approx([0.05] * 4)

@@ -11,7 +11,7 @@ from accord.baselines import make_method
 from accord.baselines.multipliers.augmentation import Priced
 from accord.baselines.multipliers.held import ConstraintConfig, HeldMultipliers
 from accord.baselines.training.environment import to_box
-from accord.baselines.training.joint import JointConfig, JointEnvironment, is_priced, joint_widths
+from accord.baselines.training.joint import JointConfig, JointEnvironment, has_budgets, joint_shapes
 from accord.envs import make
 from accord.envs.catalogue import resolve
 from accord.envs.errors import UsageError
@@ -77,10 +77,10 @@ def test_views_are_as_wide_as_announced(address: str) -> None:
     env = environment(task)
     view = env.reset()
     n, m = task.spec.n_agents, len(task.spec.budgets)
-    assert env.widths == joint_widths(task, JointConfig(), bool(m))
-    assert view.obs.shape == (3, n, env.widths.obs_dim)
-    assert view.state.shape == (3, env.widths.state_dim)
-    assert env.widths.state_dim == task.spec.state_dim + (m + n) * bool(m)
+    assert env.shapes == joint_shapes(task, JointConfig(), bool(m))
+    assert view.obs.shape == (3, n, env.shapes.obs_dim)
+    assert view.state.shape == (3, env.shapes.state_dim)
+    assert env.shapes.state_dim == task.spec.state_dim + (m + n) * bool(m)
 
 
 def test_multipliers_and_the_plant_outlive_an_episode_and_prices_stay_within_one() -> None:
@@ -170,9 +170,9 @@ def test_a_gaussians_numbers_are_scaled_to_any_box() -> None:
 
 def test_a_task_without_budgets_has_none_to_handle() -> None:
     spec = replace(make(ADDRESSES[0]).spec, budgets=())
-    assert not is_priced(spec, JointConfig(), "qmix")
+    assert not has_budgets(spec, JointConfig(), "qmix")
     with pytest.raises(UsageError, match="method qmix-penalty: task 'paper_seven' has no budgets to handle"):
-        is_priced(spec, JointConfig(handling="penalty"), "qmix-penalty")
+        has_budgets(spec, JointConfig(handling="penalty"), "qmix-penalty")
 
 
 def test_guidance_falls_to_nothing_and_is_of_training_alone() -> None:

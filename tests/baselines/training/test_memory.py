@@ -4,11 +4,13 @@ from typing import Any
 
 import pytest
 import torch
-from helpers.in_memory import Kept, train
+from helpers.training import train
 
 from accord.baselines import make_method
+from accord.baselines.base import RolloutStart
+from accord.baselines.testing import MemoryCheckpoint
 from accord.envs import make
-from accord.envs.network.static import Network
+from accord.envs.network import Network
 
 ADDRESS = "paper_seven/ring/average-0.27"
 COMMON = {"lanes": 28, "policies": "per_type"}
@@ -20,7 +22,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("name", sorted(SETTINGS))
 def test_a_learner_with_memory_trains_acts_and_forgets_at_the_start(name: str) -> None:
-    kept = Kept()
+    kept = MemoryCheckpoint()
     controller, rows = train(name, ADDRESS, SETTINGS[name], 5_000, checkpoint=kept)
     assert rows[-1]["steps"] >= 5_000
     task, network = make(ADDRESS), Network.build("ring", 7)
@@ -29,7 +31,7 @@ def test_a_learner_with_memory_trains_acts_and_forgets_at_the_start(name: str) -
         """Actions [T, B, N, A] of six hours."""
         generator, actions = torch.Generator().manual_seed(0), []
         with torch.no_grad():
-            controller.reset(task.spec, network, 3, generator)
+            controller.reset(RolloutStart(task.spec, network, 3, generator))
             step = task.reset(3, generator, start=start)
             for _ in range(6):
                 actions.append(controller.act(step))

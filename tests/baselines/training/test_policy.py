@@ -4,13 +4,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from accord.baselines.base import Controller
+from accord.baselines.base import Controller, RolloutStart
 from accord.baselines.multipliers.held import ConstraintConfig, HeldMultipliers
 from accord.baselines.registry import make_method
 from accord.baselines.training.actors import make_actor
 from accord.baselines.training.policy import HOURS, MIXTURE, Policy, PolicyController
 from accord.envs import make
-from accord.envs.network.static import Network
+from accord.envs.network import Network
 from accord.envs.task import Box
 
 ADDRESS = "paper_seven/ring/average-0.27"
@@ -25,7 +25,7 @@ def mixed(count: int) -> PolicyController:
     task = make(ADDRESS)
     actor = make_actor(Box(2), task.spec.obs_dim + 4, (4,), torch.Generator().manual_seed(0), log_std=0.0)
     held = HeldMultipliers(task.spec, "lagrangian", ConstraintConfig(), own=False)
-    controller = PolicyController(Policy(actor, held), unchanged, priced=True, iterate="mixture")
+    controller = PolicyController(Policy(actor, held), unchanged, sees_multipliers=True, iterate="mixture")
     for k in [*range(count), -1]:
         with torch.no_grad():
             actor.body.layers[-1].weight.zero_()
@@ -42,7 +42,7 @@ def said(controller: Controller, hours: int) -> list[float]:
     task = make(ADDRESS)
     generator = torch.Generator()
     with torch.no_grad():
-        controller.reset(task.spec, Network.build("ring", 7), 1, generator)
+        controller.reset(RolloutStart(task.spec, Network.build("ring", 7), 1, generator))
         step, actions = task.reset(1, generator, start=0, horizon=hours), []
         for _ in range(hours):
             actions.append(controller.act(step))
@@ -94,7 +94,7 @@ def test_a_central_price_is_one_for_all_and_follows_the_mean() -> None:
     spec, generator = task.spec, torch.Generator().manual_seed(0)
     dual = {"alpha": 0.7, "unit": "base_load", "tighten": 0.0, "lambda_max": 0.3, "lambda_start": 0.05}
     controller = make_method("mappo-augmented", {"constraints": {"dual": dual}}).build(task, generator)
-    controller.reset(spec, Network.build("ring", 7), 2, generator)
+    controller.reset(RolloutStart(spec, Network.build("ring", 7), 2, generator))
     expected = torch.full((2, 24), 0.05)
     step = task.reset(2, generator, start=0, horizon=72)
     seen: list[float] = []
@@ -114,7 +114,7 @@ def test_independent_prices_are_the_agents_own() -> None:
     task, generator = make(ADDRESS), torch.Generator().manual_seed(0)
     settings = {"constraints": {"dual": {"lambda_start": 1.0, "alpha": 0.15, "unit": "base_load"}}}
     controller = make_method("ippo-augmented", settings).build(task, generator)
-    controller.reset(task.spec, Network.build("ring", 7), 1, generator)
+    controller.reset(RolloutStart(task.spec, Network.build("ring", 7), 1, generator))
     task.reset(1, generator, start=0)
     for _ in range(24):
         controller.feedback(task.step(torch.ones(1, 7, 2)))

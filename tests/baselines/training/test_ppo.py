@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 import torch
-from helpers.in_memory import Kept
 from torch import Tensor
 
-from accord.baselines.base import Effort, NoCheckpoint
-from accord.baselines.training.environment import View, Widths
+from accord.baselines.base import Effort, NoCheckpoint, Training
+from accord.baselines.testing import MemoryCheckpoint
+from accord.baselines.training.environment import Observation, Shapes
 from accord.baselines.training.ppo import ActorCritic, PPOConfig, _advantages, _rollout, _update, train_ppo
 from accord.envs.task import Box, Discrete
 
@@ -16,21 +16,21 @@ from accord.envs.task import Box, Discrete
 class Bandit:
     """One-step problem: the reward is −(action − target(obs))², the best action is known."""
 
-    widths = Widths(1, 1, Box(1))
+    shapes = Shapes(1, 1, Box(1))
     groups, agents, horizon = 128, 2, 4
     weights = torch.ones(1)
 
     def __init__(self, generator: torch.Generator) -> None:
         self._generator = generator
 
-    def reset(self) -> View:
+    def reset(self) -> Observation:
         return self._see()
 
-    def step(self, actions: Tensor) -> tuple[View, Tensor, Tensor]:
+    def step(self, actions: Tensor) -> tuple[Observation, Tensor, Tensor]:
         reward = -(actions - 0.8 * self._obs).square()
         return self._see(), reward, torch.ones(self.groups, self.agents, dtype=torch.bool)
 
-    def refresh(self, view: View) -> View:
+    def refresh(self, view: Observation) -> Observation:
         return view
 
     def anneal(self, fraction: float) -> None:
@@ -45,15 +45,15 @@ class Bandit:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         assert state == {}
 
-    def _see(self) -> View:
+    def _see(self) -> Observation:
         self._obs = 2 * torch.rand(self.groups, self.agents, 1, generator=self._generator) - 1
-        return View(self._obs, self._obs[:, 0])
+        return Observation(self._obs, self._obs[:, 0])
 
 
 class Constant(Bandit):
     """Pays 1 in every step and never terminates."""
 
-    def step(self, actions: Tensor) -> tuple[View, Tensor, Tensor]:
+    def step(self, actions: Tensor) -> tuple[Observation, Tensor, Tensor]:
         shape = (self.groups, self.agents)
         return self._see(), torch.ones(*shape, 1), torch.zeros(shape, dtype=torch.bool)
 
@@ -61,10 +61,10 @@ class Constant(Bandit):
 class Choice(Bandit):
     """Two actions; the first pays 1 of one objective, the second 1 of another."""
 
-    widths = Widths(1, 1, Discrete(2), objectives=2)
+    shapes = Shapes(1, 1, Discrete(2), objectives=2)
     weights = torch.tensor([1.0, 2.0])
 
-    def step(self, actions: Tensor) -> tuple[View, Tensor, Tensor]:
+    def step(self, actions: Tensor) -> tuple[Observation, Tensor, Tensor]:
         paid = torch.eye(2)[actions.squeeze(-1)]
         return self._see(), paid, torch.ones(self.groups, self.agents, dtype=torch.bool)
 
@@ -78,39 +78,39 @@ class OtherChoice(Choice):
 class Recall(Bandit):
     """A bit is shown in the first of three steps; naming it in the last one pays 1."""
 
-    widths = Widths(1, 1, Discrete(2))
+    shapes = Shapes(1, 1, Discrete(2))
     horizon = 3
 
-    def reset(self) -> View:
+    def reset(self) -> Observation:
         self._bit = torch.randint(2, (self.groups, self.agents, 1), generator=self._generator)
         self._elapsed = 0
         return self._look()
 
-    def step(self, actions: Tensor) -> tuple[View, Tensor, Tensor]:
+    def step(self, actions: Tensor) -> tuple[Observation, Tensor, Tensor]:
         self._elapsed += 1
         last = self._elapsed == self.horizon
         reward = (actions == self._bit).float() * last
         return self._look(), reward, torch.full((self.groups, self.agents), last)
 
-    def _look(self) -> View:
+    def _look(self) -> Observation:
         shown = (2.0 * self._bit - 1) * (self._elapsed == 0)
-        return View(shown, shown[:, 0])
+        return Observation(shown, shown[:, 0])
 
 
 class Stops(Bandit):
     """Every agent stops after some steps of its own; what it shows and is paid from then on means nothing."""
 
-    def reset(self) -> View:
+    def reset(self) -> Observation:
         self._left = torch.randint(1, self.horizon + 1, (self.groups, self.agents), generator=self._generator)
         return self._living()
 
-    def step(self, actions: Tensor) -> tuple[View, Tensor, Tensor]:
+    def step(self, actions: Tensor) -> tuple[Observation, Tensor, Tensor]:
         self._left = self._left - 1
         return self._living(), actions.square(), self._left <= 0
 
-    def _living(self) -> View:
+    def _living(self) -> Observation:
         seen = self._see()
-        return View(seen.obs, seen.state, self._left > 0)
+        return Observation(seen.obs, seen.state, self._left > 0)
 
 
 def train(
@@ -118,15 +118,12 @@ def train(
 ) -> ActorCritic:
     generator = torch.Generator().manual_seed(0)
     env = env_type(generator)
-    model = ActorCritic(env.widths, config, generator)
+    model = ActorCritic(env.shapes, config, generator)
     train_ppo(
         env,
         model,
         config,
-        Effort(steps, seconds),
-        generator,
-        lambda row: None,
-        checkpoint or NoCheckpoint(),
+        Training(Effort(steps, seconds), generator, checkpoint=checkpoint or NoCheckpoint()),
         learned=model.state_dict,
     )
     return model
@@ -179,7 +176,7 @@ def test_what_comes_after_an_episodes_end_does_not_change_the_update() -> None:
     def updated(garbage: float) -> dict[str, Tensor]:
         generator = torch.Generator().manual_seed(3)
         env = Stops(generator)
-        model = ActorCritic(env.widths, SMALL, generator)
+        model = ActorCritic(env.shapes, SMALL, generator)
         optimiser = torch.optim.Adam(model.parameters(), lr=SMALL.lr)
         memories = model.actor.start(env.groups, env.agents), model.critic_start(env.groups, env.agents)
         _, _, batch = _rollout(env, model, SMALL, env.reset(), memories, generator)
@@ -197,7 +194,7 @@ def test_what_comes_after_an_episodes_end_does_not_change_the_update() -> None:
 def test_a_rollout_after_everyone_has_left_teaches_nothing() -> None:
     generator = torch.Generator().manual_seed(3)
     env = Stops(generator)
-    model = ActorCritic(env.widths, SMALL, generator)
+    model = ActorCritic(env.shapes, SMALL, generator)
     memories = model.actor.start(env.groups, env.agents), model.critic_start(env.groups, env.agents)
     _, _, batch = _rollout(env, model, SMALL, env.reset(), memories, generator)
     batch["valid"][:] = False
@@ -231,9 +228,9 @@ def test_only_a_policy_with_memory_recalls_what_it_saw(recurrent: bool, share: f
 
 @pytest.mark.parametrize(("env_type", "config"), [(Bandit, SMALL), (Recall, MEMORY)], ids=["plain", "recurrent"])
 def test_interrupted_training_goes_on_bit_for_bit(env_type: type[Bandit], config: PPOConfig) -> None:
-    whole = Kept()
+    whole = MemoryCheckpoint()
     train(env_type, config, 15_000, whole)
-    part = Kept()
+    part = MemoryCheckpoint()
     part.states = whole.states[: len(whole.states) // 2]
     assert 0 < len(part.states) < len(whole.states)
     resumed = train(env_type, config, 15_000, part)
@@ -242,6 +239,6 @@ def test_interrupted_training_goes_on_bit_for_bit(env_type: type[Bandit], config
 
 
 def test_stops_at_the_time_limit() -> None:
-    kept = Kept()
+    kept = MemoryCheckpoint()
     train(Bandit, SMALL, 10**9, kept, seconds=0.2)
     assert 0 < kept.states[-1]["done"] < 10**6

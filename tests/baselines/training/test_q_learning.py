@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from accord.baselines.training.environment import View, Widths
+from accord.baselines.training.environment import Observation, Shapes
 from accord.baselines.training.q_learning import Monotonic, QNetwork, TeamValue, ValueConfig, _epsilon, _Learner
 from accord.envs.task import Discrete
 
@@ -47,7 +47,7 @@ def returns(
     """
     fixed = {"gamma": GAMMA, "td_lambda": DECAY, "normalise": False, "mixer": "none"}
     config = ValueConfig(**(fixed | settings))
-    values = TeamValue(Widths(1, 1, Discrete(2)), agents, config, seeded())
+    values = TeamValue(Shapes(1, 1, Discrete(2)), agents, config, seeded())
     values.agent = QNetwork(Table(TARGET))  # type: ignore[arg-type]
     learner = _Learner(values, config)
     values.agent.body.values.data = torch.tensor(ONLINE)
@@ -107,7 +107,7 @@ def test_vdn_adds_the_agents_values_up() -> None:
 def test_what_is_still_to_come_keeps_the_units_of_the_target() -> None:
     """In units that move with the returns, returns would feed on themselves until they are not finite."""
     config = ValueConfig(gamma=GAMMA, td_lambda=0.0, mixer="none", hidden=(8,), target_update=3)
-    learner = _Learner(TeamValue(Widths(1, 1, Discrete(2)), 1, config, seeded()), config)
+    learner = _Learner(TeamValue(Shapes(1, 1, Discrete(2)), 1, config, seeded()), config)
     batch = {
         "obs": torch.ones(4, 1, 1, 1),
         "state": torch.zeros(4, 1, 1),
@@ -152,5 +152,5 @@ def test_a_share_of_actions_is_random_and_none_is_forbidden() -> None:
     obs, state = torch.zeros(2000, 3, 1), torch.zeros(2000, 0)
     mask = torch.tensor([True, False, True, True]).expand(2000, 3, 4)
     for epsilon, shares in ((0.0, [0, 0, 1, 0]), (0.6, [0.2, 0, 0.6, 0.2]), (1.0, [1 / 3, 0, 1 / 3, 1 / 3])):
-        action, _ = agent.explore(View(obs, state, mask=mask), None, epsilon, seeded())
+        action, _ = agent.explore(Observation(obs, state, mask=mask), None, epsilon, seeded())
         assert (action.flatten().bincount(minlength=4) / 6000).tolist() == pytest.approx(shares, abs=0.03)

@@ -9,11 +9,13 @@ import torch
 
 from accord.baselines.base import Controller, Method, MethodConfig
 from accord.baselines.registry import METHODS, Entry
+from accord.benchmark.cli import main
 from accord.benchmark.cli import runs as cli
 from accord.benchmark.launch.runner import execute
 from accord.benchmark.performance import cells as measuring
 from accord.benchmark.records.store import Store
-from accord.benchmark.specs.suite import make_run
+from accord.benchmark.specs.resolved import resolve_run
+from accord.benchmark.specs.run import make_run
 from accord.envs.errors import UsageError
 from accord.envs.task import Box, Task
 
@@ -44,7 +46,7 @@ def accord(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], 
         monkeypatch.setattr(sys, "argv", ["accord", *words])
         status = 0
         try:
-            cli.main()
+            main()
         except SystemExit as ended:
             status = int(ended.code or 0)
         said = capsys.readouterr()
@@ -58,7 +60,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which a small suite was run and published, from a shell."""
     folder = tmp_path_factory.mktemp("accord")
     (folder / "tiny.yaml").write_text(SUITE)
-    command = [sys.executable, "-c", "from accord.benchmark.cli.runs import main; main()"]
+    command = [sys.executable, "-m", "accord"]
     ended = subprocess.run(
         [*command, "run", "tiny.yaml", "--wandb", "offline", "--jobs", "2"],
         cwd=folder,
@@ -281,7 +283,7 @@ def test_a_method_that_cannot_be_audited_does_not_stop_the_report(
             return METHODS["random"].method(MethodConfig()).build(task, generator)
 
     monkeypatch.setitem(METHODS, "only_games", Entry(OnlyGames, {}, "nothing"))
-    record = execute(make_run("games/qtran", "only_games", 0, suite="games"), Store(tmp_path / "runs"))
+    record = execute(resolve_run(make_run("games/qtran", "only_games", 0, suite="games")), Store(tmp_path / "runs"))
     assert record.status == "done"
     (tmp_path / "games.yaml").write_text(GAMES.replace("random", "only_games"))
     status, said, _ = accord("report", str(tmp_path / "games.yaml"), "--root", str(tmp_path / "runs"))
@@ -363,7 +365,7 @@ def test_usage_errors_exit_with_status_2(accord: Accord, words: list[str]) -> No
 def test_scale_measures_once_and_leaves_a_report(
     accord: Accord, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(measuring, "OURS", 0.0)  # other tests may run beside this one
+    monkeypatch.setattr(measuring, "LEAST_SHARE", 0.0)  # other tests may run beside this one
     words = ["scale", "rule_based", "--agents", "6", "--wandb", "disabled", "--root", str(tmp_path)]
     status, said, told = accord(*words)
     assert status == 0

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,13 +10,16 @@ from torch import Tensor
 import accord.benchmark.evaluation.evaluate
 from accord.baselines.base import Controller
 from accord.baselines.registry import make_method
+from accord.benchmark.evaluation.context import Context
 from accord.benchmark.evaluation.evaluate import evaluate
-from accord.benchmark.evaluation.metrics import METRICS, Context
+from accord.benchmark.evaluation.metrics import METRICS
 from accord.benchmark.seeding import seeded
-from accord.envs.catalogue import EpisodicScenario, resolve, resolve_district
+from accord.envs.catalogue import resolve, resolve_district
+from accord.envs.scenario import EpisodicScenario
 from accord.envs.task import Step
 from accord.envs.toy.games import MatrixGame, qtran
 
+CLOCKED = {name for name, entry in METRICS.items() if entry.clocked}
 TWO_STEP = "games/two_step"
 
 
@@ -38,7 +42,8 @@ def test_the_return_of_known_play_is_known(actions: tuple[int, int], payoff: flo
 
 def test_metrics_without_measures_are_blank() -> None:
     metrics = evaluate(resolve(TWO_STEP), Joint(1, 1), Context(), seeded(0, "t")).metrics
-    assert [name for name in METRICS if metrics[name] is not None] == ["episode_return"]
+    computed = [name for name, entry in METRICS.items() if entry.compute is not None]
+    assert [name for name in computed if metrics[name] is not None] == ["episode_return"]
     assert metrics["messages"] == 0
 
 
@@ -88,7 +93,9 @@ def rule() -> Callable[[], Controller]:
 def test_a_district_is_measured_on_the_hours_that_are_given(rule: Callable[[], Controller]) -> None:
     scenario = resolve_district("campus_seven/two_groups/hourly-0.35")
     context = Context(demand_peak=scenario.district.demand_peak, top_price=1.0)
-    found = evaluate(scenario.over((0, 24, 72)), rule(), context, seeded(0, "t"))
+    found = evaluate(
+        scenario.over(replace(scenario.protocol, warmup=0, measured=(24, 72))), rule(), context, seeded(0, "t")
+    )
     assert found.trajectory.hours == 48
     demand = scenario.district.demand(24, 48).sum(0)
     np.testing.assert_allclose(found.traces["district_demand"], demand.numpy(), rtol=1e-5)
@@ -104,7 +111,7 @@ def test_many_agents_are_measured_in_chunks_with_the_same_metrics(rule: str, mon
     monkeypatch.setattr(accord.benchmark.evaluation.evaluate, "roll", None)
     chunks = evaluate(scenario, controller, Context(top_price=1.0, demand_peak=1.0), seeded(0, "evaluate")).metrics
     assert set(chunks) == set(plain)
-    for name in set(METRICS) - {"consensus_error", "consensus_spread"} | {"messages", "bytes"}:
+    for name in set(plain) - {"consensus_error", "consensus_spread"} - CLOCKED:
         found = plain[name]
         assert chunks[name] == (pytest.approx(found, rel=1e-3, abs=1e-6) if isinstance(found, float) else found), name
     assert plain["violation"]

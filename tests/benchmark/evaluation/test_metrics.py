@@ -7,16 +7,19 @@ import pytest
 import torch
 from torch import Tensor
 
+from accord.baselines.base import RolloutStart
 from accord.baselines.registry import make_method
+from accord.benchmark.evaluation.context import Context, Value
 from accord.benchmark.evaluation.evaluate import evaluate, roll
-from accord.benchmark.evaluation.metrics import METRICS, Context, Value, compute, timing_metrics
+from accord.benchmark.evaluation.metrics import METRICS, compute, timing_metrics
 from accord.benchmark.evaluation.trajectory import Timings, Trajectory
 from accord.benchmark.launch.runner import run
 from accord.benchmark.records.record import Record
 from accord.benchmark.report.leaderboard import read_runs
 from accord.benchmark.seeding import seeded
-from accord.envs.catalogue import DistrictScenario, resolve, smallest_level
+from accord.envs.catalogue import resolve
 from accord.envs.demand_response.budgets import parse_budget
+from accord.envs.demand_response.scenario import DistrictScenario, smallest_level
 from accord.envs.task import Box, Budget, Step, TaskSpec
 
 ROOT = Path(__file__).parents[3]
@@ -93,7 +96,9 @@ def rolled(
 
 
 def value(name: str, trajectory: Trajectory, context: Context = CONTEXT) -> Value:
-    return METRICS[name].compute(trajectory, context)
+    compute_one = METRICS[name].compute
+    assert compute_one is not None
+    return compute_one(trajectory, context)
 
 
 def test_cost_is_what_was_paid_and_what_is_owed_at_the_top_price() -> None:
@@ -217,7 +222,7 @@ def test_carbon_is_blank_where_the_data_have_none(district: str, known: bool) ->
     scenario = resolve(f"{district}/ring/average-0.3")
     controller = make_method("serve_now").build(scenario.task(), seeded(0, "t"))
     task, network, generator = scenario.task(), scenario.network(), seeded(0, "t")
-    controller.reset(task.spec, network, 1, generator)
+    controller.reset(RolloutStart(task.spec, network, 1, generator))
     trajectory = Trajectory(task.spec, 48)
     roll(task, controller, 0, 48, generator, network, trajectory)
     assert (value("carbon", trajectory) is not None) == known
@@ -231,7 +236,7 @@ def test_unprojected_dual_ascent_pays_for_every_excess(rule: str) -> None:
     settings = {"dual": dual | {"lambda_start": start, "lambda_max": 1e4}}
     task, network, generator = scenario.task(), scenario.network(), seeded(0, "t")
     controller = make_method(f"consensus-{rule}", settings).build(task, generator)
-    controller.reset(task.spec, network, 1, generator)
+    controller.reset(RolloutStart(task.spec, network, 1, generator))
     trajectory = Trajectory(task.spec, 480)
     with torch.inference_mode():
         roll(task, controller, 0, 480, generator, network, trajectory)

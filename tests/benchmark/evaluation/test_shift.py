@@ -3,16 +3,18 @@
 import pytest
 import torch
 
-from accord.baselines.base import Controller
+from accord.baselines.base import Controller, RolloutStart
 from accord.baselines.registry import make_method
+from accord.benchmark.evaluation.context import Context
 from accord.benchmark.evaluation.evaluate import evaluate
-from accord.benchmark.evaluation.metrics import Context
 from accord.benchmark.launch.runner import run
-from accord.benchmark.records.record import Record, provenance_here
-from accord.benchmark.records.store import training_digest
-from accord.benchmark.report.tables import make_book
+from accord.benchmark.records.provenance import provenance_here
+from accord.benchmark.records.record import Record
+from accord.benchmark.report.leaderboard import leaderboard
+from accord.benchmark.report.tables import lay_out
 from accord.benchmark.seeding import seeded
-from accord.benchmark.specs.suite import EffortSpec, make_run
+from accord.benchmark.specs.resolved import resolve_run
+from accord.benchmark.specs.run import EffortSpec, make_run
 from accord.envs.catalogue import resolve_district
 from accord.envs.errors import UsageError
 from accord.envs.task import Step
@@ -70,7 +72,7 @@ def test_multipliers_stay_where_they_are_and_aim_at_the_new_level_from_then_on(n
     settings = {"dual": dual} if name.startswith("consensus") else {"constraints": {"dual": dual}}
     for spec in (task.spec, after):
         controller = make_method(name, settings).build(task, seeded(0, "train"))
-        controller.reset(task.spec, scenario.network(), 1, seeded(0, "evaluate"))
+        controller.reset(RolloutStart(task.spec, scenario.network(), 1, seeded(0, "evaluate")))
         step = task.reset(1, seeded(0, "evaluate"), start=744)
         before = controller.diagnostics()["multipliers"]
         # On to an hour whose budget has a price, so that no projection hides the step.
@@ -92,18 +94,18 @@ def test_a_table_says_where_policies_of_another_district_were_trained() -> None:
     record = Record(spec=spec, status="done", error="", metrics={}, provenance=provenance_here())
     own = record.model_copy(update={"spec": spec.model_copy(update={"trained_on": ""})})
     said = f"trained on `{BASE}`"
-    assert said in make_book([record]).tables[0].opening
-    assert said not in make_book([own]).tables[0].opening
+    assert said in lay_out([record], leaderboard([record])).tables[0].opening
+    assert said not in lay_out([own], leaderboard([own])).tables[0].opening
 
 
 @pytest.mark.parametrize("method", ["consensus-gossip", "mappo-augmented", "mappo-lagrangian"])
 def test_what_changes_and_where_it_runs_does_not_change_what_was_trained(method: str) -> None:
-    at_base = training_digest(make_run(BASE, method, 0, effort=EFFORT))
-    assert training_digest(make_run(f"{BASE}~0.3", method, 0, effort=EFFORT)) == at_base
-    assert training_digest(make_run(f"{BASE}~tariff", method, 0, effort=EFFORT)) == at_base
+    at_base = resolve_run(make_run(BASE, method, 0, effort=EFFORT)).policy
+    assert resolve_run(make_run(f"{BASE}~0.3", method, 0, effort=EFFORT)).policy == at_base
+    assert resolve_run(make_run(f"{BASE}~tariff", method, 0, effort=EFFORT)).policy == at_base
     elsewhere = make_run("homes_17/ring/hourly-0.27", method, 0, effort=EFFORT, trained_on=BASE)
-    assert training_digest(elsewhere) == at_base
-    assert training_digest(elsewhere.model_copy(update={"trained_on": ""})) != at_base
+    assert resolve_run(elsewhere).policy == at_base
+    assert resolve_run(elsewhere.model_copy(update={"trained_on": ""})).policy != at_base
 
 
 def test_a_policy_of_one_district_runs_another(tmp_path) -> None:

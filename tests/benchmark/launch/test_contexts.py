@@ -4,12 +4,13 @@ from typing import Any
 
 import pytest
 
-from accord.baselines.base import Bound, Infeasible, Reference
+from accord.baselines.base import Reference
 from accord.baselines.registry import REFERENCES
 from accord.benchmark.launch.contexts import prepare_context
 from accord.benchmark.launch.runner import run
 from accord.benchmark.records.store import Store
 from accord.envs.catalogue import resolve, resolve_district
+from accord.envs.scenario import Bound, Infeasible
 
 ADDRESS = "paper_seven/two_groups/average-0.27"
 

@@ -1,4 +1,4 @@
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -7,15 +7,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from accord.baselines.base import Checkpoint, Controller, Effort, Method
+from accord.baselines.base import Controller, Method, RolloutStart, Training
 from accord.baselines.multipliers.moving import DualConfig, Multipliers
 from accord.baselines.registry import METHODS, register
+from accord.benchmark.evaluation.context import Context
 from accord.benchmark.evaluation.evaluate import evaluate
-from accord.benchmark.evaluation.metrics import CLOCKED, Context
+from accord.benchmark.evaluation.metrics import METRICS
 from accord.benchmark.launch.runner import execute, prepare_policy, run
-from accord.benchmark.records.store import PolicyFolder, Store, training_digest
+from accord.benchmark.records.store import PolicyFolder, Store
 from accord.benchmark.seeding import seeded
-from accord.benchmark.specs.suite import EffortSpec, RunSpec, make_run
+from accord.benchmark.specs.resolved import resolve_run
+from accord.benchmark.specs.run import EffortSpec, RunSpec, make_run
 from accord.envs.catalogue import resolve, resolve_district
 from accord.envs.errors import UsageError
 from accord.envs.task import Step
@@ -23,6 +25,8 @@ from accord.envs.task import Step
 SMALL: dict[str, Any] = {"copies": 4, "agents": 4, "ppo": {"hidden": [16], "minibatch": 192}}
 ADDRESS = "synthetic_7-week/two_groups/average-0.4"
 PAPER = "paper_seven/two_groups/average-0.27"  # whose episodes are short
+
+CLOCKED = {name for name, entry in METRICS.items() if entry.clocked}
 
 
 def spec(
@@ -41,11 +45,11 @@ def spec(
 
 def test_two_runs_of_one_spec_are_identical_bit_for_bit(tmp_path: Path) -> None:
     stores = Store(tmp_path / "a"), Store(tmp_path / "b")
-    first, second = (execute(spec(actions="sampled"), store) for store in stores)
+    first, second = (execute(resolve_run(spec(actions="sampled")), store) for store in stores)
     assert first.status == second.status == "done"
     assert first.metrics.keys() == second.metrics.keys()
     different = [name for name in first.metrics if first.metrics[name] != second.metrics[name]]
-    assert set(different) <= set(CLOCKED)
+    assert set(different) <= CLOCKED
     traces = [store.traces(first.spec) for store in stores]
     assert {"multipliers", "import_kwh", "waiting_load", "district_import_kwh"} <= set(traces[0])
     for name in traces[0]:
@@ -53,7 +57,7 @@ def test_two_runs_of_one_spec_are_identical_bit_for_bit(tmp_path: Path) -> None:
 
 
 def test_a_record_holds_what_its_result_depends_on(tmp_path: Path) -> None:
-    record = execute(spec(method="serve_now"), Store(tmp_path))
+    record = execute(resolve_run(spec(method="serve_now")), Store(tmp_path))
     again = Store(tmp_path).load(record.spec)
     assert again == record
     assert record.provenance.data_digest == resolve(ADDRESS).district.digest
@@ -75,7 +79,7 @@ def test_a_record_holds_what_its_result_depends_on(tmp_path: Path) -> None:
 )
 def test_runs_that_differ_in_execution_share_a_policy(other: RunSpec) -> None:
     assert other.digest != spec().digest
-    assert training_digest(other) == training_digest(spec())
+    assert resolve_run(other).policy == resolve_run(spec()).policy
 
 
 @pytest.mark.parametrize(
@@ -90,16 +94,16 @@ def test_runs_that_differ_in_execution_share_a_policy(other: RunSpec) -> None:
     ids=["district", "budget hours", "seed", "effort", "setting"],
 )
 def test_runs_that_differ_in_training_do_not_share_a_policy(other: RunSpec) -> None:
-    assert training_digest(other) != training_digest(spec())
+    assert resolve_run(other).policy != resolve_run(spec()).policy
 
 
 def test_a_policy_is_trained_once_for_all_runs_that_share_it(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    execute(spec(), store)
-    file = store.policy(training_digest(spec())).path / "policy.pt"
+    execute(resolve_run(spec()), store)
+    file = store.policy(resolve_run(spec()).policy).path / "policy.pt"
     before = file.stat().st_mtime_ns
-    record = execute(spec("synthetic_7-week/star/average-0.5"), store)
-    assert record.policy == training_digest(spec())
+    record = execute(resolve_run(spec("synthetic_7-week/star/average-0.5")), store)
+    assert record.policy == resolve_run(spec()).policy
     assert file.stat().st_mtime_ns == before
     assert [path.name for path in (tmp_path / "policies").iterdir()] == [record.policy]
 
@@ -110,25 +114,25 @@ class StopError(Exception):
 
 def test_an_interrupted_training_goes_on_bit_for_bit(tmp_path: Path) -> None:
     whole, parted, wanted = Store(tmp_path / "whole"), Store(tmp_path / "parted"), spec(PAPER, snapshots=4)
-    prepare_policy(wanted, whole)
+    prepare_policy(resolve_run(wanted), whole)
 
     def stop(row: Mapping[str, float]) -> None:
         if row["steps"] > 3500:
             raise StopError
 
     with pytest.raises(StopError):
-        prepare_policy(wanted, parted, stop)
-    folder = parted.policy(training_digest(wanted))
+        prepare_policy(resolve_run(wanted), parted, stop)
+    folder = parted.policy(resolve_run(wanted).policy)
     kept = folder.load()
     assert kept is not None
     assert 0 < kept["curve"][-1]["steps"] <= 3500
     assert folder.finished() is None
 
     logged: list[float] = []
-    prepare_policy(wanted, parted, lambda row: logged.append(row["steps"]))
+    prepare_policy(resolve_run(wanted), parted, lambda row: logged.append(row["steps"]))
     assert logged[0] > kept["curve"][-1]["steps"]
     assert folder.load() is None
-    policies = [store.policy(training_digest(wanted)).finished() for store in (whole, parted)]
+    policies = [store.policy(resolve_run(wanted).policy).finished() for store in (whole, parted)]
     first, second = policies
     assert first is not None
     assert second is not None
@@ -148,7 +152,7 @@ def test_an_interrupted_training_goes_on_bit_for_bit(tmp_path: Path) -> None:
 
 
 def test_a_training_that_hits_its_limit_is_a_row_with_what_it_reached(tmp_path: Path) -> None:
-    record = execute(spec(steps=100_000_000, seconds=0.3), Store(tmp_path))
+    record = execute(resolve_run(spec(steps=100_000_000, seconds=0.3)), Store(tmp_path))
     assert record.status == "out of time"
     assert "of 100000000 agent-steps" in record.error
     assert 0 < float(record.metrics["train_steps"] or 0) < 1e8
@@ -221,9 +225,9 @@ class Watcher(Controller):
         self.stored: list[float] = []
         self.level: list[float] = []
 
-    def reset(self, *args: Any, **others: Any) -> None:
-        super().reset(*args, **others)
-        self.multipliers = Multipliers("gossip", DualConfig(alpha=0.5), self.spec, self.network, 1)
+    def reset(self, start: RolloutStart) -> None:
+        super().reset(start)
+        self.multipliers = Multipliers("gossip", DualConfig(alpha=0.5), start)
 
     def act(self, step: Step) -> Tensor:
         self.waiting.append(float(step.measures["waiting_load"].sum()))
@@ -251,7 +255,7 @@ def test_a_warm_up_keeps_the_multipliers_and_resets_the_plant() -> None:
 
 def test_a_learning_curve_is_measured_on_the_validation_hours_and_ends_at_the_policy(tmp_path: Path) -> None:
     store, address = Store(tmp_path), "campus_seven/two_groups/hourly-0.35"
-    record, plain = execute(spec(address, snapshots=3), store), execute(spec(address), store)
+    record, plain = execute(resolve_run(spec(address, snapshots=3)), store), execute(resolve_run(spec(address)), store)
     traces, policy = store.traces(record.spec), store.policy(record.policy).finished()
     assert policy is not None
     steps = traces["curve_steps"]
@@ -270,7 +274,7 @@ def test_a_learning_curve_is_measured_on_the_validation_hours_and_ends_at_the_po
     assert traces["curve_gap"][-1] == end["optimality_gap"]
     assert traces["curve_violation"][-1] == end["violation"]
     # Looking at a training on its way changes nothing of what comes out.
-    assert {name for name in plain.metrics if plain.metrics[name] != record.metrics[name]} <= set(CLOCKED)
+    assert {name for name in plain.metrics if plain.metrics[name] != record.metrics[name]} <= CLOCKED
 
 
 class Fixed(Controller):
@@ -294,14 +298,12 @@ class Learner(Method):
     def build(self, task: Any, generator: torch.Generator) -> Controller:
         return Fixed()
 
-    def train(
-        self, task: Any, network: Any, effort: Effort, generator: Any, log: Callable[..., None], checkpoint: Checkpoint
-    ) -> Controller:
-        controller = Fixed()
+    def train(self, task: Any, network: Any, training: Training) -> Controller:
+        controller, steps = Fixed(), training.effort.steps
         for done in range(1, 5):
             controller.linear.bias.data.fill_(float(done > 2))
-            log({"steps": effort.steps * done / 4, "seconds": float(done)})
-            checkpoint.snapshot(done / 4, effort.steps * done // 4, float(done), controller.state_dict)
+            training.log({"steps": steps * done / 4, "seconds": float(done)})
+            training.checkpoint.snapshot(done / 4, steps * done // 4, float(done), controller.state_dict)
         return controller
 
 
@@ -309,7 +311,7 @@ class Learner(Method):
 def test_an_episodic_run_has_a_return_and_a_curve_of_returns(tmp_path: Path) -> None:
     register("learner", "nothing")(Learner)
     effort = EffortSpec(steps=400, seconds=9.0, snapshots=4)
-    record = execute(make_run("games/two_step", "learner", 0, effort=effort), Store(tmp_path))
+    record = execute(resolve_run(make_run("games/two_step", "learner", 0, effort=effort)), Store(tmp_path))
     assert (record.status, record.error) == ("done", "")
     assert record.metrics["episode_return"] == 8
     assert record.metrics["n_agents"] == 2
@@ -325,13 +327,13 @@ def test_an_episodic_run_has_a_return_and_a_curve_of_returns(tmp_path: Path) -> 
 def test_a_curve_keeps_the_first_offer_past_each_of_its_points(tmp_path: Path) -> None:
     register("learner", "nothing")(Learner)
     effort = EffortSpec(steps=400, seconds=9.0, snapshots=3)
-    record = execute(make_run("games/two_step", "learner", 0, effort=effort), Store(tmp_path))
+    record = execute(resolve_run(make_run("games/two_step", "learner", 0, effort=effort)), Store(tmp_path))
     assert Store(tmp_path).traces(record.spec)["curve_steps"].tolist() == [200, 300, 400]
 
 
 def test_a_half_written_record_is_no_record(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    record = execute(spec(method="oracle"), store)
+    record = execute(resolve_run(spec(method="oracle")), store)
     half = tmp_path / "records" / ".half-x"
     half.mkdir()
     (half / "record.json").write_text("{")
@@ -343,19 +345,35 @@ def test_a_half_written_record_is_no_record(tmp_path: Path) -> None:
 
 def test_an_unfinished_training_of_another_version_is_named(tmp_path: Path) -> None:
     store, wanted = Store(tmp_path), spec()
-    checkpoint = store.policy(training_digest(wanted)).path / "checkpoint.pt"
+    checkpoint = store.policy(resolve_run(wanted).policy).path / "checkpoint.pt"
     checkpoint.parent.mkdir(parents=True)
     torch.save({"curve": [], "rollouts": 3}, checkpoint)
-    record = execute(wanted, store)
+    record = execute(resolve_run(wanted), store)
     assert record.status == "failed"
     assert str(checkpoint) in record.error
     assert "without this file it begins anew" in record.error
     checkpoint.unlink()
-    assert execute(wanted, store).status == "done"
+    assert execute(resolve_run(wanted), store).status == "done"
 
 
 def test_a_policy_folder_starts_empty(tmp_path: Path) -> None:
     folder = PolicyFolder(tmp_path / "p")
     assert folder.load() is None
     assert folder.finished() is None
-    assert Effort(1, 2.0) == EffortSpec(steps=1, seconds=2.0).effort()
+
+
+def test_a_policy_from_before_there_were_curves_serves_a_run_with_one(tmp_path: Path) -> None:
+    store, wanted = Store(tmp_path), resolve_run(spec(snapshots=2))
+    policy = prepare_policy(wanted, store)
+    assert policy is not None
+    store.policy(wanted.policy).finish({name: value for name, value in policy.items() if name != "snapshots"})
+    record = execute(wanted, store)
+    assert (record.status, record.error) == ("done", "")
+
+
+def test_settings_of_another_version_are_named() -> None:
+    old = spec().model_copy(update={"config": {"no_such": 1}})
+    with pytest.raises(UsageError, match=r"consensus-gossip.* settings of another version: unknown key 'no_such'"):
+        resolve_run(old)
+    with pytest.raises(UsageError, match="unknown method 'nobody'"):
+        resolve_run(spec().model_copy(update={"method": "nobody"}))

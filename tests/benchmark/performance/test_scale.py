@@ -32,7 +32,7 @@ SUITE = ScaleSuite(
 def undisturbed() -> Iterator[None]:
     """Other tests may run beside these: what is measured is kept all the same."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(accord.benchmark.performance.cells, "OURS", 0.0)
+        patch.setattr(accord.benchmark.performance.cells, "LEAST_SHARE", 0.0)
         yield
 
 
@@ -101,7 +101,7 @@ def test_other_code_is_measured_again(root: Path, rows: list[Row], monkeypatch: 
 
 
 def test_a_cell_that_something_held_up_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(accord.benchmark.performance.cells, "OURS", 0.9)
+    monkeypatch.setattr(accord.benchmark.performance.cells, "LEAST_SHARE", 0.9)
     monkeypatch.setattr(
         accord.benchmark.performance.cells, "_watched", lambda *_: {"status": "done", "training_busy": 0.5}
     )

@@ -6,10 +6,11 @@ import pytest
 import torch
 
 import accord.benchmark.performance.stages
+from accord.baselines.base import RolloutStart
 from accord.baselines.registry import make_method
-from accord.benchmark.performance.stages import Stopwatch, acting, told_apart
+from accord.benchmark.performance.stages import Stopwatch, acting, timed_by_stage
 from accord.envs.catalogue import resolve_district
-from accord.envs.network.static import Network
+from accord.envs.network import Network
 
 ADDRESS = "homes_17/ring/hourly-0.3"
 
@@ -54,8 +55,8 @@ def test_observations_actors_and_messages_are_told_apart_and_left_as_they_were()
     task, network = scenario.task(), scenario.network()
     controller = make_method("consensus-gossip").build(task, torch.Generator().manual_seed(0))
     assert acting(controller) == "observe"
-    with torch.inference_mode(), told_apart(controller) as watch:
-        controller.reset(task.spec, network, 1, torch.Generator())
+    with torch.inference_mode(), timed_by_stage(controller) as watch:
+        controller.reset(RolloutStart(task.spec, network, 1, torch.Generator()))
         step = task.reset(1, torch.Generator(), start=0)
         assert watch.seconds["observe"] > 0
         assert watch.seconds["policy"] == watch.seconds["messages"] == 0

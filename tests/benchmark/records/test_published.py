@@ -7,9 +7,9 @@ import pytest
 
 import accord.baselines
 from accord.baselines.base import Method, identity_of
-from accord.benchmark.records.store import training_digest
 from accord.benchmark.report.leaderboard import read_runs
-from accord.envs.catalogue import DistrictScenario
+from accord.benchmark.specs.resolved import resolve_run
+from accord.envs.demand_response.scenario import DistrictScenario
 
 RESULTS = Path(__file__).parents[3] / "results"
 SUITES = ("allocation", "core", "hourly", "large", "paper", "shift", "validation")
@@ -29,7 +29,7 @@ def test_published_runs_and_policies_keep_their_digests(suite: str, monkeypatch:
     here = DistrictScenario.digest.fget  # type: ignore[attr-defined]
     monkeypatch.setattr(DistrictScenario, "digest", property(lambda s: drawn.get(s.district.name) or here(s)))
     assert [record.spec.digest for record in records] == pd.read_parquet(table, columns=["run"])["run"].tolist()
-    assert [training_digest(record.spec) for record in records] == [record.policy for record in records]
+    assert [resolve_run(record.spec).policy for record in records] == [record.policy for record in records]
 
 
 def test_the_words_of_learning_classes_are_those_of_the_published() -> None:

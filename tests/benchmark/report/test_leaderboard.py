@@ -3,8 +3,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from accord.benchmark.evaluation.metrics import METRICS, Value
-from accord.benchmark.records.record import Record, Status, provenance_here
+from accord.benchmark.evaluation.context import Value
+from accord.benchmark.evaluation.metrics import METRICS
+from accord.benchmark.records.provenance import provenance_here
+from accord.benchmark.records.record import Record, Status
 from accord.benchmark.report.leaderboard import (
     NUMBERS,
     TABLE_COLUMNS,
@@ -16,7 +18,7 @@ from accord.benchmark.report.leaderboard import (
     what_it_sees,
     write_runs,
 )
-from accord.benchmark.specs.suite import make_run
+from accord.benchmark.specs.run import make_run
 from accord.benchmark.statistics import wilson_interval
 
 SCENARIO = "paper_seven/ring/average-0.27"

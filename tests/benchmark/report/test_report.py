@@ -13,9 +13,11 @@ from accord.benchmark.launch.runner import execute
 from accord.benchmark.records.record import Record
 from accord.benchmark.records.store import Store
 from accord.benchmark.report.leaderboard import TABLE_COLUMNS, improvements, read_runs
-from accord.benchmark.report.report import NO_FIGURES, render, write_report
+from accord.benchmark.report.report import NO_FIGURES, SuiteReport, write_report
 from accord.benchmark.report.tables import SMOKE
-from accord.benchmark.specs.suite import Suite, make_run
+from accord.benchmark.specs.resolved import resolve_run
+from accord.benchmark.specs.run import make_run
+from accord.benchmark.specs.suite import Suite
 from accord.envs.catalogue import resolve
 from accord.envs.errors import UsageError
 
@@ -49,21 +51,23 @@ def records(store: Store) -> list[Record]:
     learned = [(scenario, method) for scenario in (AVERAGE, HOURLY) for method in CONSENSUS]
     specs = [make_run(*names, 0, suite="small", effort=SUITE.effort) for names in [*plain, *learned]]
     specs.append(make_run(AVERAGE, "random", 0, suite="small"))
-    broken = make_run(AVERAGE, "rule_based", 0, suite="small").model_copy(update={"config": {"no_such": 1}})
-    return [execute(spec, store) for spec in [*specs, broken]]
+    broken = make_run(AVERAGE, "allocation_expert", 0, suite="small")  # which has no place in a district
+    return [execute(resolve_run(spec), store) for spec in [*specs, broken]]
+
+
+def report_of(records: list[Record], store: Store) -> SuiteReport:
+    locality = {("consensus-gossip", ""): "neighbours, 1 hop/step"}
+    return SuiteReport(SUITE, records, locality, lambda address: store.load_context(resolve(address)))
+
+
+def render(records: list[Record], fmt: str) -> str:
+    return SuiteReport(SUITE, records).render(fmt)
 
 
 @pytest.fixture(scope="module")
 def write(records: list[Record], store: Store) -> Writer:
     def into(target: Path) -> list[Path]:
-        return write_report(
-            records,
-            target,
-            suite=SUITE,
-            traces=store.traces,
-            contexts=lambda address: store.load_context(resolve(address)),
-            locality={("consensus-gossip", ""): "neighbours, 1 hop/step"},
-        )
+        return write_report(report_of(records, store), target, store.traces)
 
     return into
 
@@ -109,7 +113,7 @@ def test_csv_has_the_promised_columns_and_the_failed_run(target: Path) -> None:
     with (target / "leaderboard.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == list(TABLE_COLUMNS)
-    failed = next(row for row in rows if row["method"] == "rule_based")
+    failed = next(row for row in rows if row["method"] == "allocation_expert")
     assert failed["verdict"] == "failed"
     assert failed["objective"] == ""
     assert {row["locality"] for row in rows if row["method"] == "consensus-gossip"} == {"neighbours, 1 hop/step"}
@@ -124,7 +128,7 @@ def test_markdown_says_what_a_reader_must_know(target: Path) -> None:
     assert "In sample" in section(text, AVERAGE)
     assert "| *serve_now*" in section(text, TIGHT)
     assert "*violates*" in section(text, TIGHT)
-    assert "rule_based seed 0: failed: ValidationError" in text
+    assert "allocation_expert seed 0: failed: method allocation_expert: task" in text
     assert "audit: neighbours, 1 hop/step" in text
     assert "(figures/waiting-synthetic_7-week-two_groups-average.png)" in text
 
@@ -149,7 +153,7 @@ def test_latex_marks_the_best_and_the_infeasible(target: Path) -> None:
 def test_leaderboard_is_rebuilt_from_the_published_runs(target: Path, records: list[Record]) -> None:
     published = read_runs(target / "runs.parquet")
     for fmt in ("md", "latex", "csv"):
-        assert render(published, fmt, smoke=True) == render(records, fmt, smoke=True)
+        assert render(published, fmt) == render(records, fmt)
 
 
 def test_several_seeds_show_points_then_intervals(records: list[Record]) -> None:
@@ -173,7 +177,7 @@ def test_several_seeds_show_points_then_intervals(records: list[Record]) -> None
 
 
 def test_without_traces_there_are_no_figures(records: list[Record], tmp_path: Path) -> None:
-    written = write_report(records, tmp_path, suite=SUITE, traces=lambda spec: {}, contexts=lambda address: None)
+    written = write_report(SuiteReport(SUITE, records), tmp_path, lambda spec: {})
     assert {path.suffix for path in written} == {".parquet", ".csv", ".md", ".tex"}
     assert NO_FIGURES in (tmp_path / "leaderboard.md").read_text()
     assert not (tmp_path / "figures").exists()
@@ -200,12 +204,9 @@ def test_a_part_keeps_curves_and_figures_of_runs_whose_traces_are_elsewhere(
     shutil.copytree(target, tmp_path / "kept")
     before = {path.name: path.read_bytes() for path in (tmp_path / "kept").rglob("*") if path.is_file()}
     written = write_report(
-        records,
+        report_of(records, store),
         tmp_path / "kept",
-        suite=SUITE,
-        traces=lambda spec: store.traces(spec) if spec.scenario == HOURLY else {},
-        contexts=lambda address: store.load_context(resolve(address)),
-        locality={("consensus-gossip", ""): "neighbours, 1 hop/step"},
+        lambda spec: store.traces(spec) if spec.scenario == HOURLY else {},
         part=True,
     )
     assert {path.name for path in written} == set(before)

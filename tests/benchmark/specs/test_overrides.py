@@ -1,5 +1,6 @@
 import pytest
 
+from accord.benchmark.specs.expand import runs_of
 from accord.benchmark.specs.overrides import Overrides
 from accord.benchmark.specs.suite import Suite, load_suite
 from accord.envs.errors import UsageError
@@ -29,11 +30,11 @@ SUITE = Suite.model_validate(
 
 def test_budgets_cannot_be_put_into_whole_addresses() -> None:
     with pytest.raises(UsageError, match="--budgets: suite 'core' lists whole addresses"):
-        load_suite("core").runs(Overrides(budgets=["hourly-0.3"]))
+        runs_of(load_suite("core"), Overrides(budgets=["hourly-0.3"]))
 
 
 def test_methods_without_randomness_have_one_run_whatever_the_seeds() -> None:
-    runs = SUITE.runs(Overrides(methods=["serve_now", "random"], seed_list=[7, 8, 7]))
+    runs = runs_of(SUITE, Overrides(methods=["serve_now", "random"], seed_list=[7, 8, 7]))
     assert {(run.method, run.seed) for run in runs} == {("serve_now", 0), ("random", 7), ("random", 8)}
 
 
@@ -44,23 +45,23 @@ def test_the_command_line_narrows_and_widens_a_suite() -> None:
         variants=["tuned"],
         seeds=2,
     )
-    assert [(r.scenario, r.variant, r.seed) for r in SUITE.runs(chosen)] == [
+    assert [(r.scenario, r.variant, r.seed) for r in runs_of(SUITE, chosen)] == [
         (f"paper_seven/ring/average-{level}", "tuned", seed) for level in (0.3, 0.4) for seed in (0, 1)
     ]
-    runs = SUITE.runs(Overrides(budgets=["average-0.25"], methods=["consensus-gossip"], seeds=1, steps=77))
+    runs = runs_of(SUITE, Overrides(budgets=["average-0.25"], methods=["consensus-gossip"], seeds=1, steps=77))
     assert {run.scenario.split("/")[-1] for run in runs} == {"average-0.25"}
     assert {run.effort.steps for run in runs if run.effort} == {77}
 
 
 def test_a_method_that_the_suite_does_not_list_runs_on_all_its_scenarios() -> None:
-    runs = SUITE.runs(Overrides(methods=["rule_based", "consensus-independent"], seeds=1))
+    runs = runs_of(SUITE, Overrides(methods=["rule_based", "consensus-independent"], seeds=1))
     assert len(runs) == 5 * 2
     assert {run.variant for run in runs} == {""}
 
 
 def test_one_name_is_not_given_to_two_kinds_of_runs() -> None:
     with pytest.raises(UsageError, match=r"homes_17/ring/hourly-0\.27 vdn seed 0' in 2 ways"):
-        load_suite("shift").runs(Overrides(methods=["vdn"]))
+        runs_of(load_suite("shift"), Overrides(methods=["vdn"]))
 
 
 @pytest.mark.parametrize(
@@ -74,4 +75,4 @@ def test_one_name_is_not_given_to_two_kinds_of_runs() -> None:
 )
 def test_a_mistake_on_the_command_line_names_the_option(chosen: Overrides, said: str) -> None:
     with pytest.raises(UsageError, match=said):
-        SUITE.runs(chosen)
+        runs_of(SUITE, chosen)

@@ -4,8 +4,10 @@ from typing import Any
 
 import pytest
 
+from accord.benchmark.specs.expand import runs_of
 from accord.benchmark.specs.overrides import Overrides
-from accord.benchmark.specs.suite import EffortSpec, RunSpec, load_suite, make_run, suite_names
+from accord.benchmark.specs.run import EffortSpec, RunSpec, make_run
+from accord.benchmark.specs.suite import load_suite, suite_names
 from accord.envs.errors import UsageError
 
 VALID = """
@@ -69,7 +71,7 @@ def test_a_mistake_in_a_suite_names_file_key_and_what_is_allowed(
     assert old in VALID
     path = write(VALID.replace(old, new, 1))
     with pytest.raises(UsageError) as error:
-        load_suite(path).runs()
+        runs_of(load_suite(path))
     text = str(error.value)
     assert text.startswith(f"{path}: ")
     assert key in text
@@ -96,21 +98,21 @@ def test_unknown_suites_are_met_with_a_suggestion() -> None:
 
 @pytest.mark.parametrize("name", suite_names())
 def test_suites_that_come_with_accord_expand(name: str) -> None:
-    assert load_suite(name).runs(Overrides(seeds=1))
+    assert runs_of(load_suite(name), Overrides(seeds=1))
 
 
 def test_a_suite_expands_to_its_cross_products(write: Any) -> None:
-    runs = load_suite(write(VALID)).runs()
+    runs = runs_of(load_suite(write(VALID)))
     # Per scenario of the first entry: oracle 1, serve_now 1, random 3 seeds, gossip 2 variants of 3 seeds.
     assert len(runs) == 4 * (1 + 1 + 3 + 2 * 3) + (1 + 5)
     assert {run.suite for run in runs} == {"mine"}
     assert len({run.digest for run in runs}) == len(runs)
-    assert runs == load_suite(write(VALID)).runs()
+    assert runs == runs_of(load_suite(write(VALID)))
 
 
 def test_an_entry_may_name_whole_addresses(write: Any) -> None:
     entry = "  - scenarios: [games/two_step, homes_17/ring/average-0.2]\n    methods: [random]\n"
-    runs = load_suite(write(VALID + entry)).runs(Overrides(methods=["random"], seeds=1, budgets=["average-0.25"]))
+    runs = runs_of(load_suite(write(VALID + entry)), Overrides(methods=["random"], seeds=1, budgets=["average-0.25"]))
     assert {run.scenario for run in runs} == {
         "games/two_step",
         "homes_17/ring/average-0.2",
@@ -118,7 +120,7 @@ def test_an_entry_may_name_whole_addresses(write: Any) -> None:
         "paper_seven/star/average-0.25",
     }
     with pytest.raises(UsageError, match=r"key 'entries.2': address 'games/chess': unknown game 'chess'"):
-        load_suite(write(VALID + entry.replace("two_step", "chess"))).runs()
+        runs_of(load_suite(write(VALID + entry.replace("two_step", "chess"))))
 
 
 def test_settings_of_a_method_that_does_not_learn_are_not_dropped() -> None:
@@ -147,14 +149,14 @@ def test_a_spec_of_schema_1_is_written_without_what_came_later_and_not_used() ->
 def test_an_entry_may_have_an_effort_of_its_own(write: Any) -> None:
     suite = load_suite(write(VALID))
     own = suite.entries[-1].model_copy(update={"steps": 5, "seconds": 7.0})
-    runs = suite.model_copy(update={"entries": (*suite.entries[:-1], own)}).runs()
+    runs = runs_of(suite.model_copy(update={"entries": (*suite.entries[:-1], own)}))
     efforts = {(run.effort.steps, run.effort.seconds) for run in runs if run.effort}
     assert efforts == {(1000, 180.0), (5, 7.0)}
 
 
 def spec(**changes: Any) -> RunSpec:
     usual: dict[str, Any] = {
-        "scenario": "paper_seven/ring/average-0.3",
+        "address": "paper_seven/ring/average-0.3",
         "method": "consensus-gossip",
         "seed": 0,
         "suite": "s",
@@ -181,8 +183,8 @@ def test_a_digest_outlives_being_written_and_read() -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"scenario": "paper_seven/ring/average-0.4"},
-        {"scenario": "paper_seven/star/average-0.3"},
+        {"address": "paper_seven/ring/average-0.4"},
+        {"address": "paper_seven/star/average-0.3"},
         {"method": "consensus-primal_dual"},
         {"seed": 1},
         {"suite": "t"},

@@ -8,24 +8,25 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from helpers.launchers import Here
 
+from accord.benchmark.evaluation.context import Context
 from accord.benchmark.evaluation.evaluate import evaluate
-from accord.benchmark.evaluation.metrics import Context
-from accord.benchmark.launch.runner import controller_of, execute
+from accord.benchmark.launch.jobs import Ended
+from accord.benchmark.launch.local import LocalLauncher
+from accord.benchmark.launch.runner import execute
+from accord.benchmark.launch.training import controller_of
 from accord.benchmark.records.store import Store
 from accord.benchmark.seeding import seeded
+from accord.benchmark.specs.expand import runs_of
+from accord.benchmark.specs.resolved import resolve_run
+from accord.benchmark.specs.run import RunSpec
 from accord.benchmark.specs.suite import Suite, load_suite
-from accord.benchmark.studies.make import _kept, _made, run_studies
-from accord.benchmark.studies.policies import (
-    Changed,
-    _by_agreement,
-    _recovery,
-    contraction,
-    flown,
-    gap,
-    headed_for,
-    reassignment,
-)
+from accord.benchmark.studies.contraction import _by_agreement, contraction
+from accord.benchmark.studies.gap import Changed, flown, gap
+from accord.benchmark.studies.make import _job, _kept, run_studies
+from accord.benchmark.studies.policies import headed_for
+from accord.benchmark.studies.reassignment import _recovery, reassignment
 from accord.benchmark.studies.report import _reassignment, gap_parts, write_studies
 from accord.envs.allocation.dynamics import ResourceAllocation
 from accord.envs.catalogue import resolve
@@ -63,22 +64,21 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     """With the runs of the small suite."""
     made = Store(tmp_path_factory.mktemp("runs"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            "accord.benchmark.launch.runner.evaluate", partial(evaluate, episodes=2)
-        )  # an expert of many takes long
-        for spec in SUITE.runs():
-            assert execute(spec, made).status == "done"
+        # An expert of many takes long.
+        patch.setattr("accord.benchmark.launch.runner.evaluate", partial(evaluate, episodes=2))
+        for spec in runs_of(SUITE):
+            assert execute(resolve_run(spec), made).status == "done"
     return made
 
 
 def test_every_study_is_written(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("accord.benchmark.studies.policies.GAP_EPISODES", 2)
-    monkeypatch.setattr("accord.benchmark.studies.policies.CHANGED_EPISODES", 2)
-    monkeypatch.setattr("accord.benchmark.studies.policies.JACOBIANS", 2)
+    monkeypatch.setattr("accord.benchmark.studies.gap.GAP_EPISODES", 2)
+    monkeypatch.setattr("accord.benchmark.studies.reassignment.CHANGED_EPISODES", 2)
+    monkeypatch.setattr("accord.benchmark.studies.contraction.JACOBIANS", 2)
     lines = list[str]()
-    tables = run_studies(SUITE, store, lines.append, jobs=1)
+    tables = run_studies(SUITE, store, lines.append, Here())
     assert lines[-1].startswith(f"{len(lines)} of {len(lines)} studies; reassignment: ")
-    again = run_studies(SUITE, store, lines.append, jobs=1)
+    again = run_studies(SUITE, store, lines.append, Here())
     assert all(table.equals(again[name]) for name, table in tables.items())
     assert lines[-1].startswith(f"{len(lines)} of"), "what was made is kept"
     assert list(tables["contraction"]["variant"]) == ["", "unregularised"]
@@ -96,16 +96,18 @@ def test_every_study_is_written(store: Store, tmp_path: Path, monkeypatch: pytes
 
 
 def test_studies_are_made_side_by_side(store: Store) -> None:
-    asked = [("contraction", spec, store.root) for spec in SUITE.runs() if spec.scenario == STUDIED]
-    with _made(asked, 2) as done:
-        assert sorted(done) == sorted(f"contraction: {spec.label}" for _, spec, _ in asked)
-    for study, spec, root in asked:
-        assert json.loads(_kept(root, study, spec).read_text()) == contraction(spec, store)
+    asked = [_job("contraction", spec, store) for spec in runs_of(SUITE) if spec.scenario == STUDIED]
+    ended = list[Ended]()
+    LocalLauncher(2, quiet=True).work(asked, ended.append)
+    assert {over.job.name for over in ended} == {job.name for job in asked}
+    assert not any(over.fault for over in ended)
+    for job in asked:
+        spec = RunSpec(**job.data["spec"])
+        assert json.loads(_kept(store.root, "contraction", spec).read_text()) == contraction(resolve_run(spec), store)
 
 
 def test_fresh_states_contract_and_their_trajectories_meet(store: Store) -> None:
-    spec = SUITE.runs()[0]
-    (found,) = contraction(spec, store)
+    (found,) = contraction(resolve_run(runs_of(SUITE)[0]), store)
     assert found["share_negative"] == 1
     assert found["largest"] <= -found["certified"] + 1e-6
     assert found["apart"] < 1e-3
@@ -113,11 +115,15 @@ def test_fresh_states_contract_and_their_trajectories_meet(store: Store) -> None
 
 
 def test_the_expert_heads_where_it_is_sent_and_flying_there_again_changes_nothing(store: Store) -> None:
-    spec = next(spec for spec in SUITE.runs() if spec.method == "allocation_expert")
+    spec = next(spec for spec in runs_of(SUITE) if spec.method == "allocation_expert")
     scenario = resolve(STUDIED)
-    plain = evaluate(scenario, controller_of(spec, store, scenario), Context(), seeded(0, "e"), episodes=2)
+    plain = evaluate(scenario, controller_of(resolve_run(spec), store, scenario), Context(), seeded(0, "e"), episodes=2)
     again = evaluate(
-        scenario, Changed(controller_of(spec, store, scenario), flown), Context(), seeded(0, "e"), episodes=2
+        scenario,
+        Changed(controller_of(resolve_run(spec), store, scenario), flown),
+        Context(),
+        seeded(0, "e"),
+        episodes=2,
     )
     assert again.metrics["episode_return"] == pytest.approx(plain.metrics["episode_return"], abs=0.3)
 
@@ -136,9 +142,9 @@ def test_who_heads_where() -> None:
 
 
 def test_the_expert_loses_little_at_a_jump(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("accord.benchmark.studies.policies.CHANGED_EPISODES", 4)
-    spec = next(spec for spec in SUITE.runs() if spec.method == "allocation_expert")
-    table = pd.DataFrame(reassignment(spec, store))
+    monkeypatch.setattr("accord.benchmark.studies.reassignment.CHANGED_EPISODES", 4)
+    spec = next(spec for spec in runs_of(SUITE) if spec.method == "allocation_expert")
+    table = pd.DataFrame(reassignment(resolve_run(spec), store))
     assert len(table) == 4
     assert table["shaken"].any()
     assert table["seconds"].median() <= 2  # it assigns once a second
@@ -186,12 +192,12 @@ def test_a_second_change_leaves_an_episode_out_of_the_table() -> None:
 
 def test_policies_that_are_missing_are_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"lgtc-ippo seed 0: no policy under .*; first: accord run small"):
-        run_studies(SUITE, Store(tmp_path), lambda line: None)
+        run_studies(SUITE, Store(tmp_path), lambda line: None, Here())
 
 
 def test_the_gap_of_a_policy_is_that_of_what_it_is_changed_to(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("accord.benchmark.studies.policies.GAP_EPISODES", 2)
-    rows = {row["as"]: row for row in gap(SUITE.runs()[0], store)}
+    monkeypatch.setattr("accord.benchmark.studies.gap.GAP_EPISODES", 2)
+    rows = {row["as"]: row for row in gap(resolve_run(runs_of(SUITE)[0]), store)}
     assert rows["clear"]["collisions"] <= rows["policy"]["collisions"]
     assert rows["connected"]["messages"] == pytest.approx(2 * 2 * 9)
     # A policy that was hardly trained hardly moves, but it attends to something.
@@ -199,6 +205,6 @@ def test_the_gap_of_a_policy_is_that_of_what_it_is_changed_to(store: Store, monk
 
 
 def test_the_suite_has_what_the_studies_look_into() -> None:
-    specs = load_suite("allocation").runs()
+    specs = runs_of(load_suite("allocation"))
     assert {spec.variant for spec in specs if spec.scenario == STUDIED} >= {"", "unregularised"}
     assert {spec.scenario.rsplit("/", 1)[1] for spec in specs} >= {"steady", "jumps", "failures"}

@@ -7,20 +7,13 @@ from typing import Any
 import pytest
 
 from accord.baselines.registry import METHODS, make_method, nest
+from accord.benchmark.launch.local import LocalLauncher
 from accord.benchmark.records.store import Store
+from accord.benchmark.specs.expand import runs_of
 from accord.benchmark.specs.suite import load_suite
-from accord.benchmark.tuning.search import (
-    Finals,
-    Range,
-    Search,
-    _ask,
-    _read,
-    defaults,
-    load_search,
-    score,
-    search_names,
-    tune,
-)
+from accord.benchmark.specs.yaml_file import files_of
+from accord.benchmark.tuning.search import _ask, _read, score, tune
+from accord.benchmark.tuning.space import HOME, Finals, Range, Search, defaults, load_search
 from accord.envs.errors import UsageError
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -45,7 +38,7 @@ def told(target: Path, method: str) -> dict:
     return json.loads((target / f"{method}.json").read_text())
 
 
-@pytest.mark.parametrize("name", search_names())
+@pytest.mark.parametrize("name", files_of(HOME))
 def test_every_range_of_a_search_names_a_setting(name: str) -> None:
     search = load_search(name)
     for method, space in search.methods.items():
@@ -57,7 +50,7 @@ def test_every_range_of_a_search_names_a_setting(name: str) -> None:
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a search that was not stopped."""
     folder, lines = tmp_path_factory.mktemp("whole"), list[str]()
-    tune(SMALL, list(SMALL.methods), folder, Store(folder / "runs"), 2, lines.append)
+    tune(SMALL, list(SMALL.methods), folder, Store(folder / "runs"), LocalLauncher(2, quiet=True), lines.append)
     assert len(lines) == len(SMALL.methods) * 3  # two trials and a final
     return folder
 
@@ -69,7 +62,7 @@ def test_a_search_begins_with_the_defaults_and_goes_on_where_it_stopped(whole: P
     assert found["best"]["score"] == found["finals"][0]["score"]
     halfway = found | {"trials": found["trials"][:1], "finals": []}
     (tmp_path / f"{method}.json").write_text(json.dumps(halfway))
-    tune(SMALL, [method], tmp_path, Store(whole / "runs"), 1, lambda line: None)
+    tune(SMALL, [method], tmp_path, Store(whole / "runs"), LocalLauncher(1, quiet=True), lambda line: None)
     assert without_seconds(told(tmp_path, method)) == without_seconds(found)
 
 
@@ -125,24 +118,26 @@ def test_a_search_that_cannot_be_run_says_so_in_one_line(
     search: Search, methods: list[str], message: str, tmp_path: Path
 ) -> None:
     with pytest.raises(UsageError, match="^" + message.replace("(", r"\(").replace(".", r"\.")):
-        tune(search, methods, tmp_path, Store(tmp_path / "runs"), 1, print)
+        tune(search, methods, tmp_path, Store(tmp_path / "runs"), LocalLauncher(1, quiet=True), print)
 
 
 def test_another_search_does_not_go_on_in_the_same_file(whole: Path) -> None:
     longer = SMALL.model_copy(update={"trials": 5})
     with pytest.raises(UsageError, match="holds another search"):
-        tune(longer, ["consensus-gossip"], whole, Store(whole / "runs"), 1, lambda line: None)
+        tune(
+            longer, ["consensus-gossip"], whole, Store(whole / "runs"), LocalLauncher(1, quiet=True), lambda line: None
+        )
 
 
 def used(name: str, method: str, search: Search) -> dict[str, Any]:
     """The settings that a suite's runs of a method have: those of `tuned.yaml`, or the suite's own."""
     if name == "core":
         return make_method(method).config.model_dump()
-    specs = load_suite(name).runs()
+    specs = runs_of(load_suite(name))
     return next(s.config for s in specs if (s.method, s.variant, s.scenario) == (method, "", search.scenarios[0]))
 
 
-@pytest.mark.parametrize("name", search_names())
+@pytest.mark.parametrize("name", files_of(HOME))
 def test_published_searches_are_those_of_the_methods_settings(name: str) -> None:
     search = load_search(name)
     paths = sorted((ROOT / "results" / "tuning" / name).glob("*.json"))

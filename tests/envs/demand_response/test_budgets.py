@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from accord.envs.demand_response import DemandResponse
 from accord.envs.demand_response.budgets import BudgetName, make_budgets, parse_budget
-from accord.envs.demand_response.dynamics import DemandResponse
 from accord.envs.districts.named import make_district
 from accord.envs.errors import UsageError
 

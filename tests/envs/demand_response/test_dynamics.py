@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from accord.envs.catalogue import budgets_of
+from accord.envs.demand_response import DemandResponse
 from accord.envs.demand_response.budgets import parse_budget
-from accord.envs.demand_response.dynamics import DemandResponse
+from accord.envs.demand_response.scenario import budgets_of
 from accord.envs.districts.district import District
 from accord.envs.districts.named import make_district
 from accord.envs.task import Step

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from accord.envs.catalogue import budgets_of
+from accord.envs.demand_response import DemandResponse
 from accord.envs.demand_response.budgets import parse_budget
-from accord.envs.demand_response.dynamics import DemandResponse
 from accord.envs.demand_response.observations import CHANGING, COMMON
+from accord.envs.demand_response.scenario import budgets_of
 from accord.envs.districts.named import make_district
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import torch
 
-from accord.envs.demand_response.dynamics import DemandResponse
+from accord.envs.demand_response import DemandResponse
 from accord.envs.districts.district import PER_AGENT, District
 from accord.envs.districts.named import make_district
 from accord.envs.errors import UsageError

@@ -4,8 +4,7 @@ import pytest
 import torch
 
 from accord.envs.errors import UsageError
-from accord.envs.network.moving import MovingNetwork
-from accord.envs.network.static import Network
+from accord.envs.network import MovingNetwork, Network
 
 
 @pytest.mark.parametrize("name", ["ring", "star", "two_groups"])

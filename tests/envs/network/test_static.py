@@ -8,7 +8,7 @@ from torch import Tensor
 
 import accord.envs.network.static
 from accord.envs.errors import UsageError
-from accord.envs.network.static import Network
+from accord.envs.network import Network
 from accord.envs.network.topologies import build_edges
 
 GRAPHS = [

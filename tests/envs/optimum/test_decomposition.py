@@ -8,8 +8,8 @@ import pytest
 import torch
 
 import accord.envs.optimum.linear_program
-from accord.envs.catalogue import budgets_of
 from accord.envs.demand_response.budgets import parse_budget
+from accord.envs.demand_response.scenario import budgets_of
 from accord.envs.districts.named import make_district
 from accord.envs.errors import UsageError
 from accord.envs.optimum.decomposition import OwnPlans, decompose, own_optimum

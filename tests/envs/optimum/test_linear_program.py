@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.optimize import linprog
 
-from accord.envs.catalogue import budgets_of
+from accord.envs.demand_response import DemandResponse
 from accord.envs.demand_response.budgets import parse_budget
-from accord.envs.demand_response.dynamics import DemandResponse
+from accord.envs.demand_response.scenario import budgets_of
 from accord.envs.districts.district import District
 from accord.envs.districts.named import make_district
 from accord.envs.errors import UsageError

@@ -6,8 +6,9 @@ import torch
 from pettingzoo.test import parallel_api_test, parallel_seed_test
 
 import accord.envs
-from accord.envs.catalogue import EpisodicScenario, resolve
+from accord.envs.catalogue import resolve
 from accord.envs.errors import UsageError
+from accord.envs.scenario import EpisodicScenario
 from accord.envs.third_party.mpe2_and_lbf import Foraging
 
 SPREAD, FORAGING = "mpe2/simple_spread_v3", "lbf/8x8-2p-2f-coop"

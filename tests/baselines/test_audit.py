@@ -2,11 +2,14 @@ import pytest
 import torch
 from torch import Tensor
 
+from accord.baselines.audit import FAR, STEPS, audit_controllers, audit_method
 from accord.baselines.base import Controller
 from accord.baselines.registry import METHODS
-from accord.benchmark.evaluation.audit import FAR, MOVING, STEPS, audit_controllers, audit_method, audit_records
 from accord.benchmark.launch.runner import ended_badly
-from accord.benchmark.specs.suite import make_run
+from accord.benchmark.report.locality import audit_records
+from accord.benchmark.specs.resolved import resolve_run
+from accord.benchmark.specs.run import make_run
+from accord.envs.allocation.scenario import AUDITED_AT, AllocationScenario
 from accord.envs.catalogue import resolve
 from accord.envs.errors import UsageError
 from accord.envs.task import Step
@@ -117,13 +120,13 @@ def test_a_cheat_that_claims_to_be_decentralised_fails(cheat: type[Cheat]) -> No
 
 @pytest.mark.parametrize("cheat", [ReadsItsNeighbour, ReadsTheMean, TalksButReadsFurther])
 def test_a_cheat_fails_where_links_move(cheat: type[Cheat]) -> None:
-    audit = audit_controllers(cheat(), cheat(), resolve(MOVING))
+    audit = audit_controllers(cheat(), cheat(), resolve(AUDITED_AT))
     assert audit.verdict == "FAILED"
     assert audit.reach[0] == FAR  # to agents that nobody's messages come to
 
 
 def test_messages_follow_links_that_move() -> None:
-    audit = audit_controllers(HearsAsFarAsItSays(), HearsAsFarAsItSays(), resolve(MOVING))
+    audit = audit_controllers(HearsAsFarAsItSays(), HearsAsFarAsItSays(), resolve(AUDITED_AT))
     assert audit.verdict == "neighbours, 2 hop/step"
     assert audit.reach[0] == 2  # what is heard is not remembered
 
@@ -134,8 +137,8 @@ def test_messages_follow_links_that_move() -> None:
 )
 def test_a_run_is_audited_where_links_move_if_they_did(method: str, verdict: str) -> None:
     spec = make_run("allocation_10x2/radius-1/steady", method, 0)
-    assert audit_records([ended_badly(spec, "done", "")]) == {(method, ""): verdict}
-    assert audit_method(method, address=MOVING).verdict == verdict
+    assert audit_records([ended_badly(resolve_run(spec), "done", "")]) == {(method, ""): verdict}
+    assert audit_method(method, address=AUDITED_AT).verdict == verdict
 
 
 def test_discrete_actions_are_not_audited() -> None:
@@ -188,7 +191,7 @@ def test_a_wrong_name_is_a_clear_error() -> None:
 
 
 def test_a_method_that_cannot_act_where_it_is_audited_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("accord.benchmark.evaluation.audit.MOVING", "games/climbing")
+    monkeypatch.setattr(AllocationScenario, "audited_at", "games/climbing")
     spec = make_run("allocation_5x1/radius-1/steady", "lgtc-ippo", 0)
-    found = audit_records([ended_badly(spec, "done", "")])["lgtc-ippo", ""]
+    found = audit_records([ended_badly(resolve_run(spec), "done", "")])["lgtc-ippo", ""]
     assert found.startswith("not audited: audit: 'games/climbing' has discrete actions")

@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accord.baselines.registry import REFERENCES
-from accord.benchmark.evaluation.metrics import Context
+from accord.benchmark.evaluation.context import Context
 from accord.benchmark.evaluation.trajectory import DAY
 from accord.benchmark.records.record import Record
-from accord.benchmark.specs.suite import RunSpec
-from accord.envs.catalogue import DistrictScenario, resolve_district
+from accord.benchmark.specs.run import RunSpec
+from accord.envs.catalogue import resolve_district
 from accord.envs.demand_response.budgets import parse_budget
+from accord.envs.demand_response.scenario import DistrictScenario
 from accord.envs.errors import UsageError
 
 NETWORK = "two_groups"  # preferred where a suite has several
@@ -49,7 +50,7 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Family:
+class Sweep:
     """The scenarios of one district, network and kind of budget, which differ in the level alone.
 
     Attributes:
@@ -89,15 +90,15 @@ class Family:
         return [*(m for m in PANELS if m in found), *(m for m in found if m not in PANELS)][:2]
 
 
-def find_families(records: Sequence[Record], traces: Traces, contexts: Contexts) -> list[Family]:
-    """The families that can be drawn, by name: one network per district, one variant, the lowest seed."""
+def find_sweeps(records: Sequence[Record], traces: Traces, contexts: Contexts) -> list[Sweep]:
+    """The sweeps that can be drawn, by name: one network per district, one variant, the lowest seed."""
     found: dict[tuple[str, str], list[tuple[RunSpec, DistrictScenario]]] = {}
     for record in records:
         scenario = _scenario(record)
         if scenario is not None and record.status in ("done", "out of time"):
             key = scenario.district_name, parse_budget(scenario.budget_name).kind
             found.setdefault(key, []).append((record.spec, scenario))
-    families = []
+    sweeps = []
     for (district, kind), pairs in sorted(found.items()):
         network = _preferred(NETWORK, {scenario.network_name for _, scenario in pairs})
         pairs = [(spec, scenario) for spec, scenario in pairs if scenario.network_name == network]
@@ -109,8 +110,8 @@ def find_families(records: Sequence[Record], traces: Traces, contexts: Contexts)
             words = [f"{kind} budgets", *([variant] if variant else []), f"seed {', '.join(map(str, seeds))}"]
             name = re.sub(r"[^\w.-]+", "_", f"{district}-{network}-{kind}")
             whole = all(run.arrays for run in chosen if run.spec.method not in REFERENCES)
-            families.append(Family(name, f"{district}/{network}\n{', '.join(words)}", runs, whole))
-    return families
+            sweeps.append(Sweep(name, f"{district}/{network}\n{', '.join(words)}", runs, whole))
+    return sweeps
 
 
 def percent(level: float) -> str:

@@ -14,20 +14,17 @@ from itertools import pairwise
 
 import torch
 
-from accord.baselines.base import Controller, Effort, ModelView, NoCheckpoint
-from accord.baselines.registry import METHODS, make_method
-from accord.benchmark.records.record import Record
-from accord.benchmark.seeding import seeded
-from accord.envs.catalogue import DistrictScenario, Scenario, resolve
+from accord.baselines.base import Controller, Training
+from accord.baselines.registry import make_method
+from accord.baselines.rollout import begin
+from accord.envs.catalogue import resolve
 from accord.envs.errors import UsageError
-from accord.envs.network.moving import MovingNetwork
-from accord.envs.network.static import Network
+from accord.envs.network import Network
+from accord.envs.scenario import Hours, Scenario
 from accord.envs.task import Box, Step, Task
 
 # A path is where distances are longest; with one budget every hour counts.
 SCENARIO = "paper_seven/path/average-0.27"
-# Where links move: some agents are near, some are hops away, and some are out of reach of all others.
-MOVING = "allocation_15x2/radius-0.5/steady"
 STEPS = 12
 CHANGED_AT = 3
 FAR = 1_000_000  # hops to where no path leads
@@ -78,40 +75,18 @@ def audit_method(name: str, settings: dict[str, object] | None = None, address: 
     scenario = resolve(address)
     if not isinstance(scenario.task().spec.action, Box):
         raise UsageError(
-            f"audit: '{address}' has discrete actions; allowed: demand response and allocation, like {MOVING}"
+            f"audit: '{address}' has discrete actions; allowed: scenarios whose actions are a box, like {SCENARIO}"
         )
     method = make_method(name, settings)
 
     def make() -> Controller:
-        generator = seeded(0, "audit")
+        generator = torch.Generator().manual_seed(0)
         if method.learns:
             return method.build(scenario.task(), generator)
         task, network = scenario.task(), scenario.network()
-        return method.train(task, network, Effort(0, 0.0), generator, lambda row: None, NoCheckpoint())
+        return method.train(task, network, Training.without_effort(generator))
 
     return audit_controllers(make(), make(), scenario)
-
-
-def audit_records(records: Sequence[Record]) -> dict[tuple[str, str], str]:
-    """What the audit says of each method and variant that ran, untrained but with the settings of its run.
-
-    It is done on `MOVING` if that is where links of a run moved, and on `SCENARIO` otherwise.
-    """
-    ran = {
-        (record.spec.method, record.spec.variant): record.spec
-        for record in records
-        if record.status != "failed" and record.spec.method in METHODS
-    }
-    found = {}
-    for (method, variant), spec in ran.items():
-        own = {key: value for key, value in spec.config.items() if key not in METHODS[method].implied}
-        try:
-            moves = isinstance(resolve(spec.scenario).network(), MovingNetwork)
-            found[method, variant] = audit_method(method, own, MOVING if moves else SCENARIO).verdict
-        except Exception as fault:  # a method need not be able to act in the audit's district
-            why = " ".join(str(fault).split()) or type(fault).__name__
-            found[method, variant] = f"not audited: {why}"
-    return found
 
 
 def audit_controllers(plain: Controller, changed: Controller, scenario: Scenario) -> Audit:
@@ -160,12 +135,11 @@ def _actions(
 ) -> list[torch.Tensor]:
     """Actions for a fixed stream of steps, each [N, A]."""
     task = scenario.task()
-    generator = seeded(0, "audit actions")
+    generator = torch.Generator().manual_seed(1)
     _begin(task, scenario, generator)
-    model = ModelView(task) if controller.privileged else None
     actions = []
     with torch.inference_mode():
-        controller.reset(task.spec, network, 1, generator, model)
+        begin(task, controller, network, 1, generator)
         for step, outcome in pairwise(stream):
             if step.links is not None:
                 network.move(step.links)
@@ -176,7 +150,7 @@ def _actions(
 
 def _random_steps(scenario: Scenario) -> list[Step]:
     """A rollout of random actions: `STEPS` + 1 steps."""
-    task, generator = scenario.task(), seeded(0, "audit stream")
+    task, generator = scenario.task(), torch.Generator().manual_seed(2)
     steps = [_begin(task, scenario, generator)]
     action = task.spec.action
     assert isinstance(action, Box)
@@ -187,7 +161,7 @@ def _random_steps(scenario: Scenario) -> list[Step]:
 
 
 def _begin(task: Task, scenario: Scenario, generator: torch.Generator) -> Step:
-    start = scenario.district.measured[0] if isinstance(scenario, DistrictScenario) else None
+    start = scenario.protocol.measured[0] if isinstance(scenario.protocol, Hours) else None
     return task.reset(1, generator, start=start, horizon=STEPS)
 
 

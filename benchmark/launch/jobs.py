@@ -1,0 +1,85 @@
+"""The contract of a launcher: data in, an outcome out. Suites, searches and studies hand their work to one.
+
+A job is a function of a module and data that JSON can hold, so that any kind of launcher (processes here, a cluster)
+can carry it out. What it computes it keeps itself, atomically; what it returns is a few words or numbers.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import torch
+
+from accord.envs.errors import UsageError
+
+Fault = tuple[Literal["failed", "out of time", "out of memory"], str]  # how it ended, and one line
+Tell = Callable[[float], None]  # how far a job is, in the unit of its `total`
+Work = Callable[[Mapping[str, Any], Tell], Any]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One piece of work.
+
+    Attributes:
+        name: Unique among the jobs of a launch.
+        title: For people.
+        work: A function at the top level of a module: data and `tell` in, an outcome that JSON can hold out.
+        data: What it is given.
+        needs: Names of the jobs that must end well first.
+        total: What it counts up to, where it tells how far it is.
+    """
+
+    name: str
+    title: str
+    work: Work
+    data: Mapping[str, Any] = field(default_factory=dict)
+    needs: tuple[str, ...] = ()
+    total: float | None = None
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A job that is over.
+
+    Attributes:
+        job: Which one.
+        value: What its function returned.
+        fault: How it ended where it did not end well; that of a job that it needed, where it never began.
+    """
+
+    job: Job
+    value: Any = None
+    fault: Fault | None = None
+
+
+class Launcher(Protocol):
+    """Carries jobs out, some at a time, each in a process of its own."""
+
+    def work(self, jobs: Sequence[Job], on_end: Callable[[Ended], None]) -> None:
+        """Carry every job out; the order is that of `jobs` where needs allow it.
+
+        Args:
+            jobs: What to do. A job whose needs fail is not begun; it ends with their fault.
+            on_end: Called in this process with each job that is over.
+
+        Raises:
+            KeyboardInterrupt: after every process was stopped; what was finished or checkpointed stays.
+        """
+
+
+def how_it_ended(fault: BaseException) -> Fault:
+    """Status and one line for a job that an exception ended."""
+    text = " ".join(str(fault).split()) or "no message"
+    # On the CPU torch says with a plain RuntimeError that an allocation failed.
+    if isinstance(fault, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in text:
+        return "out of memory", text
+    if isinstance(fault, UsageError):
+        return "failed", text
+    last = traceback.extract_tb(fault.__traceback__)[-1:]
+    where = "".join(f" ({Path(frame.filename).name}:{frame.lineno})" for frame in last)
+    return "failed", f"{type(fault).__name__}: {text}{where}"

@@ -1,0 +1,127 @@
+"""Many runs: what is missing becomes jobs (optima, trainings, runs), which a launcher carries out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from accord.benchmark.launch.contexts import compared_on, prepare_context
+from accord.benchmark.launch.jobs import Ended, Job, Launcher, Tell
+from accord.benchmark.launch.local import LocalLauncher
+from accord.benchmark.launch.runner import ended_badly, execute
+from accord.benchmark.launch.training import prepare_policy
+from accord.benchmark.records.record import Record
+from accord.benchmark.records.store import Store
+from accord.benchmark.specs.resolved import ResolvedRun, resolve_run
+from accord.benchmark.specs.run import RunSpec
+
+
+@dataclass
+class Outcome:
+    """What a launch did.
+
+    Attributes:
+        records: One per run that was asked for, old and new, in the order asked.
+        fresh: How many of them were carried out now.
+    """
+
+    records: list[Record] = field(default_factory=list)
+    fresh: int = 0
+
+    @property
+    def failed(self) -> list[Record]:
+        """Runs that did not end well."""
+        return [record for record in self.records if record.status == "failed"]
+
+
+def launch(
+    specs: Sequence[RunSpec],
+    store: Store,
+    *,
+    jobs: int | None = None,
+    console: Console | None = None,
+    launcher: Launcher | None = None,
+    on_record: Callable[[Record], None] | None = None,
+    unlimited: bool = False,
+) -> Outcome:
+    """Carry out every run that the store does not hold yet; failed ones are tried again.
+
+    Args:
+        specs: Runs.
+        store: Where they are kept.
+        jobs: Processes at a time; None for one per core.
+        console: Where progress is shown.
+        launcher: What carries the jobs out; processes on this machine by default.
+        on_record: Called with each finished record, in this process.
+        unlimited: Trainings that are missing have no wall-clock limit.
+
+    Raises:
+        OSError: the store's folder cannot be made.
+        KeyboardInterrupt: after every process was stopped; what was finished or checkpointed stays.
+    """
+    store.root.mkdir(parents=True, exist_ok=True)
+    console = console or Console(stderr=True)
+    found = {spec.digest: store.load(spec) for spec in specs}
+    missing = [spec for spec in specs if (kept := found[spec.digest]) is None or kept.status == "failed"]
+    runs = {f"run {spec.digest}": resolve_run(spec) for spec in missing}
+
+    def ended(over: Ended) -> None:
+        run = runs.get(over.job.name)
+        if run is None:
+            return
+        record = None if over.fault else store.load(run.spec)
+        if record is None:
+            record = ended_badly(run, *(over.fault or ("failed", "the process left no record")))
+            store.save(record, {})
+        found[run.spec.digest] = record
+        if record.status != "done":
+            text = f"{record.status}: {record.spec.label}: {record.error}"
+            console.print(text, markup=False, highlight=False, style="red", soft_wrap=True)
+        if on_record is not None:
+            on_record(record)
+
+    if runs:
+        (launcher or LocalLauncher(jobs, console)).work(_plan(runs, store, unlimited), ended)
+    return Outcome([record for spec in specs if (record := found[spec.digest]) is not None], len(missing))
+
+
+def _plan(runs: Mapping[str, ResolvedRun], store: Store, unlimited: bool) -> list[Job]:
+    """Jobs in order: optima and trainings that are missing, each once, then the runs."""
+    first: dict[str, Job] = {}
+    last = []
+    for name, run in runs.items():
+        needs, spec = [], run.spec
+        data = {"spec": spec.model_dump(mode="json"), "root": str(store.root), "unlimited": unlimited}
+        for hours, scenario in compared_on(run).items():
+            if store.load_context(scenario) is None:
+                needs.append(f"{hours} {sorted(scenario.comparison_key.items())}")
+                title = f"linear programme {spec.scenario}, {hours} hours"
+                first.setdefault(needs[-1], Job(needs[-1], title, _compare, {**data, "hours": hours}))
+        if run.policy and spec.effort and store.policy(run.policy).finished() is None:
+            needs.append(f"policy {run.policy}")
+            title = f"train {spec.method} seed {spec.seed}"
+            first.setdefault(needs[-1], Job(needs[-1], title, _train, data, total=spec.effort.steps))
+        last.append(Job(name, spec.label, _run, data, tuple(needs)))
+    # Trainings are the longest: they start first.
+    return [*sorted(first.values(), key=lambda job: job.work is not _train), *last]
+
+
+def _compare(data: Mapping[str, Any], tell: Tell) -> None:
+    run, store = _given(data)
+    prepare_context(compared_on(run)[data["hours"]], store)
+
+
+def _train(data: Mapping[str, Any], tell: Tell) -> None:
+    prepare_policy(*_given(data), lambda row: tell(row["steps"]), unlimited=data["unlimited"])
+
+
+def _run(data: Mapping[str, Any], tell: Tell) -> None:
+    execute(*_given(data))
+
+
+def _given(data: Mapping[str, Any]) -> tuple[ResolvedRun, Store]:
+    return resolve_run(RunSpec(**data["spec"])), Store(Path(data["root"]))

@@ -1,0 +1,145 @@
+"""The training of a run's policy: kept as it goes, taken up where it stopped, done once for all runs that share it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from accord.baselines.base import Controller, Effort, Training
+from accord.benchmark.machine import memory_peak, one_thread, reset_memory_peak
+from accord.benchmark.records.provenance import provenance_here
+from accord.benchmark.records.store import PolicyFolder, Store
+from accord.benchmark.seeding import seeded
+from accord.benchmark.specs.resolved import ResolvedRun
+from accord.envs.scenario import Scenario
+
+ROUNDING = 1e-9
+Progress = Callable[[Mapping[str, float]], None]
+
+
+def prepare_policy(
+    run: ResolvedRun, store: Store, progress: Progress | None = None, *, unlimited: bool = False
+) -> dict[str, Any] | None:
+    """The finished policy of a run, trained here unless the store has it; None where nothing is learned.
+
+    An interrupted training goes on. One that runs into its time limit is kept with what it reached.
+
+    Args:
+        run: Whose policy.
+        store: Where policies are kept.
+        progress: Called with every row of the training's log.
+        unlimited: The training has no wall-clock limit.
+
+    Returns:
+        See `PolicyFolder.finished` for the keys.
+    """
+    if run.spec.effort is None:
+        return None
+    folder = store.policy(run.policy)
+    if (kept := folder.finished()) is not None:
+        return kept
+    _train(run, folder, progress, math.inf if unlimited else run.spec.effort.seconds)
+    return folder.finished()
+
+
+def _train(run: ResolvedRun, folder: PolicyFolder, progress: Progress | None, seconds: float) -> None:
+    effort, method, scenario = run.spec.effort, run.method, run.trained_on
+    assert effort is not None
+    assert method is not None
+    task = scenario.task()
+    generator = seeded(run.spec.seed, "train")
+    curve: list[dict[str, float]] = []
+
+    def log(row: Mapping[str, float]) -> None:
+        curve.append(dict(row))
+        if progress is not None:
+            progress(row)
+
+    reset_memory_peak()
+    before = memory_peak()
+    keeper = _CurveKeeper(folder, curve, effort.snapshots)
+    with one_thread():
+        controller = method.train(
+            task, scenario.network(), Training(Effort(effort.steps, seconds), generator, log, keeper)
+        )
+    peak = memory_peak()
+    steps = curve[-1]["steps"] if curve else 0.0
+    folder.finish(
+        {
+            "state": controller.state_dict(),
+            "curve": curve,
+            "snapshots": keeper.snapshots,
+            "finished": steps >= effort.steps,
+            "seconds": curve[-1]["seconds"] if curve else 0.0,
+            "steps": steps,
+            "peak_memory": None if peak is None or before is None else peak - before,
+            "revision": provenance_here().git_revision,
+        }
+    )
+
+
+def controller_of(run: ResolvedRun, store: Store, scenario: Scenario) -> Controller:
+    """What a run acts with, to act on a scenario; a policy that the store does not have is trained first."""
+    policy = prepare_policy(run, store)
+    if policy is None:
+        return without_learning(run, seeded(run.spec.seed, "evaluate"))
+    return learned(run, scenario, policy)
+
+
+def without_learning(run: ResolvedRun, generator: torch.Generator) -> Controller:
+    """The controller of a method that does not learn; it may tune itself on the training scenario."""
+    assert run.method is not None
+    known = run.trained_on
+    return run.method.train(known.task(), known.network(), Training.without_effort(generator))
+
+
+def learned(run: ResolvedRun, scenario: Scenario, policy: Mapping[str, Any]) -> Controller:
+    """The controller of a finished policy."""
+    assert run.method is not None
+    controller = run.method.build(scenario.task(), seeded(run.spec.seed, "train"))
+    controller.load_state_dict(policy["state"])
+    return controller
+
+
+class _CurveKeeper:
+    """A checkpoint that also keeps the training curve and snapshots, so that an interrupted one has no hole."""
+
+    def __init__(self, folder: PolicyFolder, curve: list[dict[str, float]], points: int) -> None:
+        self._folder, self._curve, self._points = folder, curve, points
+        self.snapshots = folder.load_snapshots()
+        saved = folder.load()
+        if saved is not None:
+            curve.extend(saved["curve"])
+
+    def load(self) -> dict[str, Any] | None:
+        saved = self._folder.load()
+        return None if saved is None else saved["training"]
+
+    def save(self, state: dict[str, Any]) -> None:
+        self._folder.save({"training": state, "curve": self._curve})
+
+    def snapshot(self, fraction: float, steps: int, seconds: float, state: Callable[[], dict[str, Any]]) -> None:
+        """Keep the state at the first offer past each of the equally spaced points."""
+        point = self._point_of(fraction)
+        # What an interrupted training does again is here already.
+        if point <= max((self._point_of(row["fraction"]) for row in self.snapshots), default=0):
+            return
+        row = {"fraction": fraction, "steps": steps, "seconds": seconds, "state": _detached(state())}
+        self.snapshots.append(row)
+        self._folder.save_snapshots(self.snapshots)
+
+    def _point_of(self, fraction: float) -> int:
+        return math.floor(min(fraction, 1.0) * self._points + ROUNDING)
+
+
+def _detached(state: Any) -> Any:
+    """A copy of a state that later training does not change."""
+    if isinstance(state, Tensor):
+        return state.detach().cpu().clone()
+    if isinstance(state, Mapping):
+        return {key: _detached(value) for key, value in state.items()}
+    return [_detached(value) for value in state] if isinstance(state, (list, tuple)) else state

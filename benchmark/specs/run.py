@@ -1,0 +1,137 @@
+"""One run as a typed spec: what it is called, and everything that its result depends on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from accord.baselines.registry import REFERENCES, learns, make_method
+from accord.envs.catalogue import VERSION, resolve
+from accord.envs.errors import UsageError
+from accord.envs.scenario import Scenario
+
+SCHEMA = 2  # of the specs that are made now
+
+
+class EffortSpec(BaseModel):
+    """Training budget of one policy."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    steps: int = Field(gt=0, description="Agent-steps.")
+    seconds: float = Field(180.0, gt=0, description="Wall-clock limit; reaching it first is `out of time`.")
+    snapshots: int = Field(0, ge=0, description="Points of the learning curve; 0 keeps none.")
+
+
+class RunSpec(BaseModel):
+    """One run, resolved: what it is called, and everything that its result depends on."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    suite: str = ""
+    scenario: str
+    method: str
+    variant: str = ""
+    seed: int = Field(ge=0)
+    config: dict[str, Any] = Field(default_factory=dict, description="Every setting of the method, defaults included.")
+    effort: EffortSpec | None = Field(None, description="None for a method that does not learn.")
+    trained_on: str = Field("", description="Address of another scenario whose policy is used; empty for its own.")
+    catalogue: int = Field(VERSION, description="Version of the catalogue that gave the address its meaning.")
+
+    schema_version: int = Field(1, ge=1, le=SCHEMA, description="Which fields the digest is made of; see `identity`.")
+
+    def identity(self) -> dict[str, Any]:
+        """What the digest is made of, and how a spec is written down: every field.
+
+        Specs of schema 1 were written before there were transfers and learning curves. What they do not use of these
+        stays out, so that published runs keep their digests.
+        """
+        fields = self.model_dump(mode="json")
+        if self.schema_version == 1:
+            del fields["schema_version"]
+            if not self.trained_on:
+                del fields["trained_on"]
+            if self.effort is not None and not self.effort.snapshots:
+                del fields["effort"]["snapshots"]
+        return fields
+
+    @cached_property
+    def digest(self) -> str:
+        """Names the run's folder; hex, 16 characters."""
+        return digest_of(self.identity())
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy, with a digest of its own."""
+        copy = super().model_copy(update=update, deep=deep)
+        copy.__dict__.pop("digest", None)
+        return copy
+
+    @property
+    def label(self) -> str:
+        """For people."""
+        variant = f" [{self.variant}]" if self.variant else ""
+        return f"{self.scenario} {self.method}{variant} seed {self.seed}"
+
+
+def make_run(
+    address: str,
+    method: str,
+    seed: int,
+    *,
+    suite: str = "",
+    variant: str = "",
+    settings: dict[str, Any] | None = None,
+    effort: EffortSpec | None = None,
+    trained_on: str = "",
+    scenario: Scenario | None = None,
+) -> RunSpec:
+    """The spec of one run, every setting spelt out.
+
+    Args:
+        address: Of the scenario.
+        method: Name of a method or reference.
+        seed: Seed of training and evaluation.
+        suite: Name of the suite that it belongs to.
+        variant: A label for the settings.
+        settings: Changes to the method's defaults.
+        effort: Of the training; left out where nothing is learned.
+        trained_on: Address of another scenario whose policy is used.
+        scenario: What the address means, where that is known already.
+
+    Raises:
+        UsageError: an unknown scenario, method or setting, or a scenario whose package is not installed.
+    """
+    (scenario or resolve(address)).check()
+    if method in REFERENCES:
+        if settings:
+            raise UsageError(f"method '{method}': a bound has no settings")
+        return RunSpec(suite=suite, scenario=address, method=method, seed=seed, schema_version=SCHEMA)
+    trained = learns(method)
+    config = make_method(method, settings).config
+    return RunSpec(
+        suite=suite,
+        scenario=address,
+        method=method,
+        variant=variant if trained else "",
+        seed=seed,
+        config=config.model_dump(mode="json"),
+        effort=effort if trained else None,
+        trained_on=trained_on if trained else "",
+        schema_version=SCHEMA,
+    )
+
+
+def in_scenario(address: str, parts: Sequence[str]) -> bool:
+    """The address contains one of `parts`, whole words between slashes; without parts every address does."""
+    return not parts or any(f"/{part.strip('/')}/" in f"/{address}/" for part in parts)
+
+
+def digest_of(content: Any) -> str:
+    """A short digest of anything that JSON can hold."""
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()[:16]

@@ -1,0 +1,48 @@
+"""Typed specs from YAML files: a mistake is one line that names file and key."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from accord.baselines.registry import explain
+from accord.envs.errors import UsageError
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def files_of(package: str) -> dict[str, Path]:
+    """The YAML files that lie in a package, by name without the suffix, in the order of names."""
+    found = (Path(str(file)) for file in resources.files(package).iterdir() if file.name.endswith(".yaml"))
+    return {path.stem: path for path in sorted(found)}
+
+
+def read_model(path: Path, model: type[M], **defaults: Any) -> M:
+    """What a file says, as a model.
+
+    Args:
+        path: The file.
+        model: Its type.
+        defaults: Values of keys that the file need not have.
+
+    Raises:
+        UsageError: it cannot be read, is not YAML, has an unknown key, a wrong type or a value out of range.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror or error}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(content, dict):
+        raise UsageError(
+            f"{path}: a {model.__name__.lower()} is a mapping with the keys {', '.join(model.model_fields)}"
+        )
+    try:
+        return model.model_validate({**defaults, **content})
+    except ValidationError as error:
+        raise UsageError(f"{path}: {explain(error)}") from None

@@ -1,0 +1,86 @@
+"""What a search for settings looks through, and at what effort; one YAML file each."""
+
+from __future__ import annotations
+
+from operator import attrgetter
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from accord.baselines.registry import make_method, nest
+from accord.benchmark.specs.yaml_file import files_of, read_model
+from accord.envs.errors import UsageError
+
+HOME = "accord.benchmark.searches"  # where those lie that come with Accord
+
+
+class Range(BaseModel):
+    """What one setting may be: a number between two others, or one of some choices."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    low: float | None = None
+    high: float | None = None
+    log: bool = Field(False, description="Search on a logarithmic scale.")
+    choices: tuple[Any, ...] = ()
+
+    @model_validator(mode="after")
+    def _is_one_of_both(self) -> Range:
+        if bool(self.choices) == (self.low is not None and self.high is not None):
+            raise ValueError("must give `low` and `high`, or `choices`")
+        return self
+
+
+class Finals(BaseModel):
+    """What becomes of the best trials."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    best: int = Field(ge=1, description="Trials that enter.")
+    steps: int = Field(gt=0, description="Agent-steps of each training.")
+    trials: int = Field(ge=1, description="Of the settings that concern execution alone, on each policy.")
+
+
+class Search(BaseModel):
+    """What is searched, and at what effort."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    trials: int = Field(ge=1)
+    steps: int = Field(gt=0, description="Agent-steps of each training.")
+    seed: int = Field(ge=0)
+    scenarios: tuple[str, ...] = Field(min_length=1)
+    finals: Finals
+    methods: dict[str, dict[str, Range]]
+
+
+def load_search(name: str) -> Search:
+    """A search by name.
+
+    Raises:
+        UsageError: no such search; its file has an unknown key or a wrong value.
+    """
+    files = files_of(HOME)
+    if name not in files:
+        raise UsageError(f"--search: unknown search '{name}'; allowed: {', '.join(files)}")
+    return read_model(files[name], Search)
+
+
+def defaults(method: str, space: dict[str, Range]) -> dict[str, Any]:
+    """What a method's class says of the settings in a space, by dotted name.
+
+    Raises:
+        UsageError: the space names a setting that the method does not have.
+    """
+    config = make_method(method, tuned=False).config
+    try:
+        return {name: attrgetter(name)(config) for name in space}
+    except AttributeError as error:
+        raise UsageError(f"search: key 'methods.{method}': no setting '{error.name}'") from None
+
+
+def only_executes(method: str, name: str, values: Range) -> bool:
+    """No training depends on which of several values the setting has."""
+    first, last = (values.choices[0], values.choices[-1]) if values.choices else (values.low, values.high)
+    keys = [make_method(method, nest({name: value}), tuned=False).config.training_key() for value in (first, last)]
+    return bool(first != last) and keys[0] == keys[1]

@@ -1,0 +1,57 @@
+"""Values of a JSON file, checked: a mistake is a `UsageError` that says where it stands and what is needed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from accord.envs.errors import UsageError
+
+
+def attributes(where: str, entry: Mapping[str, Any], device: str) -> dict[str, Any] | None:
+    """The figures of a device, or None where the building has none."""
+    if entry.get(device) is None:
+        return None
+    description = as_object(f"{where}: {device}", entry[device])
+    if description.get("autosize"):
+        raise UsageError(f"{where}: {device} has autosize; give its figures and set autosize to false")
+    return as_object(f"{where}: {device}: attributes", description.get("attributes"))
+
+
+def size(where: str, attributes: Mapping[str, Any], key: str) -> float:
+    """A figure of a device that is 0 or more."""
+    value = _figure(where, attributes, key)
+    if value < 0:
+        raise UsageError(f"{where}: {key} is {value:g}; it must be at least 0")
+    return value
+
+
+def efficiency(where: str, attributes: Mapping[str, Any]) -> float:
+    """A device's efficiency, in (0, 1]."""
+    value = _figure(where, attributes, "efficiency")
+    if not 0 < value <= 1:
+        raise UsageError(f"{where}: efficiency is {value:g}; it must lie in (0, 1]")
+    return value
+
+
+def _figure(where: str, attributes: Mapping[str, Any], key: str) -> float:
+    value = attributes.get(key)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise UsageError(f"{where}: {key} is {value!r}; a finite number is needed")
+    return float(value)
+
+
+def file_name(where: str, entry: Mapping[str, Any], key: str) -> str:
+    """The name of a file."""
+    value = entry.get(key)
+    if not isinstance(value, str):
+        raise UsageError(f"{where}: {key} is {value!r}; the name of a CSV file is needed")
+    return value
+
+
+def as_object(where: str, value: Any) -> dict[str, Any]:
+    """A JSON object."""
+    if not isinstance(value, dict):
+        raise UsageError(f"{where}: a JSON object is needed, not {value!r}")
+    return value

@@ -1,0 +1,137 @@
+"""Every method that is registered keeps the contract that outsiders are held to."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from accord.baselines import METHODS
+from accord.baselines.base import Controller, Method, Training
+from accord.baselines.registry import Entry
+from accord.baselines.testing import check_method
+from accord.envs.network import Network
+from accord.envs.task import Step, Task
+
+DISTRICT, ALLOCATION, GAME = "paper_seven/path/average-0.27", "allocation_4x1/radius-1/steady", "games/climbing"
+PPO = {"hidden": [8], "minibatch": 64, "epochs": 1, "rollout_steps": 24}
+CONSENSUS = {"copies": 2, "agents": 2, "ppo": PPO}
+GRADIENT = {"lanes": 14, "ppo": PPO}
+ATTENTION = GRADIENT | {"width": 8, "embedding": 4}
+VALUES = {"lanes": 14, "hidden": [8], "mixer_width": 4, "hyper_width": 8, "batch": 2, "updates": 1}
+# What makes a method small, by the beginning of its name, the longest first.
+SMALL: dict[str, dict[str, Any]] = {
+    "consensus": CONSENSUS,
+    "lgtc-ippo": ATTENTION,
+    "ippo-attention": ATTENTION,
+    "ippo": GRADIENT,
+    "mappo": GRADIENT,
+    "momappo": GRADIENT | {"scalarisations": 2, "try_copies": 1},
+    "iql": VALUES,
+    "vdn": VALUES,
+    "qmix": VALUES,
+    "rule_based": {"shares": [0.5], "patience": [1.0], "hours": 48},
+}
+STEPS = {"consensus": 2_000, "momappo": 8_000, "lagrangian": 14_000}
+
+
+def small(method: str) -> dict[str, Any]:
+    return next((SMALL[word] for word in sorted(SMALL, key=len, reverse=True) if method.startswith(word)), {})
+
+
+@pytest.mark.parametrize("method", sorted(METHODS))
+def test_every_registered_method_keeps_the_contract(method: str) -> None:
+    address = ALLOCATION if method == "allocation_expert" else DISTRICT
+    steps = next((number for word, number in STEPS.items() if word in method), 5_000)
+    check_method(method, address, small(method), steps=steps)
+
+
+@pytest.mark.parametrize("method", ["ippo", "vdn", "lgtc-ippo"])
+def test_learners_keep_it_without_budgets(method: str) -> None:
+    address = ALLOCATION if method == "lgtc-ippo" else GAME
+    steps = 4_000 if method == "lgtc-ippo" else 1_500
+    check_method(method, address, small(method), steps=steps, audit=address == ALLOCATION)
+
+
+class Learner(Method):
+    """Learns one number."""
+
+    learns = True
+
+    def build(self, task: Task, generator: torch.Generator) -> "Bias":
+        return Bias()
+
+    def train(self, task: Task, network: Network, training: Training) -> "Bias":
+        controller = self.build(task, training.generator)
+        state = training.checkpoint.load() or {"done": 0, "bias": torch.zeros(1)}
+        controller.module.bias.data.copy_(state["bias"])
+        for done in range(state["done"] + 1, 5):
+            self.grow(controller)
+            training.log({"steps": training.effort.steps * done / 4, "seconds": float(done)})
+            training.checkpoint.save({"done": done, "bias": controller.module.bias.detach()})
+        return controller
+
+    def grow(self, controller: "Bias") -> None:
+        controller.module.bias.data.add_(0.1)
+
+
+class Bias(Controller):
+    def __init__(self) -> None:
+        self.module = torch.nn.Linear(1, 1)
+        for values in self.module.parameters():
+            torch.nn.init.zeros_(values)
+
+    def modules(self) -> dict[str, torch.nn.Module]:
+        return {"module": self.module}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.module.load_state_dict(state["module"])
+
+    def act(self, step: Step) -> Tensor:
+        return self.module.bias.detach().expand(*step.reward.shape, self.spec.action.size).clone()
+
+
+class Forgets(Learner):
+    def build(self, task: Task, generator: torch.Generator) -> Bias:
+        built = Bias()
+        built.load_state_dict = lambda state: None  # type: ignore[method-assign]
+        return built
+
+
+class Silent(Learner):
+    def train(self, task: Task, network: Network, training: Training) -> Bias:
+        return Bias()
+
+
+class Clocked(Learner):
+    calls = 0
+
+    def grow(self, controller: Bias) -> None:
+        Clocked.calls += 1
+        controller.module.bias.data.add_(0.01 * Clocked.calls)
+
+
+class Peeks(Learner):
+    def build(self, task: Task, generator: torch.Generator) -> Bias:
+        built = Bias()
+        built.act = lambda step: step.obs.mean((1, 2), keepdim=True).expand(-1, 7, 2)  # type: ignore[method-assign]
+        return built
+
+
+@pytest.mark.parametrize(
+    ("method", "said"),
+    [
+        (Forgets, "took the state acts otherwise"),
+        (Silent, "training logged nothing"),
+        (Clocked, "an interrupted training ends elsewhere"),
+        (Peeks, "claims to be decentralised"),
+    ],
+)
+def test_a_method_that_breaks_the_contract_hears_how(
+    method: type[Method], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(METHODS, "broken", Entry(method, {}, "nothing"))
+    with pytest.raises(AssertionError, match=said):
+        check_method("broken", DISTRICT, steps=100)
+    monkeypatch.setitem(METHODS, "sound", Entry(Learner, {}, "nothing"))
+    check_method("sound", DISTRICT, steps=100)
