@@ -19,9 +19,6 @@ from accord.benchmark.seeding import seeded
 from accord.benchmark.specs.expand import runs_of
 from accord.benchmark.specs.resolved import resolve_run
 from accord.benchmark.specs.suite import load_suite
-from accord.benchmark.studies.make import run_studies
-from accord.benchmark.studies.report import markdown, write_studies
-from accord.envs.allocation.animation import animate
 from accord.envs.allocation.dynamics import STEPS, ResourceAllocation
 from accord.envs.catalogue import resolve
 from accord.envs.errors import UsageError
@@ -39,6 +36,9 @@ def studies(
 
     Goes on where an earlier call stopped.
     """
+    from accord.benchmark.studies.make import run_studies
+    from accord.benchmark.studies.report import markdown, write_studies  # late: seaborn takes a second to load
+
     suite = load_suite(SUITE)
     tables = run_studies(suite, Store(root), _tell, LocalLauncher(console=err, quiet=True))
     target = (results if publish else root / "reports") / SUITE / "studies"
@@ -56,6 +56,8 @@ def film(
     root: Root = SCRATCH,
 ) -> None:
     """Show an episode of multi-resource allocation as an animated GIF; a policy is trained first if there is none."""
+    from accord.envs.allocation.animation import animate  # late: so does matplotlib
+
     task = resolve(scenario).task()
     if not isinstance(task, ResourceAllocation):
         raise UsageError(f"SCENARIO: '{scenario}' is not multi-resource allocation; see accord list")

@@ -16,15 +16,6 @@ from accord.benchmark.performance.cells import LEAST_SHARE, Row, busy
 from accord.benchmark.performance.profiling import profile as run_profile
 from accord.benchmark.performance.scale import CPU, Line, load_scale, run_scale
 from accord.benchmark.performance.scale_quality import load_scale_quality, run_scale_quality
-from accord.benchmark.performance.scale_report import (
-    beside_published,
-    cells,
-    markdown,
-    named_apart,
-    quality_markdown,
-    write_scale,
-    write_scale_quality,
-)
 from accord.benchmark.records.store import SCRATCH, Store
 from accord.benchmark.report.tracking import Tracker, tracking_mode
 from accord.benchmark.tuning.search import tune as run_search
@@ -83,6 +74,9 @@ def scale(
     results: Results = RESULTS,
 ) -> None:
     """Measure cost and memory against the number of agents, going on where it stopped; see performance/scale.yaml."""
+    # Late: seaborn takes a second to load.
+    from accord.benchmark.performance.scale_report import beside_published, cells, markdown, named_apart, write_scale
+
     given = {"seconds": seconds, "memory_gib": memory}
     changed = {name: value for name, value in given.items() if value is not None}
     if publish and (agents or changed):
@@ -114,6 +108,8 @@ def scale_quality(
     results: Results = RESULTS,
 ) -> None:
     """Seconds and samples until a policy is good, against the number of agents; see performance/scale_quality.yaml."""
+    from accord.benchmark.performance.scale_report import quality_markdown, write_scale_quality
+
     _only_whole(publish, lines, agents, seconds)
     suite, sizes = load_scale_quality(), [_size(word) for word in words_of(agents)]
     if seconds is not None:

@@ -10,6 +10,7 @@ from accord.benchmark.evaluation.context import Context, Value
 from accord.benchmark.evaluation.trajectory import Trajectory
 
 Function = Callable[[Trajectory, Context], Value]
+BLANK = "–"  # of a table's cell without a value
 Section = Literal["feasibility", "violation", "scaling", "metrics"]
 
 

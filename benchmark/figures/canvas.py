@@ -15,7 +15,6 @@ from matplotlib.figure import Figure
 
 COLUMN_WIDTH, PAGE_WIDTH = 3.5, 7.0  # inches
 DOTS_PER_INCH = 300
-BLANK = "–"  # of a cell without a value
 
 
 @contextmanager

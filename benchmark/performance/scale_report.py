@@ -13,7 +13,8 @@ import seaborn as sns
 from matplotlib.figure import Figure
 from scipy import stats
 
-from accord.benchmark.figures.canvas import BLANK, PAGE_WIDTH, panels_of, save, shared_legend, style
+from accord.benchmark.evaluation.metric import BLANK
+from accord.benchmark.figures.canvas import PAGE_WIDTH, panels_of, save, shared_legend, style
 from accord.benchmark.performance.stages import STAGES
 from accord.benchmark.records.files import write_file
 from accord.benchmark.statistics import CONFIDENCE

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from accord.benchmark.figures.canvas import BLANK
+from accord.benchmark.evaluation.metric import BLANK
 from accord.benchmark.report.tables import HOW_TO_READ, LABELS, SMOKE, Cell, Layout, Row, Table
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 import pandas as pd
 
 from accord.benchmark.figures.curves import curves_table
-from accord.benchmark.figures.suite import draw_figures
 from accord.benchmark.figures.sweeps import Contexts, Traces
 from accord.benchmark.records.files import write_file
 from accord.benchmark.records.record import Record
@@ -81,6 +80,8 @@ def write_report(report: SuiteReport, target: Path, traces: Traces, *, part: boo
     Returns:
         Every file that was written, or kept.
     """
+    from accord.benchmark.figures.suite import draw_figures  # late: seaborn takes a second to load
+
     suite, records = report.suite, report.records
     target.mkdir(parents=True, exist_ok=True)
     curves = curves_table(records, traces, target / "curves.csv")

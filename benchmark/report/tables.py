@@ -11,9 +11,8 @@ import pandas as pd
 
 from accord.baselines.registry import METHODS, REFERENCES
 from accord.benchmark.evaluation.context import Context
-from accord.benchmark.evaluation.metric import Column, Metric
+from accord.benchmark.evaluation.metric import BLANK, Column, Metric
 from accord.benchmark.evaluation.metrics import IMPRACTICAL_DELAY, METRICS
-from accord.benchmark.figures.canvas import BLANK
 from accord.benchmark.figures.sweeps import Contexts
 from accord.benchmark.records.record import Record
 from accord.benchmark.report.leaderboard import groups, number

@@ -14,7 +14,6 @@ from typing import Any, Literal, cast, get_args
 from urllib.parse import urlsplit
 
 import numpy as np
-import wandb
 
 from accord.benchmark.evaluation.metrics import METRICS
 from accord.benchmark.records.record import Record
@@ -107,6 +106,8 @@ class Tracker:
             run.log(sectioned(record))
 
     def _write_leaderboard(self, suite: str, table: Any, files: list[Path]) -> None:
+        import wandb  # late: it takes a second to load
+
         with self._init(
             name=f"{suite} leaderboard", group=suite, job_type="leaderboard", config={"suite": suite}
         ) as run:
@@ -118,6 +119,8 @@ class Tracker:
             run.log_artifact(artifact)
 
     def _write_scale(self, rows: list[dict[str, Any]], files: list[Path]) -> None:
+        import wandb  # late: it takes a second to load
+
         for line in dict.fromkeys(row["line"] for row in rows):
             with self._init(name=line, group="scale", job_type="scale", config={"suite": "scale", "line": line}) as run:
                 run.define_metric("scaling/*", step_metric="scaling/n_agents")
@@ -133,6 +136,8 @@ class Tracker:
             run.log_artifact(artifact)
 
     def _init(self, **what: Any) -> Any:
+        import wandb  # late: it takes a second to load
+
         settings = wandb.Settings(
             silent=True,
             console="off",

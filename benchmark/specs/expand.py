@@ -75,10 +75,10 @@ def _expand(suite: Suite, index: int, entry: Entry, chosen: Overrides) -> Iterat
     with _naming(suite, where):
         addresses = entry.addresses(chosen.budgets)
     for address in addresses:
+        if not in_scenario(address, chosen.scenarios):
+            continue
         with _naming(suite, where):
             scenario = resolve(address)
-        if not in_scenario(scenario.address, chosen.scenarios):
-            continue
         for method in methods:
             for variant, settings in chosen.variants_for(method, entry).items():
                 for seed in chosen.seeds_for(method, entry.seeds or suite.seeds):

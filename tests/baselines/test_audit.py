@@ -4,7 +4,6 @@ from torch import Tensor
 
 from accord.baselines.audit import FAR, STEPS, audit_controllers, audit_method
 from accord.baselines.base import Controller
-from accord.baselines.registry import METHODS
 from accord.benchmark.launch.runner import ended_badly
 from accord.benchmark.report.locality import audit_records
 from accord.benchmark.specs.resolved import resolve_run
@@ -15,16 +14,6 @@ from accord.envs.errors import UsageError
 from accord.envs.task import Step
 
 PATH = "paper_seven/path/average-0.27"
-CENTRAL = {"consensus-broadcast", "lookahead", "mappo-augmented", "qmix-augmented", "vdn-augmented"}
-
-
-@pytest.mark.parametrize("method", sorted(set(METHODS) - {"allocation_expert"}))  # which has no place in a district
-def test_every_method_reaches_no_further_than_it_claims(method: str) -> None:
-    audit = audit_method(method)
-    assert audit.passed
-    assert audit.decentralised == (method not in CENTRAL)
-    if audit.decentralised:
-        assert audit.talks == (method.startswith(("consensus", "lgtc")) and method != "consensus-independent")
 
 
 class Cheat(Controller):
@@ -133,12 +122,11 @@ def test_messages_follow_links_that_move() -> None:
 
 @pytest.mark.parametrize(
     ("method", "verdict"),
-    [("lgtc-ippo", "neighbours, 2 hop/step"), ("ippo-attention", "own numbers"), ("allocation_expert", "central")],
+    [("lgtc-ippo", "neighbours, 2 hop/step"), ("ippo-attention", "own numbers")],
 )
 def test_a_run_is_audited_where_links_move_if_they_did(method: str, verdict: str) -> None:
     spec = make_run("allocation_10x2/radius-1/steady", method, 0)
     assert audit_records([ended_badly(resolve_run(spec), "done", "")]) == {(method, ""): verdict}
-    assert audit_method(method, address=AUDITED_AT).verdict == verdict
 
 
 def test_discrete_actions_are_not_audited() -> None:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from accord.baselines import METHODS
+from accord.baselines.audit import audit_method
 from accord.baselines.base import Controller, Method, Training
 from accord.baselines.registry import Entry
 from accord.baselines.testing import check_method
@@ -32,6 +33,10 @@ SMALL: dict[str, dict[str, Any]] = {
     "qmix": VALUES,
     "rule_based": {"shares": [0.5], "patience": [1.0], "hours": 48},
 }
+CENTRAL = {
+    *("consensus-broadcast", "lookahead", "allocation_expert"),
+    *("mappo-augmented", "qmix-augmented", "vdn-augmented"),
+}
 STEPS = {"consensus": 2_000, "momappo": 8_000, "lagrangian": 14_000}
 
 
@@ -43,7 +48,16 @@ def small(method: str) -> dict[str, Any]:
 def test_every_registered_method_keeps_the_contract(method: str) -> None:
     address = ALLOCATION if method == "allocation_expert" else DISTRICT
     steps = next((number for word, number in STEPS.items() if word in method), 5_000)
-    check_method(method, address, small(method), steps=steps)
+    check_method(method, address, small(method), steps=steps, audit=False)
+
+
+@pytest.mark.parametrize("method", sorted(METHODS))
+def test_every_method_reaches_no_further_than_it_claims(method: str) -> None:
+    audit = audit_method(method, small(method), ALLOCATION if method == "allocation_expert" else DISTRICT)
+    assert audit.passed
+    assert audit.decentralised == (method not in CENTRAL)
+    if audit.decentralised:
+        assert audit.talks == (method.startswith(("consensus", "lgtc")) and method != "consensus-independent")
 
 
 @pytest.mark.parametrize("method", ["ippo", "vdn", "lgtc-ippo"])
