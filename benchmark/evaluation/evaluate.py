@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from accord.baselines.base import Controller, ModelView, Rollout
-from accord.baselines.rollout import Spent, begin, roll_out
+from accord.baselines.rollout import begin, roll_out
 from accord.benchmark.evaluation.context import Context, Value
 from accord.benchmark.evaluation.metrics import METRICS, compute, timing_metrics
 from accord.benchmark.evaluation.trajectory import TRACED_AGENTS, Timings, Trajectory
@@ -106,7 +106,7 @@ def _evaluate_episodes(
 ) -> Evaluation:
     task, network = scenario.task(), scenario.network()
     n_agents = task.spec.n_agents
-    spent, steps = Spent(), 0
+    timings, steps = Timings(), 0
     added_up = {entry.adds_up for entry in METRICS.values()}
     returns, sums = torch.zeros(episodes, n_agents, dtype=torch.float64), dict[str, Tensor]()
     with torch.inference_mode():
@@ -114,7 +114,7 @@ def _evaluate_episodes(
         network.reset_counters()
         first = task.reset(episodes, generator)
         running = first.alive
-        for step in roll_out(task, controller, network, first, spent=spent):
+        for step in roll_out(task, controller, network, first, spent=timings):
             steps += 1
             returns += torch.where(running, step.reward, 0.0).double().cpu()
             for name in added_up & step.measures.keys():
@@ -125,7 +125,7 @@ def _evaluate_episodes(
             if not running.any():
                 break
     # The network counts what one copy sends; time is spent on all of them.
-    timings = Timings(spent.act, spent.dynamics, episodes * network.messages, episodes * network.bytes)
+    timings.messages, timings.bytes = episodes * network.messages, episodes * network.bytes
     trajectory = Trajectory(task.spec, steps)
     trajectory.sums |= {"reward": returns.mean(0)} | {name: total.mean(0) for name, total in sums.items()}
     if not trajectory.finite:
@@ -146,13 +146,14 @@ def roll(
 ) -> Timings:
     """Run `hours` steps from a plant at rest; the controller keeps its multipliers and memory."""
     network.reset_counters()
-    spent = Spent()
+    timings = Timings()
     first = task.reset(1, generator, start=start, horizon=hours)
-    for step in roll_out(task, controller, network, first, hours, spent):
+    for step in roll_out(task, controller, network, first, hours, timings):
         if trajectory is not None:
             lam = controller.diagnostics().get("multipliers")
             trajectory.add(step, None if lam is None else lam[0])
-    return Timings(spent.act, spent.dynamics, network.messages, network.bytes)
+    timings.messages, timings.bytes = network.messages, network.bytes
+    return timings
 
 
 def roll_in_chunks(

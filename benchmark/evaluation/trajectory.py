@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from accord.baselines.rollout import Spent
 from accord.envs.task import Step, TaskSpec
 
 DAY = 24
@@ -15,16 +16,9 @@ TRACED_AGENTS = 1000  # full traces are kept up to this many agents
 
 
 @dataclass
-class Timings:
-    """Seconds spent in execution, and what was sent.
+class Timings(Spent):
+    """Seconds spent in execution, and what was sent."""
 
-    Attributes:
-        act: In the controller: observe, policy, dual update, messages.
-        dynamics: In the task.
-    """
-
-    act: float = 0.0
-    dynamics: float = 0.0
     messages: float = 0.0
     bytes: float = 0.0
 

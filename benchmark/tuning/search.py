@@ -65,9 +65,7 @@ def tune(
     for address in search.scenarios:
         scored = scored_on(address)
         if isinstance(scored.protocol, Hours) and prepare_context(scored, store).oracle != "feasible":
-            raise UsageError(
-                f"scenario '{address}': no plan is known that meets its budgets on the hours of the search"
-            )
+            raise UsageError(f"scenario '{address}': no plan is known to meet its budgets on these hours")
     jobs = list[Job]()
     for method in methods:
         found = _read(search, method, target)

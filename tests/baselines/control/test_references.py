@@ -90,8 +90,8 @@ def test_nothing_is_feasible_where_the_oracle_proves_it(tmp_path) -> None:
     oracle = run("paper_seven/ring/average-0.2", "oracle", root=tmp_path)
     assert oracle.metrics["verdict"] == "infeasible"
     assert oracle.metrics["smallest_level"] == pytest.approx(0.206, abs=5e-4)
-    for method in ("random", "serve_now", "rule_based"):
-        assert not run("paper_seven/ring/average-0.2", method, root=tmp_path).metrics["feasible"]
+    # The others are held against it among what is published, see test_metrics.
+    assert not run("paper_seven/ring/average-0.2", "rule_based", root=tmp_path).metrics["feasible"]
 
 
 def test_lookahead_needs_a_model_and_demand_response() -> None:

@@ -70,7 +70,8 @@ def test_a_policy_is_carried_to_other_numbers_of_agents(learned: tuple[dict, lis
 
 
 def test_demand_response_has_the_scenarios_network(tmp_path: Path) -> None:
-    record = run(DISTRICT, "lgtc-ippo-augmented", settings=SMALL, steps=8000, root=tmp_path)
+    week = "synthetic_7-week/two_groups/hourly-0.6"
+    record = run(week, "lgtc-ippo-augmented", settings=SMALL, steps=8000, root=tmp_path)
     assert record.status == "done"
     assert record.summary["messages"] == pytest.approx(2 * 2 * 16 / 7)  # inputs and states, over two hops of 8 edges
 

@@ -213,7 +213,7 @@ def test_what_a_task_does_not_declare_is_none_and_never_zero() -> None:
 
 
 def test_execution_is_timed_per_agent_and_step() -> None:
-    found = timing_metrics(Timings(act=2.0, dynamics=1.0, messages=800.0, bytes=1600.0), 400, 200)
+    found = timing_metrics(Timings(act=2.0, dynamics=1.0, messages=800.0, bytes=1600.0), 400)
     assert found == {"messages": 2.0, "bytes": 4.0, "act_microseconds": 5000.0, "step_microseconds": 7500.0}
 
 

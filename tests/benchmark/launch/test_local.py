@@ -22,7 +22,7 @@ ACCORD = [sys.executable, "-m", "accord"]
 LONG = """
 description: Long enough to be stopped in the middle of its training.
 seeds: 1
-effort: {steps: 15_000, seconds: 60}
+effort: {steps: 15_000, seconds: 3_600}
 entries:
   - district: synthetic_7-week
     networks: [ring]

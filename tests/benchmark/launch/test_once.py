@@ -48,7 +48,7 @@ def test_a_run_is_resolved_once(counted: Counter[str], tmp_path: Path) -> None:
 
 
 def test_a_launch_resolves_a_run_once_and_so_does_each_of_its_jobs(counted: Counter[str], tmp_path: Path) -> None:
-    effort = spec_module.EffortSpec(steps=200, seconds=60)
+    effort = spec_module.EffortSpec(steps=200, seconds=3_600)
     specs = [spec_module.make_run(ADDRESS, "consensus-gossip", s, settings=SMALL, effort=effort) for s in (0, 1)]
     counted.clear()
     outcome = start.launch(specs, runner.Store(tmp_path), launcher=Here())

@@ -34,7 +34,7 @@ def spec(
     method: str = "consensus-gossip",
     seed: int = 0,
     steps: int = 6000,
-    seconds: float = 60.0,
+    seconds: float = 3_600.0,
     snapshots: int = 0,
     **settings: Any,
 ) -> RunSpec:
@@ -254,7 +254,7 @@ def test_a_warm_up_keeps_the_multipliers_and_resets_the_plant() -> None:
 
 
 def test_a_learning_curve_is_measured_on_the_validation_hours_and_ends_at_the_policy(tmp_path: Path) -> None:
-    store, address = Store(tmp_path), "campus_seven/two_groups/hourly-0.35"
+    store, address = Store(tmp_path), "synthetic_7-week/two_groups/hourly-0.6"
     record, plain = execute(resolve_run(spec(address, snapshots=3)), store), execute(resolve_run(spec(address)), store)
     traces, policy = store.traces(record.spec), store.policy(record.policy).finished()
     assert policy is not None

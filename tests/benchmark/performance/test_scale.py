@@ -13,7 +13,7 @@ from accord.envs.errors import UsageError
 SMALL = {"ppo.hidden": [8], "copies": 2}
 SUITE = ScaleSuite(
     agents=(6, 8),
-    seconds=60,
+    seconds=3_600,
     memory_gib=8,
     at_least=0.02,
     copies=1,

@@ -40,7 +40,7 @@ SUITE = Suite.model_validate(
         "description": "A policy, without its regulariser too, carried elsewhere, and under jumps.",
         "subject": "lgtc-ippo",
         "seeds": 1,
-        "effort": {"steps": 2_000, "seconds": 60},
+        "effort": {"steps": 2_000, "seconds": 3_600},
         "entries": [
             {
                 "scenarios": [STUDIED],

@@ -105,7 +105,7 @@ def test_a_feasible_policy_scores_its_gap_and_an_infeasible_one_worse() -> None:
         (
             SMALL.model_copy(update={"scenarios": ("synthetic_7-week/ring/average-0.29",)}),
             ["qmix-lagrangian"],
-            "scenario 'synthetic_7-week/ring/average-0.29': nothing meets its budgets on the hours of the search",
+            "scenario 'synthetic_7-week/ring/average-0.29': no plan is known to meet its budgets on these hours",
         ),
         (
             SMALL.model_copy(update={"methods": {"vdn": {"lrr": Range(choices=(1, 2))}}}),
