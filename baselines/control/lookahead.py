@@ -15,19 +15,19 @@ import torch
 from numpy.typing import NDArray
 from pydantic import Field
 from scipy.optimize import linprog
-from scipy.sparse import block_array, block_diag, csr_array, eye_array, hstack, vstack
+from scipy.sparse import block_array, block_diag, csr_array, eye_array, hstack
 from torch import Tensor
 
 from accord.baselines.base import Controller, Method, MethodConfig, ModelView, RolloutStart
 from accord.baselines.registry import register
 from accord.envs.demand_response import DemandResponse
 from accord.envs.errors import UsageError
+from accord.envs.optimum.sparse_program import BLOCKS, own_bounds, own_rows
 from accord.envs.task import Step, Task, TaskSpec
 
 Array = NDArray[np.float64]
 
 KNOWN = 24  # hours
-COLUMNS = 5  # variables of one building and hour
 HELD_SHARE = 0.5  # of what load costs then, for energy still stored when the plan ends
 OVERDRAFT_PRICE = 20.0  # mean prices per kWh over a budget's account: above any price that serves a load
 
@@ -109,7 +109,7 @@ class _Planner(Controller):
         parts = [self._building(i, window, tariff, later) for i in range(n_agents)]
         kept = active.sum(1) > 0
         count = int(kept.sum())
-        imports = np.concatenate([active[kept], np.zeros((count, (COLUMNS - 1) * hours))], 1)
+        imports = np.concatenate([active[kept], np.zeros((count, (BLOCKS - 1) * hours))], 1)
         budgets = [csr_array(self._members[i, kept, None] * imports) for i in range(n_agents)]
         below = block_array([[block_diag([p.below for p in parts]), None], [hstack(budgets), -eye_array(count)]])
         equal = hstack([block_diag([p.equal for p in parts]), csr_array((2 * n_agents * hours, count))])
@@ -128,33 +128,26 @@ class _Planner(Controller):
         price = np.zeros_like(self._price)
         price[kept] = np.minimum(-found.ineqlin.marginals[n_agents * hours :], OVERDRAFT_PRICE)
         self._price = self._config.memory * self._price + (1 - self._config.memory) * price
-        plan = found.x[: n_agents * COLUMNS * hours].reshape(n_agents, COLUMNS, hours)
+        plan = found.x[: n_agents * BLOCKS * hours].reshape(n_agents, BLOCKS, hours)
         return plan[:, 0, 0], plan[:, 1, 0]
 
     def _building(self, i: int, window: dict[str, Array], tariff: Array, later: float) -> _Rows:
         """One building's part; its columns are import, battery service, charge, waiting and stored, hour by hour."""
         district, hours = self._task.district, len(tariff)
-        efficiency, power = float(district.efficiency[i]), float(district.battery_kw[i])
-        capacity, connection = float(district.battery_kwh[i]), float(district.connection_kwh[i])
-        now, before = eye_array(hours, format="csr"), eye_array(hours, k=-1, format="csr")
-        none = csr_array((hours, hours))
+        efficiency, capacity = float(district.efficiency[i]), float(district.battery_kwh[i])
+        equal, below = own_rows(efficiency, hours)
+        top, _, _ = own_bounds(district, i, window["demand"][i], window["solar"][i])
         first, last = np.eye(1, hours)[0], np.eye(1, hours, hours - 1)[0]
         # The plant is float32: a full battery may be a rounding above its capacity, which no plan would allow.
         waiting, stored = first * window["waiting_load"][i, 0], first * min(window["stored"][i, 0], capacity)
-        free, full = np.zeros(hours), np.ones(hours)
+        free = np.zeros(hours)
         held = HELD_SHARE * efficiency * later
-        charge = np.minimum(efficiency * window["solar"][i], power)
         return _Rows(
             cost=np.concatenate([tariff, free, free, district.delay_price + later * last, -held * last]),
-            top=np.concatenate([connection * full, power * full, charge, np.inf * full, capacity * full]),
-            equal=vstack(
-                [
-                    hstack([now, now, none, now - before, none]),
-                    hstack([none, now / efficiency, -now, none, now - before]),
-                ]
-            ),
+            top=top,
+            equal=equal,
             right=np.concatenate([window["demand"][i] + waiting, stored]),
-            below=hstack([none, none, now, none, before]),
+            below=below,
             room=capacity - stored,
         )
 

@@ -64,7 +64,12 @@ class LocalLauncher:
         pending, faults = list(jobs), dict[str, Fault]()
         unfinished = {job.name for job in jobs}
         self._interrupted, self._next_line = False, time.monotonic() + PLAIN_LINE
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+        )
         with self._interruptible(), Progress(*columns, console=self.console) as self._progress:
             total = self._progress.add_task("all jobs", total=len(jobs))
             try:
@@ -185,7 +190,8 @@ class LocalLauncher:
             return
         self._next_line = time.monotonic() + PLAIN_LINE
         now = [a.job.title + (f" at {a.done:,.0f} steps" if a.done else "") for a in self._active]
-        self.console.print(f"{ended} of {jobs} jobs; now {'; '.join(now)}", highlight=False, soft_wrap=True)
+        text = f"{ended} of {jobs} jobs; now {'; '.join(now)}"
+        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def _stop(self) -> None:
         for active in self._active:

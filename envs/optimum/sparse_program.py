@@ -162,21 +162,30 @@ def own_program(buildings: Buildings, start: int, hours: int) -> Program:
     """The buildings' own rows and costs, one block of 5T columns and 3T rows after the other."""
     district = buildings.district
     demand, solar = district.demand(start, hours).numpy(), district.solar(start, hours).numpy()
-    unit, before = sparse.eye_array(hours, format="csr"), sparse.eye_array(hours, k=-1, format="csr")
     tariff, nothing = prices(district, start, hours), np.zeros(hours)
     delay = np.full(hours, district.delay_price)
     delay[-1] += highest_price(district)
     cost, bounds, blocks = [], [], []
     for k, n in enumerate(buildings.weight):
-        efficiency = float(district.efficiency[k])
-        waiting_load = [unit, unit, None, unit - before, None]
-        stored_energy = [None, unit / efficiency, -unit, None, unit - before]
-        room_to_charge = [None, None, unit, None, before]
-        blocks.append(sparse.block_array([waiting_load, stored_energy, room_to_charge], format="csr"))
+        blocks.append(sparse.vstack(own_rows(float(district.efficiency[k]), hours), format="csr"))
         cost += [n * tariff, nothing, nothing, n * delay, nothing]
         bounds.append(own_bounds(district, k, demand[k], solar[k]))
     top, low, high = (np.concatenate(parts) for parts in zip(*bounds, strict=True))
     return Program(np.concatenate(cost), top, sparse.block_diag(blocks, format="csr"), low, high)
+
+
+def own_rows(efficiency: float, hours: int) -> tuple[sparse.csr_array, sparse.csr_array]:
+    """What a building's variables must fulfil, with its 5T columns.
+
+    Returns:
+        The balances of waiting load and of stored energy, [2T, 5T], and the room that is left to charge, [T, 5T].
+    """
+    unit, before = sparse.eye_array(hours, format="csr"), sparse.eye_array(hours, k=-1, format="csr")
+    none = sparse.csr_array((hours, hours))
+    waiting_load = sparse.hstack([unit, unit, none, unit - before, none])
+    stored_energy = sparse.hstack([none, unit / efficiency, -unit, none, unit - before])
+    room_to_charge = sparse.hstack([none, none, unit, none, before], format="csr")
+    return sparse.vstack([waiting_load, stored_energy], format="csr"), room_to_charge
 
 
 def own_bounds(district: District, k: int, demand: Array, solar: Array) -> tuple[Array, Array, Array]:

@@ -4,7 +4,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,11 +14,14 @@ from rich.console import Console
 
 from accord.benchmark.launch import launch
 from accord.benchmark.launch import local as launching
+from accord.benchmark.launch.jobs import Ended, Job, Tell
+from accord.benchmark.launch.local import LocalLauncher
 from accord.benchmark.records.record import Record
 from accord.benchmark.records.store import Store
 from accord.benchmark.specs.expand import runs_of
 from accord.benchmark.specs.overrides import Overrides
 from accord.benchmark.specs.suite import load_suite
+from accord.envs.errors import UsageError
 
 ACCORD = [sys.executable, "-m", "accord"]
 LONG = """
@@ -200,3 +205,38 @@ def test_logs_without_a_terminal_get_a_plain_line_with_the_steps(
     lines = said.getvalue().splitlines()
     assert any("0 of 3 jobs; now train consensus-gossip seed 0 at" in line and "steps" in line for line in lines)
     assert launch(specs, Store(tmp_path), console=Console(file=said)).fresh == 0
+
+
+def nothing(data: Mapping[str, Any], tell: Tell) -> None:
+    """A job that has nothing to do."""
+
+
+def broken(data: Mapping[str, Any], tell: Tell) -> None:
+    """A job that cannot be done."""
+    raise UsageError("this cannot be done")
+
+
+def test_what_needs_a_job_that_failed_is_not_begun_and_names_of_variants_are_shown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(launching, "PLAIN_LINE", 0.0)
+    said, ended = io.StringIO(), dict[str, Ended]()
+    jobs = [
+        Job("a", "the first [variant]", broken),
+        Job("b", "the second", nothing, needs=("a",)),
+        Job("c", "the third", nothing, needs=("b",)),
+        Job("d", "the fourth", nothing),
+    ]
+    launcher = LocalLauncher(2, Console(file=said, width=200))
+    launcher.work(jobs, lambda over: ended.update({over.job.name: over}))
+    assert {name: over.fault for name, over in ended.items()} == {
+        **dict.fromkeys("abc", ("failed", "this cannot be done")),
+        "d": None,
+    }
+    assert "the first [variant]" in said.getvalue()
+
+
+def test_jobs_that_need_each_other_are_named() -> None:
+    jobs = [Job("a", "a", nothing, needs=("b",)), Job("b", "b", nothing, needs=("a",))]
+    with pytest.raises(ValueError, match="jobs that need each other: a, b"):
+        LocalLauncher(1, quiet=True).work(jobs, lambda over: None)
