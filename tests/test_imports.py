@@ -185,6 +185,10 @@ def test_rooms_and_files_are_of_a_size_to_read() -> None:
                 long = (node.end_lineno or 0) - node.lineno + 1
                 assert long <= LONGEST_FUNCTION, f"{path.relative_to(ROOT)}: {node.name} has {long} lines"
     assert {path.relative_to(ROOT): count for path, count in files.items() if count > MOST_FILES} == {}
+    long_tests = [
+        path.name for path in (ROOT / "tests").rglob("*.py") if len(path.read_text().splitlines()) > MOST_LINES
+    ]
+    assert long_tests == []
 
 
 @pytest.mark.parametrize(

@@ -1,18 +1,17 @@
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import torch
+from helpers.command_line import call
 
 from accord.baselines.base import Controller, Method, MethodConfig
 from accord.baselines.registry import METHODS, Entry
-from accord.benchmark.cli import main
-from accord.benchmark.cli import runs as cli
 from accord.benchmark.launch.runner import execute
-from accord.benchmark.performance import cells as measuring
 from accord.benchmark.records.store import Store
 from accord.benchmark.specs.resolved import resolve_run
 from accord.benchmark.specs.run import make_run
@@ -39,20 +38,7 @@ def accord(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], 
     """Call the command line in this process: exit status, standard output, standard error."""
     monkeypatch.chdir(done)
     monkeypatch.setenv("COLUMNS", "200")
-    for console in (cli.out, cli.err):
-        monkeypatch.setattr(console, "_width", 200)
-
-    def call(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["accord", *words])
-        status = 0
-        try:
-            main()
-        except SystemExit as ended:
-            status = int(ended.code or 0)
-        said = capsys.readouterr()
-        return status, said.out, said.err
-
-    return call
+    return partial(call, monkeypatch, capsys)
 
 
 @pytest.fixture(scope="module")
@@ -359,17 +345,3 @@ def test_usage_errors_exit_with_status_2(accord: Accord, words: list[str]) -> No
     status, _, told = accord(*words)
     assert status == 2
     assert "Traceback" not in told
-
-
-def test_scale_measures_once_and_leaves_a_report(
-    accord: Accord, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(measuring, "LEAST_SHARE", 0.0)  # other tests may run beside this one
-    words = ["scale", "rule_based", "--agents", "6", "--wandb", "disabled", "--root", str(tmp_path)]
-    status, said, told = accord(*words)
-    assert status == 0
-    assert "| rule_based | – |" in said
-    assert "rule_based, 6 agents: done" in told
-    cells = pd.read_csv(tmp_path / "reports" / "scale" / "cells.csv")
-    assert accord(*words)[0] == 0
-    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "reports" / "scale" / "cells.csv"), cells)

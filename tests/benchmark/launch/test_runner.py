@@ -14,7 +14,7 @@ from accord.benchmark.evaluation.context import Context
 from accord.benchmark.evaluation.evaluate import evaluate
 from accord.benchmark.evaluation.metrics import METRICS
 from accord.benchmark.launch.runner import execute, prepare_policy, run
-from accord.benchmark.records.store import PolicyFolder, Store
+from accord.benchmark.records.store import Store
 from accord.benchmark.seeding import seeded
 from accord.benchmark.specs.resolved import resolve_run
 from accord.benchmark.specs.run import EffortSpec, RunSpec, make_run
@@ -329,37 +329,6 @@ def test_a_curve_keeps_the_first_offer_past_each_of_its_points(tmp_path: Path) -
     effort = EffortSpec(steps=400, seconds=9.0, snapshots=3)
     record = execute(resolve_run(make_run("games/two_step", "learner", 0, effort=effort)), Store(tmp_path))
     assert Store(tmp_path).traces(record.spec)["curve_steps"].tolist() == [200, 300, 400]
-
-
-def test_a_half_written_record_is_no_record(tmp_path: Path) -> None:
-    store = Store(tmp_path)
-    record = execute(resolve_run(spec(method="oracle")), store)
-    half = tmp_path / "records" / ".half-x"
-    half.mkdir()
-    (half / "record.json").write_text("{")
-    assert store.records() == [record]
-    (store.folder(record.spec) / "record.json").write_text("{}")
-    with pytest.raises(UsageError, match="not a record of this version"):
-        store.records()
-
-
-def test_an_unfinished_training_of_another_version_is_named(tmp_path: Path) -> None:
-    store, wanted = Store(tmp_path), spec()
-    checkpoint = store.policy(resolve_run(wanted).policy).path / "checkpoint.pt"
-    checkpoint.parent.mkdir(parents=True)
-    torch.save({"curve": [], "rollouts": 3}, checkpoint)
-    record = execute(resolve_run(wanted), store)
-    assert record.status == "failed"
-    assert str(checkpoint) in record.error
-    assert "without this file it begins anew" in record.error
-    checkpoint.unlink()
-    assert execute(resolve_run(wanted), store).status == "done"
-
-
-def test_a_policy_folder_starts_empty(tmp_path: Path) -> None:
-    folder = PolicyFolder(tmp_path / "p")
-    assert folder.load() is None
-    assert folder.finished() is None
 
 
 def test_a_policy_from_before_there_were_curves_serves_a_run_with_one(tmp_path: Path) -> None:
