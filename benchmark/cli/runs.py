@@ -162,10 +162,11 @@ def reproduce(
     wanted = [record for record in published if _wanted(record.spec, methods, scenarios, variants, seed_list)]
     if not wanted:
         raise UsageError(f"suite '{chosen.name}': no published run is left after the filters")
-    store = Store(root or rerun_folder())
+    folder = root or rerun_folder()
     by_digest: dict[str, Record] = {}
-    # What was trained to its end is trained to its end again, however slow this machine is.
-    for unlimited in (True, False):
+    # What was trained to its end is trained to its end again, however slow this machine is; what was not is kept apart,
+    # so that the two never share a policy.
+    for unlimited, store in ((True, Store(folder)), (False, Store(folder / "limited"))):
         specs = [record.spec for record in wanted if (record.status == "done") == unlimited]
         if specs:
             again = launch(specs, store, jobs=jobs, console=err, unlimited=unlimited)
