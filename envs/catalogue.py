@@ -14,6 +14,7 @@ from accord.envs.allocation.scenario import ALLOCATION
 from accord.envs.demand_response.scenario import DISTRICTS, DistrictScenario
 from accord.envs.districts.named import NAMED, SYNTHETIC
 from accord.envs.errors import UsageError
+from accord.envs.files import Stamp, stamp_of
 from accord.envs.plugins import loaded, refuse
 from accord.envs.scenario import Family, Scenario
 from accord.envs.third_party.mpe2_and_lbf import LBF, MPE2
@@ -54,13 +55,17 @@ def family_of(address: str) -> Family:
     return DISTRICTS
 
 
-@lru_cache(maxsize=64)
 def resolve(address: str) -> Scenario:
-    """The scenario of an address.
+    """The scenario of an address; the same object until a file that it names changes.
 
     Raises:
         UsageError: the address has no meaning.
     """
+    return _resolved(address, tuple(stamp_of(path) for path in family_of(address).files(address)))
+
+
+@lru_cache(maxsize=64)
+def _resolved(address: str, files: tuple[Stamp, ...]) -> Scenario:
     return family_of(address).resolve(address)
 
 

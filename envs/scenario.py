@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any, ClassVar
 
 from torch import Tensor
@@ -138,6 +139,11 @@ class Scenario(ABC):
         """A fresh network, its counters at zero; everybody hears everybody where nothing else is said."""
         return Network.build(NETWORK, self.n_agents)
 
+    @cached_property
+    def network_digest(self) -> str:
+        """SHA-256 of who can talk to whom, hex."""
+        return self.network().digest
+
     def check(self) -> None:  # noqa: B027
         """Raise a `UsageError` where the task cannot be made on this machine."""
 
@@ -241,6 +247,10 @@ class EpisodicScenario(Scenario):
             return None
 
 
+def _no_files(address: str) -> Sequence[Path]:
+    return ()
+
+
 @dataclass(frozen=True)
 class Family:
     """A kind of scenario, known by the first word of its addresses up to a slash or an underscore.
@@ -250,9 +260,11 @@ class Family:
         words: For `accord list`: pairs of what can be typed and what it means.
         examples: Addresses on which the family is checked, see `envs.testing`.
         episodic: Its scenarios are measured in episodes: by return, without budgets.
+        files: The files and folders that an address names; where one changes, the address is resolved anew.
     """
 
     resolve: Callable[[str], Scenario]
     words: Callable[[], Sequence[tuple[str, str]]]
     examples: tuple[str, ...]
     episodic: bool = False
+    files: Callable[[str], Sequence[Path]] = _no_files

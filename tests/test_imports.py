@@ -21,11 +21,12 @@ FIGURES = (*LAUNCH, "benchmark.figures", "benchmark.statistics")
 # Of each room, and of each file at the root of a package, the rooms and files that it may import beside itself.
 ROOMS: dict[str, tuple[str, ...]] = {
     "envs.errors": (),
+    "envs.files": (),
     "envs.plugins": (),
     "envs.task": ("envs.errors",),
     "envs.network": ("envs.errors",),
     "envs.scenario": ("envs.errors", "envs.task", "envs.network"),
-    "envs.districts": ("envs.errors", "envs.plugins"),
+    "envs.districts": ("envs.errors", "envs.files", "envs.plugins"),
     "envs.optimum": ("envs.errors", "envs.task", "envs.districts"),
     "envs.demand_response": (*CONTRACT, "envs.districts", "envs.optimum"),
     "envs.allocation": CONTRACT,
@@ -34,6 +35,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "envs.third_party": (*CONTRACT, "envs.wrappers"),
     "envs.catalogue": (
         *CONTRACT,
+        "envs.files",
         "envs.plugins",
         "envs.districts",
         "envs.allocation",

@@ -63,7 +63,7 @@ def run(
     err.print(f"suite {chosen.name}: {len(specs)} runs under {root}/, W&B {tracker.mode}", highlight=False)
 
     def track(record: Record) -> None:
-        policy = store.policy(record.policy).finished() if record.policy else None
+        policy = store.policy(record.policy_name).finished() if record.policy_name else None
         if tracker.log_run(record, policy["curve"] if policy else [], store.traces(record.spec)):
             store.mark_tracked(record.spec)
 

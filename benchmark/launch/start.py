@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,10 @@ from rich.console import Console
 from accord.benchmark.launch.contexts import compared_on, prepare_context
 from accord.benchmark.launch.jobs import Ended, Job, Launcher, Tell
 from accord.benchmark.launch.local import LocalLauncher
-from accord.benchmark.launch.runner import ended_badly, execute
+from accord.benchmark.launch.runner import ended_badly, execute, holds
 from accord.benchmark.launch.training import prepare_policy
+from accord.benchmark.records.code import known_digests, take_digests
+from accord.benchmark.records.identity import policy_here
 from accord.benchmark.records.record import Record
 from accord.benchmark.records.store import Store
 from accord.benchmark.specs.resolved import ResolvedRun, resolve_run
@@ -48,7 +50,9 @@ def launch(
     on_record: Callable[[Record], None] | None = None,
     unlimited: bool = False,
 ) -> Outcome:
-    """Carry out every run that the store does not hold yet; failed ones are tried again.
+    """Carry out every run that the store does not hold yet.
+
+    Failed ones are tried again, and those whose data, network or code changed are carried out anew.
 
     Args:
         specs: Runs.
@@ -66,8 +70,11 @@ def launch(
     store.root.mkdir(parents=True, exist_ok=True)
     console = console or Console(stderr=True)
     found = {spec.digest: store.load(spec) for spec in specs}
-    missing = [spec for spec in specs if (kept := found[spec.digest]) is None or kept.status == "failed"]
-    runs = {f"run {spec.digest}": resolve_run(spec) for spec in missing}
+    runs: dict[str, ResolvedRun] = {}
+    for spec in specs:
+        run, kept = resolve_run(spec), found[spec.digest]
+        if kept is None or not holds(kept, run):
+            runs[f"run {spec.digest}"] = run
 
     def ended(over: Ended) -> None:
         run = runs.get(over.job.name)
@@ -86,7 +93,7 @@ def launch(
 
     if runs:
         (launcher or LocalLauncher(jobs, console)).work(_plan(runs, store, unlimited), ended)
-    return Outcome([record for spec in specs if (record := found[spec.digest]) is not None], len(missing))
+    return Outcome([record for spec in specs if (record := found[spec.digest]) is not None], len(runs))
 
 
 def _plan(runs: Mapping[str, ResolvedRun], store: Store, unlimited: bool) -> list[Job]:
@@ -101,13 +108,15 @@ def _plan(runs: Mapping[str, ResolvedRun], store: Store, unlimited: bool) -> lis
                 needs.append(f"{hours} {sorted(scenario.comparison_key.items())}")
                 title = f"linear programme {spec.scenario}, {hours} hours"
                 first.setdefault(needs[-1], Job(needs[-1], title, _compare, {**data, "hours": hours}))
-        if run.policy and spec.effort and store.policy(run.policy).finished() is None:
-            needs.append(f"policy {run.policy}")
+        if run.policy and spec.effort and store.policy(name_of_policy := policy_here(run)).finished() is None:
+            needs.append(f"policy {name_of_policy}")
             title = f"train {spec.method} seed {spec.seed}"
             first.setdefault(needs[-1], Job(needs[-1], title, _train, data, total=spec.effort.steps))
         last.append(Job(name, spec.label, _run, data, tuple(needs)))
     # Trainings are the longest: they start first.
-    return [*sorted(first.values(), key=lambda job: job.work is not _train), *last]
+    jobs = [*sorted(first.values(), key=lambda job: job.work is not _train), *last]
+    code = known_digests()
+    return [replace(job, data={**job.data, "code": code}) for job in jobs]
 
 
 def _compare(data: Mapping[str, Any], tell: Tell) -> None:
@@ -124,4 +133,5 @@ def _run(data: Mapping[str, Any], tell: Tell) -> None:
 
 
 def _given(data: Mapping[str, Any]) -> tuple[ResolvedRun, Store]:
+    take_digests(data["code"])
     return resolve_run(RunSpec(**data["spec"])), Store(Path(data["root"]))

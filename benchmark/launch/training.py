@@ -11,6 +11,7 @@ from torch import Tensor
 
 from accord.baselines.base import Controller, Effort, Training
 from accord.benchmark.machine import memory_peak, one_thread, reset_memory_peak
+from accord.benchmark.records.identity import policy_here
 from accord.benchmark.records.provenance import provenance_here
 from accord.benchmark.records.store import PolicyFolder, Store
 from accord.benchmark.seeding import seeded
@@ -39,7 +40,7 @@ def prepare_policy(
     """
     if run.spec.effort is None:
         return None
-    folder = store.policy(run.policy)
+    folder = store.policy(policy_here(run))
     if (kept := folder.finished()) is not None:
         return kept
     _train(run, folder, progress, math.inf if unlimited else run.spec.effort.seconds)

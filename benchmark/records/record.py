@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from accord.baselines.registry import explain
 from accord.benchmark.evaluation.context import Value
+from accord.benchmark.records.identity import Identity, policy_name
 from accord.benchmark.records.provenance import Provenance
 from accord.benchmark.specs.run import RunSpec
 from accord.envs.errors import UsageError
@@ -28,6 +29,8 @@ class Record(BaseModel):
         provenance: Where it was made.
         policy: Digest of the trained policy, empty without one.
         policy_revision: Git revision that it was trained at: a store may hold one of older code.
+        identity: Digests of the data, the network and the code; None of records that were published before there were
+            any.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -39,11 +42,17 @@ class Record(BaseModel):
     provenance: Provenance
     policy: str = ""
     policy_revision: str = ""
+    identity: Identity | None = None
 
     @property
     def summary(self) -> dict[str, Value]:
         """The metrics."""
         return self.metrics
+
+    @property
+    def policy_name(self) -> str:
+        """Of the folder of its policy in the store that it was made in; empty without one."""
+        return policy_name(self.policy, self.identity) if self.policy and self.identity else ""
 
     def row(self) -> dict[str, Any]:
         """One flat row for tables: what the run is, how it ended, every metric, where it was made."""
@@ -60,6 +69,7 @@ class Record(BaseModel):
             "run": self.spec.digest,
             "policy": self.policy,
             "policy_revision": self.policy_revision,
+            "identity": "" if self.identity is None else self.identity.model_dump_json(),
             "spec": json.dumps(self.spec.identity()),
             "git_revision": from_where.git_revision,
             "data_digest": from_where.data_digest,

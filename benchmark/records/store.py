@@ -12,9 +12,9 @@ import torch
 
 from accord.benchmark.evaluation.context import Context
 from accord.benchmark.records.files import read_traces, write_file, write_folder
+from accord.benchmark.records.identity import context_key
 from accord.benchmark.records.record import Record, load_record
-from accord.benchmark.specs.run import RunSpec, digest_of
-from accord.envs.catalogue import VERSION
+from accord.benchmark.specs.run import RunSpec
 from accord.envs.errors import UsageError
 from accord.envs.scenario import Scenario
 
@@ -69,9 +69,9 @@ class Store:
         found = {_order(record.spec): record for record in map(load_record, paths)}
         return [found[key] for key in sorted(found) if suite is None or found[key].spec.suite == suite]
 
-    def policy(self, digest: str) -> PolicyFolder:
-        """The folder of a trained policy."""
-        return PolicyFolder(self.root / "policies" / digest)
+    def policy(self, name: str) -> PolicyFolder:
+        """The folder of a trained policy, see `policy_here`."""
+        return PolicyFolder(self.root / "policies" / name)
 
     def load_context(self, scenario: Scenario) -> Context | None:
         """What a scenario's runs are compared with, if it was computed."""
@@ -83,8 +83,7 @@ class Store:
         write_file(self._context_path(scenario), json.dumps(vars(context)).encode())
 
     def _context_path(self, scenario: Scenario) -> Path:
-        key = scenario.comparison_key | {"catalogue": VERSION}
-        return self.root / "contexts" / f"{digest_of(key)}.json"
+        return self.root / "contexts" / f"{context_key(scenario)}.json"
 
 
 class PolicyFolder:

@@ -14,6 +14,7 @@ import pandas as pd
 from accord.baselines.registry import METHODS, REFERENCES, make_method
 from accord.benchmark.evaluation.context import Value
 from accord.benchmark.evaluation.metrics import METRICS
+from accord.benchmark.records.identity import Identity
 from accord.benchmark.records.provenance import Provenance
 from accord.benchmark.records.record import Record
 from accord.benchmark.specs.run import RunSpec
@@ -34,7 +35,10 @@ Locality = Mapping[tuple[str, str], str]
 
 _NAMES = ("suite", "scenario", "method", "variant")
 _ENDED = ("status", "error")
-_ORIGIN = ("run", "policy", "policy_revision", "spec", "git_revision", "data_digest", "cpu", "gpu", "provenance")
+_ORIGIN = (
+    *("run", "policy", "policy_revision", "identity", "spec", "git_revision", "data_digest", "cpu", "gpu"),
+    "provenance",
+)
 _METRIC_TYPES = {
     **dict.fromkeys(METRICS, "Float64"),
     **{name: "string" for name, entry in METRICS.items() if entry.unit == ""},
@@ -219,6 +223,7 @@ def _record(row: Mapping[Any, Any], metrics: Sequence[str]) -> Record:
         provenance=Provenance(**json.loads(row["provenance"])),
         policy=row["policy"],
         policy_revision=str(row.get("policy_revision") or ""),
+        identity=Identity.model_validate_json(row["identity"]) if row.get("identity") else None,
     )
 
 

@@ -15,6 +15,7 @@ import pandas as pd
 from accord.benchmark.launch.jobs import Ended, Job, Launcher, Tell
 from accord.benchmark.machine import one_thread
 from accord.benchmark.records.files import write_file
+from accord.benchmark.records.identity import policy_here
 from accord.benchmark.records.provenance import digest_of_code
 from accord.benchmark.records.store import Store
 from accord.benchmark.specs.expand import runs_of
@@ -59,7 +60,7 @@ def run_studies(suite: Suite, store: Store, tell: Callable[[str], None], launche
     """
     pieces = list(_pieces(runs_of(suite), suite.subject))
     for _, spec in pieces:
-        if spec.effort is not None and store.policy(resolve_run(spec).policy).finished() is None:
+        if spec.effort is not None and store.policy(policy_here(resolve_run(spec))).finished() is None:
             raise UsageError(f"{spec.label}: no policy under {store.root}/; first: accord run {suite.name}")
     missing = [(study, spec) for study, spec in pieces if not _kept(store.root, study, spec).exists()]
     todo = [_job(study, spec, store) for study, spec in missing]

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
+from pathlib import Path
 from typing import Any, ClassVar
 
 from accord.envs.demand_response.budgets import KINDS, TARIFF, BudgetName, make_budgets, parse_budget
 from accord.envs.demand_response.dynamics import DemandResponse
 from accord.envs.districts.district import HOURS, District
-from accord.envs.districts.named import make_district, named_districts
+from accord.envs.districts.named import FOLDER, make_district, named_districts
 from accord.envs.errors import UsageError
 from accord.envs.network import Network
-from accord.envs.network.topologies import TOPOLOGIES
+from accord.envs.network.topologies import EDGES, TOPOLOGIES
 from accord.envs.optimum.linear_program import Certificate, smallest_scale, solve
 from accord.envs.scenario import Bound, Family, Hours, Infeasible, Scales, Scenario
 from accord.envs.task import Budget
@@ -144,7 +145,6 @@ def _changed(scenario: DistrictScenario, change: str) -> DistrictScenario:
     return replace(scenario, district=district, level=float(change), before=before)
 
 
-@lru_cache(maxsize=64)
 def smallest_level(district_name: str, kind: str, intervals: tuple[tuple[int, int], ...] = ()) -> float:
     """The least level of a kind of budget that can be met over a district's measured hours.
 
@@ -156,6 +156,11 @@ def smallest_level(district_name: str, kind: str, intervals: tuple[tuple[int, in
     Raises:
         UsageError: no such district, or its linear program is too large to solve.
     """
+    return _smallest_level(district_name, make_district(district_name).digest, kind, intervals)
+
+
+@lru_cache(maxsize=64)
+def _smallest_level(district_name: str, data: str, kind: str, intervals: tuple[tuple[int, int], ...]) -> float:
     district = make_district(district_name)
     start, end = district.measured
     peaks = budgets_of(district, BudgetName(kind, 1.0, intervals=intervals), 1.0)
@@ -174,15 +179,24 @@ def budgets_of(district: District, name: BudgetName, level: float) -> tuple[Budg
 def _split(address: str) -> tuple[str, str, str]:
     """The three words; the paths in `folder:PATH` and `edges:FILE` may hold slashes."""
     front, _, budget = address.rpartition("/")
-    district, edges, file = front.partition("/edges:")
-    network = f"edges:{file}"
+    district, edges, file = front.partition(f"/{EDGES}")
+    network = f"{EDGES}{file}"
     if not edges:
         district, _, network = front.rpartition("/")
-    if not (district and network and budget) or ("/" in district and not district.startswith("folder:")):
+    if not (district and network and budget) or ("/" in district and not district.startswith(FOLDER)):
         raise UsageError(
             f"address '{address}': must be district/network/budget, like campus_seven/two_groups/hourly-0.35"
         )
     return district, network, budget
+
+
+def _files(address: str) -> list[Path]:
+    try:
+        district, network, _ = _split(address)
+    except UsageError:  # it has no meaning, which whoever resolves it is told
+        return []
+    named = ((district, FOLDER), (network, EDGES))
+    return [Path(word.removeprefix(prefix)) for word, prefix in named if word.startswith(prefix)]
 
 
 def _words() -> Sequence[tuple[str, str]]:
@@ -200,4 +214,5 @@ DISTRICTS = Family(
     resolve_district,
     _words,
     ("campus_seven/two_groups/hourly-0.35", "homes_17/ring/feeder-0.3", "paper_seven/star/average-0.27"),
+    files=_files,
 )

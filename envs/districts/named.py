@@ -17,6 +17,7 @@ from accord.envs.districts.citylearn_data import load
 from accord.envs.districts.citylearn_schema import Building, Dataset, read_dataset
 from accord.envs.districts.district import HOURS, District
 from accord.envs.errors import UsageError
+from accord.envs.files import Stamp, stamp_of
 from accord.envs.plugins import loaded, refuse
 
 YEAR = 8760
@@ -26,6 +27,7 @@ DELAY_PRICE = 0.05  # share of the mean price per kWh and hour
 CONNECTION_PEAKS = 2.0  # connection limit in own peaks
 SYNTHETIC_SEED = 2026
 WEEK = 7 * HOURS
+FOLDER = "folder:"  # before the path of a district of one's own
 SYNTHETIC = "synthetic"  # the first word of districts of any size
 GROUP = "accord.districts"  # entry points of outside packages
 FEEDER_SIZE = 100  # buildings on one feeder of a synthetic district
@@ -168,7 +170,6 @@ def named_districts() -> list[tuple[str, str]]:
     return [(name, (build.__doc__ or "").partition("\n")[0]) for name, build in {**NAMED, **_outside()}.items()]
 
 
-@lru_cache(maxsize=8)
 def make_district(name: str) -> District:
     """The district of a name: the first word of a scenario's address.
 
@@ -178,6 +179,11 @@ def make_district(name: str) -> District:
     Raises:
         UsageError: no such district.
     """
+    return _made(name, stamp_of(Path(name.removeprefix(FOLDER))) if name.startswith(FOLDER) else ())
+
+
+@lru_cache(maxsize=8)
+def _made(name: str, files: Stamp) -> District:
     if name in NAMED:
         return NAMED[name]()
     if name in _outside():
@@ -185,8 +191,8 @@ def make_district(name: str) -> District:
         if not isinstance(district, District):
             raise UsageError(f"district '{name}': its entry point in {GROUP} returned a {type(district).__name__}")
         return district
-    if name.startswith("folder:"):
-        return from_folder(name.removeprefix("folder:"))
+    if name.startswith(FOLDER):
+        return from_folder(name.removeprefix(FOLDER))
     if match := re.fullmatch(r"synthetic_([1-9][0-9]*)(-week)?", name):
         year = synthetic(int(match[1]))
         first = year.measured[0]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import torch
 from torch import Tensor
 
@@ -26,6 +28,11 @@ class MovingNetwork(Network):
         self.n_agents, self.name = n_agents, name
         self.messages = self.bytes = 0
         self._links: Tensor | None = None
+
+    @property
+    def digest(self) -> str:
+        """Of its name and size: links come from the task."""
+        return hashlib.sha256(f"{self.n_agents} {self.name}".encode()).hexdigest()
 
     def to(self, device: torch.device | str) -> MovingNetwork:
         """Links come from the task, on its device."""

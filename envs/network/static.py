@@ -1,5 +1,6 @@
 """The communication network: the only way in which an agent learns another agent's numbers."""
 
+import hashlib
 import math
 import warnings
 from collections.abc import Callable
@@ -153,6 +154,11 @@ class Network:
         """Average `x [B, N, k]` exactly, `[B, 1, k]`: a central node, one message up and one down each."""
         self._count(x, 2 * self.n_agents)
         return x.mean(dim=1, keepdim=True)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of who can talk to whom, hex."""
+        return hashlib.sha256(f"{self.n_agents} ".encode() + self.edges.cpu().numpy().tobytes()).hexdigest()
 
     @cached_property
     def sigma(self) -> float:

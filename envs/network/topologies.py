@@ -16,6 +16,7 @@ from torch import Tensor
 
 from accord.envs.errors import UsageError
 
+EDGES = "edges:"  # before the path of a graph of one's own
 TOPOLOGIES = (
     "complete",
     "ring",
@@ -27,7 +28,7 @@ TOPOLOGIES = (
     "regular-D",
     "erdos_renyi-P",
     "small_world-K-P",
-    "edges:FILE",
+    f"{EDGES}FILE",
 )
 
 Pairs = NDArray[np.int64]  # [E, 2]
@@ -60,8 +61,8 @@ def build_edges(name: str, n_agents: int) -> Tensor:
     if n_agents < 1:
         raise UsageError(f"n_agents: {n_agents} is too few for topology '{name}'; allowed: 1 or more")
     kind, *parameters = name.split("-")
-    if name.startswith("edges:"):
-        path = Path(name.removeprefix("edges:"))
+    if name.startswith(EDGES):
+        path = Path(name.removeprefix(EDGES))
         return canonical_edges(torch.from_numpy(_read_edges(path, n_agents)), n_agents, f"edge list {path}")
     if name in _FIXED:
         pairs = _FIXED[name](n_agents)

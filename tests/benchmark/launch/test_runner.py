@@ -14,6 +14,7 @@ from accord.benchmark.evaluation.context import Context
 from accord.benchmark.evaluation.evaluate import evaluate
 from accord.benchmark.evaluation.metrics import METRICS
 from accord.benchmark.launch.runner import execute, prepare_policy, run
+from accord.benchmark.records.identity import policy_here
 from accord.benchmark.records.store import Store
 from accord.benchmark.seeding import seeded
 from accord.benchmark.specs.resolved import resolve_run
@@ -100,12 +101,12 @@ def test_runs_that_differ_in_training_do_not_share_a_policy(other: RunSpec) -> N
 def test_a_policy_is_trained_once_for_all_runs_that_share_it(tmp_path: Path) -> None:
     store = Store(tmp_path)
     execute(resolve_run(spec()), store)
-    file = store.policy(resolve_run(spec()).policy).path / "policy.pt"
+    file = store.policy(policy_here(resolve_run(spec()))).path / "policy.pt"
     before = file.stat().st_mtime_ns
     record = execute(resolve_run(spec("synthetic_7-week/star/average-0.5")), store)
     assert record.policy == resolve_run(spec()).policy
     assert file.stat().st_mtime_ns == before
-    assert [path.name for path in (tmp_path / "policies").iterdir()] == [record.policy]
+    assert [path.name for path in (tmp_path / "policies").iterdir()] == [record.policy_name]
 
 
 class StopError(Exception):
@@ -122,7 +123,7 @@ def test_an_interrupted_training_goes_on_bit_for_bit(tmp_path: Path) -> None:
 
     with pytest.raises(StopError):
         prepare_policy(resolve_run(wanted), parted, stop)
-    folder = parted.policy(resolve_run(wanted).policy)
+    folder = parted.policy(policy_here(resolve_run(wanted)))
     kept = folder.load()
     assert kept is not None
     assert 0 < kept["curve"][-1]["steps"] <= 3500
@@ -132,7 +133,7 @@ def test_an_interrupted_training_goes_on_bit_for_bit(tmp_path: Path) -> None:
     prepare_policy(resolve_run(wanted), parted, lambda row: logged.append(row["steps"]))
     assert logged[0] > kept["curve"][-1]["steps"]
     assert folder.load() is None
-    policies = [store.policy(resolve_run(wanted).policy).finished() for store in (whole, parted)]
+    policies = [store.policy(policy_here(resolve_run(wanted))).finished() for store in (whole, parted)]
     first, second = policies
     assert first is not None
     assert second is not None
@@ -256,7 +257,7 @@ def test_a_warm_up_keeps_the_multipliers_and_resets_the_plant() -> None:
 def test_a_learning_curve_is_measured_on_the_validation_hours_and_ends_at_the_policy(tmp_path: Path) -> None:
     store, address = Store(tmp_path), "synthetic_7-week/two_groups/hourly-0.6"
     record, plain = execute(resolve_run(spec(address, snapshots=3)), store), execute(resolve_run(spec(address)), store)
-    traces, policy = store.traces(record.spec), store.policy(record.policy).finished()
+    traces, policy = store.traces(record.spec), store.policy(record.policy_name).finished()
     assert policy is not None
     steps = traces["curve_steps"]
     assert len(policy["snapshots"]) == len(steps) == 3
@@ -335,7 +336,7 @@ def test_a_policy_from_before_there_were_curves_serves_a_run_with_one(tmp_path: 
     store, wanted = Store(tmp_path), resolve_run(spec(snapshots=2))
     policy = prepare_policy(wanted, store)
     assert policy is not None
-    store.policy(wanted.policy).finish({name: value for name, value in policy.items() if name != "snapshots"})
+    store.policy(policy_here(wanted)).finish({name: value for name, value in policy.items() if name != "snapshots"})
     record = execute(wanted, store)
     assert (record.status, record.error) == ("done", "")
 

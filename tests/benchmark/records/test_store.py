@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from accord.benchmark.launch.runner import execute
+from accord.benchmark.records.identity import policy_here
 from accord.benchmark.records.store import PolicyFolder, Store
 from accord.benchmark.specs.resolved import resolve_run
 from accord.benchmark.specs.run import EffortSpec, make_run
@@ -30,7 +31,7 @@ def test_a_half_written_record_is_no_record(tmp_path: Path) -> None:
 
 def test_an_unfinished_training_of_another_version_is_named(tmp_path: Path) -> None:
     store, wanted = Store(tmp_path), make_run(ADDRESS, "consensus-gossip", 0, settings=SMALL, effort=EFFORT)
-    checkpoint = store.policy(resolve_run(wanted).policy).path / "checkpoint.pt"
+    checkpoint = store.policy(policy_here(resolve_run(wanted))).path / "checkpoint.pt"
     checkpoint.parent.mkdir(parents=True)
     torch.save({"curve": [], "rollouts": 3}, checkpoint)
     record = execute(resolve_run(wanted), store)

@@ -94,7 +94,7 @@ def quiet(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 def test_an_offline_file_holds_config_curve_and_every_metric(recorded: tuple[Record, Store], tmp_path: Path) -> None:
     record, store = recorded
-    policy = store.policy(record.policy).finished()
+    policy = store.policy(record.policy_name).finished()
     assert policy is not None
     assert Tracker("offline", tmp_path).log_run(record, policy["curve"], store.traces(record.spec))
     (found,) = offline_runs(tmp_path)
