@@ -233,6 +233,7 @@ class Method(ABC):
         training_scope: What a trained policy depends on besides settings, effort and seed: the whole
             scenario, or only the population (the district and the hours of the budgets, not their levels
             and not the network), so that scenarios that differ only in execution share one training.
+        talks_in_training: Its agents talk over the network while they are trained: a policy belongs to its network.
         centralised_training: What it may see in training: the other agents (a central critic, a summed reward,
             a central assignment that guides) or its own numbers alone.
     """
@@ -243,6 +244,7 @@ class Method(ABC):
     identity: ClassVar[str] = ""
     privileged: ClassVar[bool] = False
     training_scope: Literal["scenario", "population"] = "scenario"
+    talks_in_training: ClassVar[bool] = False
     centralised_training: bool = False
 
     def __init__(self, config: MethodConfig) -> None:

@@ -50,7 +50,10 @@ def register(name: str, sees: str, **implied: Any) -> Callable[[M], M]:
     """
 
     def add(method: M) -> M:
-        _check_free(name)
+        known = METHODS.get(name)
+        # A notebook's cell that is run again defines its class again.
+        if known is None or _where(known.method) != _where(method):
+            _check_free(name)
         METHODS[name] = Entry(method, implied, sees)
         return method
 
@@ -144,6 +147,10 @@ def load_plugins() -> None:
     """Import the packages that registered entry points in `accord.methods`."""
     for _ in loaded("accord.methods"):
         pass  # its module registers what it has
+
+
+def _where(kind: type) -> tuple[str, str]:
+    return kind.__module__, kind.__qualname__
 
 
 def _check_free(name: str) -> None:

@@ -44,6 +44,7 @@ class LGTC(AttentionIPPO):
 
     config_type = LGTCConfig
     identity = "baselines.lgtc.LGTC"
+    talks_in_training = True
     config: LGTCConfig
 
     def __init__(self, config: LGTCConfig) -> None:

@@ -11,9 +11,11 @@ import ast
 import hashlib
 import importlib.util
 import json
+import os
 import re
 import sys
 import sysconfig
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from importlib.machinery import ModuleSpec
@@ -34,7 +36,6 @@ WITHOUT_NUMBERS = frozenset(
     }
 )
 MAIN = ("__main__", "__mp_main__")
-_STARTED = psutil.Process().create_time()
 _INSTALLED = tuple(sysconfig.get_paths()[name] for name in ("stdlib", "platstdlib", "purelib", "platlib"))
 
 
@@ -194,7 +195,9 @@ def _described(value: Any, module: str) -> str:
     if isinstance(value, property):
         return " ".join(_described(part, module) for part in (value.fget, value.fset) if part)
     if isinstance(value, FunctionType):
-        return _without_addresses(f"{_bytecode(value.__code__)} {value.__defaults__!r} {value.__kwdefaults__!r}")
+        return _without_addresses(
+            f"{_bytecode(value.__code__, value.__doc__)} {value.__defaults__!r} {value.__kwdefaults__!r}"
+        )
     if isinstance(value, type) and value.__module__ == module:
         inside = {name: part for name, part in vars(value).items() if name[:2] != "__" or callable(part)}
         members = [f"{name} {_described(inside[name], '')}" for name in sorted(inside)]
@@ -207,9 +210,28 @@ def _without_addresses(text: str) -> str:
     return re.sub(r" at 0x[0-9a-f]+", "", text)
 
 
-def _bytecode(code: CodeType) -> str:
+def _bytecode(code: CodeType, docstring: str | None = None) -> str:
     constants: Sequence[Any] = code.co_consts
-    if constants and isinstance(constants[0], str):  # a docstring, where there is one
-        constants = constants[1:]
-    inner = [_bytecode(c) if isinstance(c, CodeType) else repr(c) for c in constants]
+    if docstring is not None and constants and constants[0] == docstring:
+        constants = (None, *constants[1:])  # as without one
+    inner = [_bytecode(c) if isinstance(c, CodeType) else _constant(c) for c in constants]
     return f"{code.co_code.hex()} {code.co_names} {inner}"
+
+
+def _constant(value: Any) -> str:
+    """A constant in words; the order of a set of words differs from process to process."""
+    return repr(sorted(map(repr, value))) if isinstance(value, frozenset) else repr(value)
+
+
+def _start_of_process() -> float:
+    """When this process began, in seconds since the epoch, to a hundredth of a second."""
+    try:
+        ticks = float(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
+        age = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
+    except (OSError, AttributeError):  # not Linux, where this is as exact
+        return psutil.Process().create_time()
+    return time.time() - age
+
+
+# The kernel counts in hundredths of a second, and nothing is imported before the interpreter is up.
+_STARTED = _start_of_process() + 0.02

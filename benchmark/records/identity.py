@@ -54,8 +54,8 @@ def identity_here(run: ResolvedRun) -> Identity:
     data, network = _both(here.digest, there.digest), _both(here.network_digest, there.network_digest)
     if not run.policy or run.method is None:
         return Identity(data=data, network=network, code=code)
-    # Policies that are trained on a population never see a network.
-    seen = "" if run.method.training_scope == "population" else there.network_digest
+    blind = run.method.training_scope == "population" and not run.method.talks_in_training
+    seen = "" if blind else there.network_digest
     training = digest_of([seen, digest_of_code([*method, *_scenario_modules(there)], [TRAINER, SEEDING])])
     return Identity(data=data, network=network, code=code, training=training)
 
