@@ -11,7 +11,8 @@ from rich.logging import RichHandler
 from accord.benchmark.cli.allocation import film, studies
 from accord.benchmark.cli.listing import list_all
 from accord.benchmark.cli.options import err
-from accord.benchmark.cli.runs import publish, report, reproduce, run, show
+from accord.benchmark.cli.reproduction import reproduce
+from accord.benchmark.cli.runs import publish, report, run, show
 from accord.benchmark.cli.tools import audit, profile, scale, scale_quality, tune
 from accord.envs.errors import UsageError
 

@@ -8,6 +8,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from accord.envs.errors import UsageError
+
 RESULTS = Path("results")
 out, err = Console(), Console(stderr=True)
 
@@ -28,3 +30,16 @@ Wandb = Annotated[str | None, typer.Option(help="online, offline or disabled; el
 def words_of(text: str) -> list[str]:
     """The words of a list that is separated by commas."""
     return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def numbers_of(text: str) -> list[int]:
+    """The seeds of a list that is separated by commas.
+
+    Raises:
+        UsageError: one of them is no seed.
+    """
+    words = words_of(text)
+    for word in words:
+        if not word.isdecimal():
+            raise UsageError(f"--seed-list: '{word}' is not a seed; allowed: whole numbers from 0, separated by commas")
+    return [int(word) for word in words]

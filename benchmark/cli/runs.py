@@ -1,4 +1,4 @@
-"""Commands of suites and runs: run, show, report, publish, reproduce."""
+"""Commands of suites and runs: run, show, report, publish."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from accord.benchmark.cli.options import (
     Variants,
     Wandb,
     err,
+    numbers_of,
     out,
     words_of,
 )
@@ -34,11 +35,9 @@ from accord.benchmark.records.store import SCRATCH, Store
 from accord.benchmark.report.leaderboard import read_runs
 from accord.benchmark.report.publish import publish_runs, published_runs, summary_of
 from accord.benchmark.report.report import write_report
-from accord.benchmark.report.reproduce import report_rerun, rerun_folder
 from accord.benchmark.report.tracking import Tracker, tracking_mode
 from accord.benchmark.specs.expand import runs_of
 from accord.benchmark.specs.overrides import Overrides
-from accord.benchmark.specs.run import RunSpec, in_scenario
 from accord.benchmark.specs.suite import Suite, load_suite
 from accord.envs.errors import UsageError
 
@@ -146,37 +145,6 @@ def publish(
     out.print(text, soft_wrap=True)
 
 
-def reproduce(
-    suite: SuiteName,
-    methods: Methods = "",
-    scenarios: Scenarios = "",
-    variants: Variants = "",
-    seed_list: SeedList = "",
-    jobs: Jobs = None,
-    root: Annotated[Path | None, typer.Option(help="Where the reruns are kept; by default by git revision.")] = None,
-    results: Results = RESULTS,
-) -> None:
-    """Rerun what results/ publishes and say per metric: identical, within tolerance, or different."""
-    chosen = load_suite(suite)
-    published = published_runs(chosen, results)
-    wanted = [record for record in published if _wanted(record.spec, methods, scenarios, variants, seed_list)]
-    if not wanted:
-        raise UsageError(f"suite '{chosen.name}': no published run is left after the filters")
-    folder = root or rerun_folder()
-    by_digest: dict[str, Record] = {}
-    # What was trained to its end is trained to its end again, however slow this machine is; what was not is kept apart,
-    # so that the two never share a policy.
-    for unlimited, store in ((True, Store(folder)), (False, Store(folder / "limited"))):
-        specs = [record.spec for record in wanted if (record.status == "done") == unlimited]
-        if specs:
-            again = launch(specs, store, jobs=jobs, console=err, unlimited=unlimited)
-            by_digest |= {record.spec.digest: record for record in again.records}
-    held = [report_rerun(record, by_digest[record.spec.digest], published, out) for record in wanted]
-    out.print(f"{sum(held)} of {len(held)} published runs reproduce")
-    if not all(held):
-        raise typer.Exit(1)
-
-
 def _overrides(
     methods: str,
     scenarios: str,
@@ -192,17 +160,9 @@ def _overrides(
         words_of(variants),
         words_of(budgets),
         seeds,
-        _numbers(seed_list),
+        numbers_of(seed_list),
         steps,
     )
-
-
-def _numbers(text: str) -> list[int]:
-    words = words_of(text)
-    for word in words:
-        if not word.isdecimal():
-            raise UsageError(f"--seed-list: '{word}' is not a seed; allowed: whole numbers from 0, separated by commas")
-    return [int(word) for word in words]
 
 
 def _recorded(suite: Suite, store: Store, typed: str) -> list[Record]:
@@ -215,16 +175,6 @@ def _recorded(suite: Suite, store: Store, typed: str) -> list[Record]:
 def _all_records(root: Path, results: Path) -> list[Record]:
     published = [record for path in sorted(results.glob("*/runs.parquet")) for record in read_runs(path)]
     return [*Store(root).records(), *published]
-
-
-def _wanted(spec: RunSpec, methods: str, scenarios: str, variants: str, seed_list: str) -> bool:
-    seeds, parts = _numbers(seed_list), words_of(scenarios)
-    return (
-        (not methods or spec.method in words_of(methods))
-        and in_scenario(spec.scenario, parts)
-        and (not variants or spec.variant in words_of(variants))
-        and (not seeds or spec.seed in seeds)
-    )
 
 
 def _unit(name: str) -> str:

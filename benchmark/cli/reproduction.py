@@ -1,0 +1,104 @@
+"""The command `reproduce`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from accord.benchmark.cli.options import (
+    RESULTS,
+    Jobs,
+    Methods,
+    Results,
+    Scenarios,
+    SeedList,
+    Variants,
+    err,
+    numbers_of,
+    out,
+    words_of,
+)
+from accord.benchmark.launch import launch
+from accord.benchmark.records.record import Record
+from accord.benchmark.records.store import Store
+from accord.benchmark.report.draw import drawn, shortest_useful
+from accord.benchmark.report.publish import published_runs
+from accord.benchmark.report.reproduce import report_rerun, rerun_folder
+from accord.benchmark.specs.run import RunSpec, in_scenario
+from accord.benchmark.specs.suite import load_suite
+from accord.envs.errors import UsageError
+
+ALL = "all"
+
+
+def reproduce(
+    suite: Annotated[str, typer.Argument(help=f"A published suite, or {ALL} of them.")],
+    methods: Methods = "",
+    scenarios: Scenarios = "",
+    variants: Variants = "",
+    seed_list: SeedList = "",
+    within: Annotated[float | None, typer.Option(min=1, help="Seconds: draw rows that fit, of every suite.")] = None,
+    draw: Annotated[int, typer.Option(min=0, help="Another number draws other rows.")] = 0,
+    short: Annotated[bool, typer.Option("--short", help="One row per suite that takes seconds.")] = False,
+    jobs: Jobs = None,
+    root: Annotated[Path | None, typer.Option(help="Where the reruns are kept; by default by git revision.")] = None,
+    results: Results = RESULTS,
+) -> None:
+    """Rerun what results/ publishes: identical on the same kind of machine, one test per row on another one."""
+    if short and within is not None:
+        raise UsageError("--short: leave out --within")
+    published = _published(suite, results)
+    wanted = [record for record in published if _wanted(record.spec, methods, scenarios, variants, seed_list)]
+    if not wanted:
+        raise UsageError(f"suite '{suite}': no published run is left after the filters")
+    by_suite: dict[str, list[Record]] = {}
+    for record in wanted:
+        by_suite.setdefault(record.spec.suite, []).append(record)
+    if short:
+        wanted = [shortest_useful(own) for own in by_suite.values()]
+    elif within is not None:
+        seconds = within * (jobs or os.cpu_count() or 1) / len(by_suite)
+        wanted = [record for own in by_suite.values() for record in drawn(own, seconds, draw)]
+    again = _rerun(wanted, root or rerun_folder(), jobs)
+    held = [report_rerun(record, again[record.spec.digest], published, out) for record in wanted]
+    out.print(f"{sum(held)} of {len(held)} published runs reproduce")
+    if not all(held):
+        raise typer.Exit(1)
+
+
+def _published(suite: str, results: Path) -> list[Record]:
+    if suite != ALL:
+        return published_runs(load_suite(suite), results)
+    names = sorted(path.parent.name for path in results.glob("*/runs.parquet"))
+    if not names:
+        raise UsageError(f"nothing is published under {results}/")
+    return [record for name in names for record in published_runs(load_suite(name), results)]
+
+
+def _rerun(wanted: Sequence[Record], folder: Path, jobs: int | None) -> dict[str, Record]:
+    """Reruns by the digest of their spec.
+
+    What was trained to its end is trained to its end again, however slow this machine is; what was not is kept apart, so
+    that the two never share a policy.
+    """
+    found: dict[str, Record] = {}
+    for unlimited, store in ((True, Store(folder)), (False, Store(folder / "limited"))):
+        specs = [record.spec for record in wanted if (record.status == "done") == unlimited]
+        if specs:
+            again = launch(specs, store, jobs=jobs, console=err, unlimited=unlimited)
+            found |= {record.spec.digest: record for record in again.records}
+    return found
+
+
+def _wanted(spec: RunSpec, methods: str, scenarios: str, variants: str, seed_list: str) -> bool:
+    seeds, parts = numbers_of(seed_list), words_of(scenarios)
+    return (
+        (not methods or spec.method in words_of(methods))
+        and in_scenario(spec.scenario, parts)
+        and (not variants or spec.variant in words_of(variants))
+        and (not seeds or spec.seed in seeds)
+    )
