@@ -1,99 +1,169 @@
-"""Scores of seeds in, estimates and intervals out.
+"""Scores of seeds in; estimates, intervals and a test out, which hold at five seeds.
 
-The interquartile mean with a percentile bootstrap follows Agarwal et al., "Deep Reinforcement Learning at
-the Edge of the Statistical Precipice" (NeurIPS 2021). None and NaN are scores that were not measured: they
-are left out, and where nothing is left the answer is None. Three scores or fewer: no interval is claimed.
+A score is one number per seed of training: seeds are independent, all else that was measured is not. None and NaN are
+scores that were not measured: they are left out, and where nothing is left the answer is None. Minus infinity is a
+score below all others, such as that of an infeasible run. Nothing is resampled: the same scores give the same answer.
+
+`accord.benchmark.studies.coverage` measures how often the intervals hold; docs/statistics.md says why they were chosen.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special, stats
 
-FEWEST_FOR_INTERVAL = 4
 CONFIDENCE = 0.95
-RESAMPLES = 2000
+LEAST_COVERAGE = 0.93  # of a median's interval: few scores offer few levels, and .95 would leave five without one
+FEWEST_FOR_INTERVAL = 5  # scores for an interval of the median: the range of four covers it in 87.5 % only
+FEWEST_FOR_RATE = 3  # scores for an interval of a rate or of a probability of improvement
+SIGNIFICANCE = 0.05  # of the test by which two rows are told apart
 
 Array = NDArray[np.float64]
 Scores = Sequence[float | None]
-Interval = tuple[float, float]
+Ends = tuple[Array, Array]
 
 
 class Estimate(NamedTuple):
-    """A point and its 95 % interval; the ends are None where no interval is claimed."""
+    """A point and its interval; the ends are None where no interval is claimed."""
 
     value: float | None
     low: float | None = None
     high: float | None = None
 
 
-def estimate(values: Scores, seed: int) -> Estimate:
-    """Interquartile mean of one score per seed, with its bootstrap interval."""
-    return Estimate(interquartile_mean(values), *(bootstrap_interval(values, seed) or (None, None)))
-
-
-def interquartile_mean(values: Scores) -> float | None:
-    """Mean without the lowest and the highest quarter, each rounded down to whole scores."""
+def estimate(values: Scores) -> Estimate:
+    """Median of one score per seed, with the interval of `median_interval`."""
     scores = measured(values)
-    return float(stats.trim_mean(scores, 0.25)) if scores.size else None
+    return _with_ends(float(np.median(scores)), median_interval(scores)) if scores.size else Estimate(None)
 
 
-def bootstrap_interval(values: Scores, seed: int) -> Interval | None:
-    """95 % percentile bootstrap interval of the interquartile mean.
-
-    Args:
-        values: One score per seed of training.
-        seed: Of the resampling: the same seed and scores give the same interval.
-    """
-    return stratified_interval([values], seed)
-
-
-def stratified_interval(tasks: Sequence[Scores], seed: int) -> Interval | None:
-    """95 % percentile bootstrap interval of the interquartile mean of several tasks' scores taken together.
-
-    Each task's scores are resampled by themselves, so that no resample holds more of one task.
-
-    Args:
-        tasks: For each task, one score per seed of training; the tasks' scores are comparable in scale.
-            A task without any score is left out.
-        seed: Of the resampling: the same seed and scores give the same interval.
-    """
-    return _bootstrap([scores for scores in map(measured, tasks) if scores.size], _pooled_mean, seed)
-
-
-def wilson_interval(successes: int, n: int) -> Interval | None:
-    """95 % Wilson score interval of a rate.
+def rate(successes: int, n: int) -> Estimate:
+    """Share of successes, with the interval of `share_interval`.
 
     Raises:
         ValueError: successes are not between 0 and n.
     """
     if not 0 <= successes <= n:
         raise ValueError(f"successes must lie between 0 and n = {n}, got {successes}")
-    if n < FEWEST_FOR_INTERVAL:
-        return None
-    found = stats.binomtest(successes, n).proportion_ci(CONFIDENCE, method="wilson")
-    return float(found.low), float(found.high)
+    return _with_ends(successes / n, share_interval(np.array(successes / n), n)) if n else Estimate(None)
 
 
-def probability_of_improvement(a: Scores, b: Scores, seed: int) -> Estimate:
-    """Probability that a score of `a` is above a score of `b`, ties counted half (Mann-Whitney's U / nm).
+def probability_of_improvement(a: Scores, b: Scores) -> Estimate:
+    """Probability that a score of `a` is above a score of `b`, ties counted half: Mann-Whitney's U / nm.
 
-    Where less is better, pass the scores with their signs turned.
+    The interval is that of a share of as many trials as the smaller sample has scores: whatever the two distributions
+    are, the variance of U / nm is at most that of such a share, theta (1 - theta) / min(n, m) (van Dantzig 1951;
+    Birnbaum and Klose, "Bounds for the variance of the Mann-Whitney statistic", 1957). It is conservative on purpose:
+    what is tighter fails where one row hardly varies (docs/statistics.md). Where less is better, pass the scores with
+    their signs turned. A score that is known and no draw may be given as often as the other row has scores.
 
     Args:
         a: One score per seed of one method.
         b: One score per seed of the other; the numbers of seeds may differ.
-        seed: Of the resampling: the same seed and scores give the same interval.
     """
     first, second = measured(a), measured(b)
     if not (first.size and second.size):
         return Estimate(None)
-    value = float(_share_above(first, second))
-    return Estimate(value, *(_bootstrap([first, second], _share_above, seed) or (None, None)))
+    share = ((first[:, None] > second) + 0.5 * (first[:, None] == second)).mean()
+    return _with_ends(float(share), share_interval(share, min(first.size, second.size)))
+
+
+def rank_test(a: Scores, b: Scores) -> float | None:
+    """Two-sided p-value of the exact permutation test of the rank sum, that of Wilcoxon, Mann and Whitney.
+
+    Every way to split the scores is counted, and tied scores share their mean rank: it is the share of splits in which
+    the rank sum of `a` lies as far from its mean as here, or farther. Three scores against four never come below .057,
+    nor four against four below .029. None where either has no scores.
+    """
+    first, second = measured(a), measured(b)
+    if not (first.size and second.size):
+        return None
+    n, both = first.size, first.size + second.size
+    doubled = np.rint(2 * stats.rankdata(np.concatenate([first, second]))).astype(int)  # ties too are whole numbers
+    ways = np.zeros((n + 1, int(doubled.sum()) + 1))  # [scores taken, twice their rank sum]
+    ways[0, 0] = 1
+    for rank in doubled:
+        ways[1:, rank:] += ways[:-1, : ways.shape[1] - rank]
+    apart = np.abs(np.arange(ways.shape[1]) - n * (both + 1))
+    as_far = apart >= abs(int(doubled[:n].sum()) - n * (both + 1))
+    return float(ways[n, as_far].sum() / ways[n].sum())
+
+
+def median_interval(scores: Array) -> Ends | None:
+    """Ends of the order-statistic interval of a median.
+
+    They are the k-th lowest and the k-th highest score, with the largest k that keeps `LEAST_COVERAGE`. It is the
+    interval of the sign test, which assumes nothing of how scores are distributed (Thompson, "On confidence ranges for
+    the median and other expectation distributions for populations of unknown distribution form", 1936). Of five to
+    eight scores it is the range.
+
+    Args:
+        scores: [..., n], in any order.
+
+    Returns:
+        Lows and highs [...], or None for fewer than `FEWEST_FOR_INTERVAL` scores.
+    """
+    n = scores.shape[-1]
+    if n < FEWEST_FOR_INTERVAL:
+        return None
+    ordered, k = np.sort(scores, axis=-1), _order(n)
+    return ordered[..., k - 1], ordered[..., n - k]
+
+
+def median_coverage(n: int) -> float | None:
+    """How often `median_interval` holds the median of what n scores are drawn from.
+
+    Exact where the distribution is continuous, and at least so often elsewhere: .9375 at n = 5, .979 at n = 10. None
+    where no interval is claimed.
+    """
+    return None if n < FEWEST_FOR_INTERVAL else 1 - 2 * float(stats.binom.cdf(_order(n) - 1, n, 0.5))
+
+
+def share_interval(share: Array, trials: int) -> Ends | None:
+    """Ends of Clopper and Pearson's 95 % interval (Biometrika 1934), which never covers less.
+
+    Args:
+        share: Successes over trials [...]; the successes need not be a whole number.
+        trials: How many there were.
+
+    Returns:
+        Lows and highs [...], or None for fewer than `FEWEST_FOR_RATE` trials.
+    """
+    if trials < FEWEST_FOR_RATE:
+        return None
+    successes, tail = np.asarray(share) * trials, (1 - CONFIDENCE) / 2
+    failures = trials - successes
+    # A beta distribution has no parameter 0; where there would be one, the end is 0 or 1 itself.
+    low = special.betaincinv(np.where(successes > 0, successes, 1), failures + 1, tail)
+    high = special.betaincinv(successes + 1, np.where(failures > 0, failures, 1), 1 - tail)
+    return np.where(successes > 0, low, 0.0), np.where(failures > 0, high, 1.0)
+
+
+def slope(x: Array, y: Array) -> tuple[Array, Array, Array]:
+    """Least-squares slope of y on x, and the ends of its 95 % interval.
+
+    The interval takes what a straight line leaves of y as independent normal errors of one spread. It knows nothing of
+    a line that bends, nor of values of x that were chosen by what was measured there.
+
+    Args:
+        x: [n], at least three values.
+        y: [..., n].
+
+    Returns:
+        Slopes, lows and highs [...].
+    """
+    apart, n = x - x.mean(), len(x)
+    square = apart @ apart
+    slopes = np.asarray(y @ apart / square)
+    left = y - y.mean(-1, keepdims=True) - slopes[..., None] * apart
+    error = np.sqrt((left**2).sum(-1) / (n - 2) / square)
+    half = stats.t.ppf((1 + CONFIDENCE) / 2, n - 2) * error
+    return slopes, slopes - half, slopes + half
 
 
 def measured(values: Scores) -> Array:
@@ -102,26 +172,12 @@ def measured(values: Scores) -> Array:
     return scores[~np.isnan(scores)]
 
 
-def _bootstrap(samples: Sequence[Array], statistic: Callable[..., Array], seed: int) -> Interval | None:
-    if not samples or min(scores.size for scores in samples) < FEWEST_FOR_INTERVAL:
-        return None
-    found = stats.bootstrap(
-        samples,
-        statistic,
-        n_resamples=RESAMPLES,
-        vectorized=True,
-        confidence_level=CONFIDENCE,
-        method="percentile",
-        random_state=np.random.default_rng(seed),
-    ).confidence_interval
-    return float(found.low), float(found.high)
+def _with_ends(value: float, ends: Ends | None) -> Estimate:
+    return Estimate(value) if ends is None else Estimate(value, float(ends[0]), float(ends[1]))
 
 
-def _pooled_mean(*samples: Array, axis: int = -1) -> Array:
-    return np.asarray(stats.trim_mean(np.concatenate(samples, axis=axis), 0.25, axis=axis))
-
-
-def _share_above(a: Array, b: Array, axis: int = -1) -> Array:
-    """Share of pairs in which a is above b; the samples lie along the last axis."""
-    first, second = a[..., :, None], b[..., None, :]
-    return np.asarray(((first > second) + 0.5 * (first == second)).mean(axis=(-2, -1)))
+@cache
+def _order(n: int) -> int:
+    """The largest k with which `median_interval` keeps its coverage."""
+    k = np.arange(1, n // 2 + 1)
+    return int((1 - 2 * stats.binom.cdf(k - 1, n, 0.5) >= LEAST_COVERAGE).sum())

@@ -23,6 +23,7 @@ from accord.benchmark.evaluation.trajectory import DAY
 from accord.benchmark.figures.canvas import COLUMN_WIDTH, panels_of, save, shared_legend, style
 from accord.benchmark.figures.sweeps import Array, Contexts, Sweep, Traces, find_sweeps, percent
 from accord.benchmark.records.record import Record
+from accord.benchmark.statistics import FEWEST_FOR_INTERVAL, estimate
 from accord.envs.catalogue import is_episodic
 from accord.envs.demand_response.scenario import DistrictScenario
 
@@ -31,7 +32,7 @@ HALF_COLUMN = 24  # characters of a legend's entry
 WEEK = 7
 DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)))
 FEW_AGENTS = 10  # up to this many are told apart by colour
-FEW_LINES = 6  # up to this many learning curves have bands
+FEW_LINES = 6  # up to this many learning curves have bands or seeds
 
 
 @dataclass(frozen=True)
@@ -152,14 +153,12 @@ def draw_curves(scenario: str, points: pd.DataFrame) -> Figure:
     """Gap and violation, or return, against training time and steps: a line per method, the median of its seeds.
 
     Districts: on the last four weeks of their training hours (`DistrictScenario.validation`).
-    The band is the range of the seeds, left out where many lines would hide in each other's. A point's time is the
-    median of its seeds' times.
+    The band is the interval of the median (`estimate`). Where there are too few seeds for one, each is a thin line.
+    Both are left out where many lines would hide in each other's. A point's time is the median of its seeds' times.
     """
-    points = points.assign(
-        line=(points["method"] + " " + points["variant"]).str.strip(),
-        point=points.groupby(["method", "variant", "seed"]).cumcount(),
-        million=points["steps"] / 1e6,
-    )
+    words = points["method"] + " " + points["variant"] + " " + points["setup"]
+    points = points.assign(line=words.str.split().str.join(" "), million=points["steps"] / 1e6)
+    points["point"] = points.groupby(["line", "seed"]).cumcount()
     for across in ("seconds", "million"):
         points[across] = points.groupby(["line", "point"])[across].transform("median")
     shown = [name for name in CURVES if points[name].notna().any()]
@@ -170,36 +169,38 @@ def draw_curves(scenario: str, points: pd.DataFrame) -> Figure:
     where = "" if is_episodic(scenario) else "\nlast four weeks of the training hours"
     figure.suptitle(f"{scenario}{where}", fontsize=7)
     panels = figure.subplots(len(shown), 2, sharex="col", sharey="row", squeeze=False)
-    colours = sns.color_palette("colorblind" if len(lines) <= FEW_AGENTS else "husl", len(lines))
     for row, name in zip(panels, shown, strict=True):
         for axes, (across, label) in zip(row, ACROSS.items(), strict=True):
-            sns.lineplot(
-                points.assign(**{name: CURVES[name].factor * points[name]}),
-                x=across,
-                y=name,
-                hue="line",
-                style="line",
-                hue_order=lines,
-                style_order=lines,
-                palette=colours,
-                estimator="median",
-                errorbar=("pi", 100) if len(lines) <= FEW_LINES else None,
-                markers=True,
-                markersize=3,
-                legend=name == shown[0],
-                ax=axes,
-            )
+            _plot_lines(axes, points.assign(value=CURVES[name].factor * points[name]), across, lines)
             axes.set(xlabel=label, ylabel=CURVES[name].label)
-            if CURVES[name].wide:
-                axes.set_yscale("symlog", linthresh=1)
             sns.despine(ax=axes)
+        if CURVES[name].wide:  # after both, which share it: seaborn takes the middle of values as the axis scales them
+            row[0].set_yscale("symlog", linthresh=1)
     first: list[Axes] = panels[0].tolist()
     shared_legend(figure, first, "", columns)
-    for axes in first:
-        legend = axes.get_legend()
-        if legend is not None:
-            legend.remove()
+    for axes in panels.flat:
+        axes.get_legend().remove()
     return figure
+
+
+def _plot_lines(axes: Axes, points: pd.DataFrame, across: str, lines: Sequence[str]) -> None:
+    """Medians over seeds of the column `value`, with bands, or with the seeds of lines that have too few for one."""
+    looks: dict[str, Any] = {"x": across, "y": "value", "hue": "line", "hue_order": lines, "ax": axes}
+    looks["palette"] = sns.color_palette("colorblind" if len(lines) <= FEW_AGENTS else "husl", len(lines))
+    few = len(lines) <= FEW_LINES
+    band = _interval if few else None
+    styles = {"style": "line", "style_order": lines, "markers": True, "markersize": 3}
+    sns.lineplot(points, estimator="median", errorbar=band, **styles, **looks)
+    seeds = points.groupby("line")["seed"].transform("nunique")
+    alone = points[(seeds > 1) & (seeds < FEWEST_FOR_INTERVAL)]
+    if few and len(alone):
+        sns.lineplot(alone, units="seed", estimator=None, legend=False, linewidth=0.4, **looks)
+
+
+def _interval(values: pd.Series) -> tuple[float, float]:
+    """Of the median of one point's seeds; NaN, which is not drawn, where none is claimed."""
+    found = estimate(values.tolist())
+    return (np.nan, np.nan) if found.low is None or found.high is None else (found.low, found.high)
 
 
 def _draw_average(sweep: Sweep) -> Figure | None:
@@ -221,7 +222,7 @@ def _draw_average(sweep: Sweep) -> Figure | None:
 
 
 def _draw_profile(sweep: Sweep) -> Figure | None:
-    """Mean import by hour of the day at the tightest level that can be met, with the budgets and the LP's plan."""
+    """Mean import by hour of the day at the tightest level that can be met, with the budgets."""
     level = sweep.shown_level
     runs = {run.spec.method: run for run in sweep.runs if run.scenario.level == level}
     methods = [*sweep.panels("district_import_kwh"), "serve_now"]
@@ -231,8 +232,6 @@ def _draw_profile(sweep: Sweep) -> Figure | None:
     figure, (axes,) = panels_of(sweep.title_at(level), [""])
     first = shown[0]
     profiles = {run.spec.method: (run.arrays["district_import_kwh"], run.peak) for run in shown}
-    if first.context is not None and first.context.oracle_imports is not None:
-        profiles["LP optimum"] = np.array(first.context.oracle_imports), first.peak
     colours = sns.color_palette("colorblind", len(profiles))
     for (name, (imports, peak)), colour, dash in zip(profiles.items(), colours, DASHES, strict=False):
         hours = _hour_of_day(first.scenario, len(imports))

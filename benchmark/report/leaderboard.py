@@ -17,17 +17,20 @@ from accord.benchmark.evaluation.metrics import METRICS
 from accord.benchmark.records.identity import Identity
 from accord.benchmark.records.provenance import Provenance
 from accord.benchmark.records.record import Record
+from accord.benchmark.records.setups import Key, groups
 from accord.benchmark.specs.run import RunSpec
-from accord.benchmark.statistics import Estimate, estimate, probability_of_improvement, wilson_interval
+from accord.benchmark.statistics import Estimate, estimate, rate
 from accord.envs.catalogue import is_episodic
 
-# Every metric that is a number and so has an interquartile mean over seeds.
+# Every metric that is a number and so has a median over seeds.
 NUMBERS = tuple(name for name, entry in METRICS.items() if entry.is_number)
+WORST = ("optimality_gap", "violation", "episode_return")  # whose worst seed is named
 TABLE_COLUMNS = (
     *("suite", "scenario", "method", "variant", "n_agents", "seeds"),
     *("feasible_rate", "feasible_rate_low", "feasible_rate_high", "verdict", "oracle", "oracle_objective"),
     *(f"{name}{end}" for name in NUMBERS for end in ("", "_low", "_high")),
-    *("sees", "locality"),
+    *("sees", "locality", "setup", "trainings", "steps"),
+    *(f"{name}_worst" for name in WORST),
 )
 VERDICTS = ("feasible", "violates", "postpones", "both", "infeasible", "failed", "out of time", "out of memory")
 
@@ -45,7 +48,6 @@ _METRIC_TYPES = {
     **{name: "boolean" for name, entry in METRICS.items() if entry.unit == "bool"},
     **{"n_agents": "Int64", "oracle": "string", "oracle_objective": "Float64"},
 }
-_BOOTSTRAP_SEED = 0
 
 
 def runs_table(records: Iterable[Record]) -> pd.DataFrame:
@@ -79,65 +81,43 @@ def read_runs(path: Path) -> list[Record]:
 
 
 def leaderboard(records: Sequence[Record], locality: Locality | None = None) -> pd.DataFrame:
-    """One row per scenario, method and variant, best first within a scenario; columns `TABLE_COLUMNS`.
+    """One row per scenario, method, variant and set-up, best first within a scenario; columns `TABLE_COLUMNS`.
 
-    Metrics are interquartile means over seeds with 95 % bootstrap intervals, rates have Wilson intervals;
-    with three seeds or fewer the interval's ends are blank.
+    Metrics are medians over seeds with the intervals of `estimate`, whose ends are blank with four seeds or fewer; the
+    feasible rate has the interval of `rate`. `setup` says what tells a row from others of the same names. `trainings`
+    counts the policies behind its runs, 0 where nothing is learned, and `steps` are the agent-steps of each, blank
+    where nothing is learned. `NAME_worst` is the worst seed's value of a metric.
 
     Args:
         records: Runs, whatever way they ended.
         locality: What the audit says of a (method, variant).
     """
     with_budgets = {r.spec.scenario for r in records if r.metrics.get("feasible") is not None}
-    rows = [_row(group, locality or {}, with_budgets) for group in groups(records).values()]
-    words = (*_NAMES, "verdict", "oracle", "sees", "locality")
-    types = (
-        dict.fromkeys(TABLE_COLUMNS, "float64") | dict.fromkeys(words, "str") | {"seeds": "int64", "n_agents": "Int64"}
-    )
-    return _best_first(pd.DataFrame(rows, columns=list(TABLE_COLUMNS)).astype(types))
+    rows = [_row(key, group, locality or {}, with_budgets) for key, group in groups(records).items()]
+    rows.sort(key=lambda row: (row["suite"], row["scenario"], standing(row)))
+    words = (*_NAMES, "verdict", "oracle", "sees", "locality", "setup")
+    types = dict.fromkeys(TABLE_COLUMNS, "float64") | dict.fromkeys(words, "str")
+    types |= {"seeds": "int64", "trainings": "int64", "n_agents": "Int64", "steps": "Int64"}
+    return pd.DataFrame(rows, columns=list(TABLE_COLUMNS)).astype(types)
 
 
-def groups(records: Iterable[Record]) -> dict[tuple[str, str, str, str], list[Record]]:
-    """The records of all seeds by suite, scenario, method and variant, in the order of seeds."""
-    found: dict[tuple[str, str, str, str], list[Record]] = {}
-    for record in sorted(records, key=_order):
-        spec = record.spec
-        found.setdefault((spec.suite, spec.scenario, spec.method, spec.variant), []).append(record)
-    return found
+def standing(row: Mapping[Any, Any]) -> tuple[bool, float, float]:
+    """What rows of a scenario are ordered by: references first, then by feasible rate, then by objective or return."""
+    episodic = is_episodic(row["scenario"])
+    rate, value = number(row["feasible_rate"]), number(row["episode_return" if episodic else "objective"])
+    last = math.inf
+    reached = last if value is None else -value if episodic else value
+    return row["method"] not in REFERENCES, last if rate is None else -rate, reached
 
 
-def improvements(records: Sequence[Record], subject: str) -> pd.DataFrame:
-    """Probability that a seed of `subject` does better than a seed of another method, one row per scenario and pair.
-
-    The lower objective is better and any feasible run beats any infeasible one, or, in an episodic scenario,
-    the higher return is better; ties count half. A variant of the subject is compared with the same variant of
-    others and with their defaults, its default with everything. Three seeds or fewer claim no interval.
-    """
-    found = groups(records)
-    rows = []
-    for (suite, scenario, method, variant), own in found.items():
-        others = {key: group for key, group in found.items() if key[:2] == (suite, scenario) and key[2] != method}
-        for (*_, other, other_variant), group in others.items():
-            if method != subject or other in REFERENCES or (variant and other_variant not in (variant, "")):
-                continue
-            estimate = probability_of_improvement(_scores(own), _scores(group), _BOOTSTRAP_SEED)
-            names = (suite, scenario, method, variant, other, other_variant)
-            rows.append((*names, len(own), len(group), estimate.value, estimate.low, estimate.high))
-    columns = ("suite", "scenario", "method", "variant", "over", "over_variant", "seeds", "over_seeds")
-    return pd.DataFrame(rows, columns=[*columns, "probability", "probability_low", "probability_high"])
-
-
-def _scores(records: Sequence[Record]) -> list[float]:
-    """One number per run, more is better: the return, or the objective with its sign turned; else minus infinity."""
-    return [_score(record) for record in records]
-
-
-def _score(record: Record) -> float:
-    if is_episodic(record.spec.scenario):
-        value = number(record.metrics.get("episode_return"))
-        return -math.inf if value is None else value
-    value = number(record.metrics.get("objective"))
-    return -value if record.metrics.get("feasible") is True and value is not None else -math.inf
+def worst(name: str, records: Sequence[Record]) -> tuple[float, list[int]] | None:
+    """A metric's worst value over runs and the seeds that have it; None where nothing was measured."""
+    values = {record.spec.seed: number(record.metrics.get(name)) for record in records}
+    known = {seed: value for seed, value in values.items() if value is not None}
+    if not known:
+        return None
+    found = (min if METRICS[name].better == "high" else max)(known.values())
+    return found, [seed for seed, value in known.items() if value == found]
 
 
 def verdict_over_seeds(records: Sequence[Record]) -> str:
@@ -173,22 +153,22 @@ def number(value: Value) -> float | None:
     return None if value is None or isinstance(value, str) or value != value else float(value)
 
 
-def _row(group: Sequence[Record], locality: Locality, with_budgets: set[str]) -> dict[str, Any]:
+def _row(key: Key, group: Sequence[Record], locality: Locality, with_budgets: set[str]) -> dict[str, Any]:
     spec, n = group[0].spec, len(group)
-    rate = Estimate(None)
-    if spec.scenario in with_budgets:
-        successes = sum(record.metrics.get("feasible") is True for record in group)
-        rate = Estimate(successes / n, *(wilson_interval(successes, n) or (None, None)))
+    successes = sum(record.metrics.get("feasible") is True for record in group)
+    found = {name: worst(name, group) for name in WORST}
     cells: dict[str, Any] = {
-        **{"suite": spec.suite, "scenario": spec.scenario, "method": spec.method, "variant": spec.variant},
+        **dict(zip((*_NAMES, "setup"), key, strict=True)),
         **{"n_agents": _first(group, "n_agents"), "seeds": n, "verdict": verdict_over_seeds(group)},
-        **_columns("feasible_rate", rate),
+        **_columns("feasible_rate", rate(successes, n) if spec.scenario in with_budgets else Estimate(None)),
         **{"oracle": _first(group, "oracle"), "oracle_objective": _first(group, "oracle_objective")},
         **{"sees": what_it_sees(spec.method, spec.config), "locality": locality.get((spec.method, spec.variant), "")},
+        "trainings": len({record.policy for record in group if record.policy}),
+        "steps": None if spec.effort is None else spec.effort.steps,
+        **{f"{name}_worst": pair and pair[0] for name, pair in found.items()},
     }
     for name in NUMBERS:
-        values = [number(record.metrics.get(name)) for record in group]
-        cells |= _columns(name, estimate(values, _BOOTSTRAP_SEED))
+        cells |= _columns(name, estimate([number(record.metrics.get(name)) for record in group]))
     return cells
 
 
@@ -198,20 +178,6 @@ def _columns(name: str, found: Estimate) -> dict[str, float | None]:
 
 def _first(group: Sequence[Record], name: str) -> Value:
     return next((record.metrics[name] for record in group if record.metrics.get(name) is not None), None)
-
-
-def _best_first(table: pd.DataFrame) -> pd.DataFrame:
-    """References first, then by feasible rate, then by objective or return; the order of names decides what is left."""
-    episodic = table["scenario"].map(is_episodic).astype(bool)
-    keys = {
-        "suite": table["suite"],
-        "scenario": table["scenario"],
-        "reference": ~table["method"].isin(list(REFERENCES)),
-        "rate": -table["feasible_rate"],
-        "objective": table["objective"].where(~episodic, -table["episode_return"]),
-    }
-    order = pd.DataFrame(keys).sort_values(list(keys), kind="stable").index
-    return table.loc[order].reset_index(drop=True)
 
 
 def _record(row: Mapping[Any, Any], metrics: Sequence[str]) -> Record:
@@ -227,6 +193,6 @@ def _record(row: Mapping[Any, Any], metrics: Sequence[str]) -> Record:
     )
 
 
-def _order(record: Record) -> tuple[str, str, str, str, int]:
+def _order(record: Record) -> tuple[str, str, str, str, int, str]:
     spec = record.spec
-    return spec.suite, spec.scenario, spec.method, spec.variant, spec.seed
+    return spec.suite, spec.scenario, spec.method, spec.variant, spec.seed, spec.digest

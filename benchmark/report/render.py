@@ -3,29 +3,38 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from accord.benchmark.evaluation.metric import BLANK
-from accord.benchmark.report.tables import HOW_TO_READ, LABELS, SMOKE, Cell, Layout, Row, Table
+from accord.benchmark.report.cells import Cell, Grid, Row
+from accord.benchmark.report.tables import BEST, HOW_TO_READ, SEES, SMOKE, UNMET, Layout, Table
+
+EVERY_SEED = "Every seed, in the order of seeds; one value where all are the same:"
 
 
 def markdown(layout: Layout) -> str:
-    """Best feasible row in bold; rows that are mostly not feasible in italics."""
+    """Best rows in bold; rows that are mostly not feasible in italics; under each table every seed."""
     parts = [f"> {SMOKE}"] if layout.smoke else []
-    parts.append(f"{HOW_TO_READ} **Bold**: lowest objective among the feasible. *Italics*: not feasible in most runs.")
-    parts.append(
-        "What a method sees:\n\n" + "\n".join(f"- {letter}: {meaning}" for letter, meaning in layout.key.items())
-    )
+    parts.append(" ".join(layout.origins))
+    parts.append(_listed("How to read the tables:", [*HOW_TO_READ, f"**Bold**: {BEST}", f"*Italics*: {UNMET}"]))
+    parts.append(_listed("What a method sees:", [f"{letter}: {meaning}" for letter, meaning in layout.key.items()]))
     for table in layout.tables:
-        parts += [f"## {table.scenario}", table.opening, _markdown_table(table)]
+        parts += [f"## {table.title}", table.opening, _markdown_grid(table.grid)]
+        if table.seeds is not None:
+            parts += [EVERY_SEED, _markdown_grid(table.seeds)]
         if table.faults:
-            parts.append("Runs that did not end well:\n\n" + "\n".join(f"- {line}" for line in table.faults))
+            parts.append(_listed("Runs that did not end well:", table.faults))
     return "\n\n".join(parts)
 
 
-def _markdown_table(table: Table) -> str:
+def _listed(opening: str, lines: Sequence[str]) -> str:
+    return f"{opening}\n\n" + "\n".join(f"- {line}" for line in lines)
+
+
+def _markdown_grid(grid: Grid) -> str:
     marks = {"best": "**", "plain": "", "infeasible": "*"}
-    rows = [[f"{name} ({unit})" if unit else name for name, unit in zip(table.headings, table.units, strict=True)]]
-    for row in table.rows:
+    rows = [[f"{heading.name} ({heading.unit})" if heading.unit else heading.name for heading in grid.headings]]
+    for row in grid.rows:
         texts = [" ".join([", ".join(cell.values), *cell.notes]).replace("|", "\\|") for cell in row.cells]
         mark = marks[row.style]
         rows.append([text if text in ("", BLANK) else f"{mark}{text}{mark}" for text in texts])
@@ -38,27 +47,29 @@ def _markdown_table(table: Table) -> str:
 
 
 def latex(layout: Layout) -> str:
-    """Tables for a document that loads booktabs and xcolor: best feasible row bold, infeasible rows grey."""
+    """Tables for a document that loads booktabs and xcolor: best rows bold, infeasible rows grey."""
     opening = ["% Needs \\usepackage{booktabs} and \\usepackage{xcolor}."]
     return "\n\n".join([*opening, *(_latex_table(table, layout) for table in layout.tables)]) + "\n"
 
 
 def _latex_table(table: Table, layout: Layout) -> str:
-    used = sorted({cell.values[0] for row in table.rows for cell in row.cells[2:3]} & set(layout.key))
+    headings = table.grid.headings
+    sees = [heading.name for heading in headings].index(SEES)
+    used = sorted({row.cells[sees].values[0] for row in table.grid.rows} & set(layout.key))
     smoke = f" {SMOKE}" if layout.smoke else ""
-    caption = f"{table.scenario}. {table.opening}{smoke}"
-    notes = [HOW_TO_READ, "Bold: lowest objective among the feasible. Grey: not feasible in most runs.", "Sees:"]
+    caption = f"{table.title}. {table.opening}{smoke}"
+    notes = [*layout.origins, *HOW_TO_READ, f"Bold: {BEST} Grey: {UNMET}", "Sees:"]
     notes += [f"({letter}) {layout.key[letter]}." for letter in used]
-    body = [line for row in table.rows for line in _latex_lines(row)]
+    body = [line for row in table.grid.rows for line in _latex_lines(row)]
     return "\n".join(
         [
             "\\begin{table*}",
             "\\centering\\scriptsize\\setlength{\\tabcolsep}{4pt}",
             f"\\caption{{{_escaped(caption)}}}",
-            f"\\begin{{tabular}}{{@{{}}{'l' * len(LABELS)}{'r' * len(table.columns)}@{{}}}}",
+            f"\\begin{{tabular}}{{@{{}}{''.join('r' if heading.is_number else 'l' for heading in headings)}@{{}}}}",
             "\\toprule",
-            " & ".join(table.headings) + " \\\\",
-            " & ".join(_escaped(unit) for unit in table.units) + " \\\\",
+            " & ".join(heading.name for heading in headings) + " \\\\",
+            " & ".join(_escaped(heading.unit) for heading in headings) + " \\\\",
             "\\midrule",
             *body,
             "\\bottomrule",

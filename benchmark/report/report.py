@@ -13,7 +13,8 @@ from accord.benchmark.figures.curves import curves_table
 from accord.benchmark.figures.sweeps import Contexts, Traces
 from accord.benchmark.records.files import write_file
 from accord.benchmark.records.record import Record
-from accord.benchmark.report.leaderboard import Locality, improvements, leaderboard, write_runs
+from accord.benchmark.report.comparison import improvements
+from accord.benchmark.report.leaderboard import Locality, leaderboard, write_runs
 from accord.benchmark.report.render import latex, markdown
 from accord.benchmark.report.tables import Layout, lay_out
 from accord.benchmark.specs.suite import Suite

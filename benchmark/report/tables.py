@@ -1,91 +1,95 @@
-"""A leaderboard laid out for people: one table per scenario, before it becomes Markdown or LaTeX."""
+"""A leaderboard laid out for people as tables, before it becomes Markdown or LaTeX."""
 
 from __future__ import annotations
 
 import string
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import pandas as pd
 
 from accord.baselines.registry import METHODS, REFERENCES
-from accord.benchmark.evaluation.context import Context
-from accord.benchmark.evaluation.metric import BLANK, Column, Metric
-from accord.benchmark.evaluation.metrics import IMPRACTICAL_DELAY, METRICS
+from accord.benchmark.evaluation.metrics import IMPRACTICAL_DELAY
 from accord.benchmark.figures.sweeps import Contexts
 from accord.benchmark.records.record import Record
-from accord.benchmark.report.leaderboard import groups, number
-from accord.benchmark.statistics import FEWEST_FOR_INTERVAL
-from accord.envs.catalogue import is_episodic, resolve
-from accord.envs.errors import UsageError
-from accord.envs.scenario import Episodes, Hours
+from accord.benchmark.records.setups import Key, groups
+from accord.benchmark.report.cells import (
+    Cell,
+    Grid,
+    Heading,
+    Line,
+    Row,
+    Style,
+    every_seed,
+    filled_columns,
+    verdict_cell,
+)
+from accord.benchmark.report.comparison import told_apart
+from accord.benchmark.report.leaderboard import number, standing
+from accord.benchmark.report.networks import Place, Shared, places, shared_rows
+from accord.benchmark.report.openings import faults, opening
+from accord.benchmark.report.origins import made_by, trainings
+from accord.envs.catalogue import is_episodic
 
 SMOKE = "A smoke suite: few seeds and short training. It is for a first look, not for a paper."
 HOW_TO_READ = (
-    "Interquartile mean over seeds with its 95 % interval (bootstrap; Wilson for rates); with three "
-    "seeds or fewer the seeds themselves. Gap: objective over the optimum of the linear program (LP), which has "
-    "perfect foresight. Import peak: in percent of the uncontrolled peak. Savings: against serve_now. Training and "
-    "execution: wall clock, execution per agent and step. Messages: per agent and step."
+    "Numbers: median over seeds, and in brackets an interval of it that assumes nothing of their distribution: the "
+    "range of five to eight seeds, which holds the true median in 93.75 % of repetitions with five; of more seeds, two "
+    "of them that hold it in 93 % or more. With four seeds or fewer, the seeds themselves in their order. The worst "
+    "seed is named, with its value where that is no end of the interval.",
+    "Rates: 95 % interval of Clopper and Pearson.",
+    "Gap: objective over the optimum of the linear program (LP), which has perfect foresight. Import peak: in percent "
+    "of the uncontrolled peak. Savings: against serve_now. Steps: agent-steps of one training. Training and execution: "
+    "wall clock, execution per agent and step. Messages: per agent and step.",
 )
+BEST = (
+    "the best row of a table (lowest median objective where every run is feasible and the delay practical; highest "
+    "median return) and every row that cannot be told from it. Seeds are told from seeds by an exact two-sided "
+    "rank-sum test at 5 %, each pair by itself, which three against three or four cannot pass; a single run without "
+    "chance is told from seeds whose interval does not hold it. References and methods that know the model do not "
+    "compete."
+)
+UNMET = "not feasible in most runs."
+NOT_TOLD = "The seeds tell no row from the best."
 
-Style = Literal["best", "plain", "infeasible"]
-
-
-LABELS = ("method", "variant", "sees", "verdict")
-
-
-@dataclass(frozen=True)
-class Cell:
-    """The estimate, or one value per seed; and what stands beside it: the interval, a mark."""
-
-    values: tuple[str, ...]
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Row:
-    """One method: its cells in the order of the table's headings."""
-
-    cells: tuple[Cell, ...]
-    style: Style
+LABELS = ("method", "variant")
+NETWORK, SEES, VERDICT = "network", "sees", "verdict"
 
 
 @dataclass(frozen=True)
 class Table:
-    """One scenario.
+    """One scenario, or several that differ in their network alone.
 
     Attributes:
-        scenario: Its address.
+        title: Its address, with * for the network where there are several.
         opening: What holds for every row: the linear program's answer or known returns first.
-        columns: The metrics, after the `LABELS`.
-        rows: Best first.
+        grid: Best first.
+        seeds: Every seed of the rows that have two to ten runs; None without such rows.
         faults: One line for each run that did not end well.
     """
 
-    scenario: str
+    title: str
     opening: str
-    columns: tuple[Metric, ...]
-    rows: tuple[Row, ...]
+    grid: Grid
+    seeds: Grid | None
     faults: tuple[str, ...]
-
-    @property
-    def headings(self) -> list[str]:
-        """Of the labels, then of the metrics."""
-        return [*LABELS, *(_column(metric).heading for metric in self.columns)]
-
-    @property
-    def units(self) -> list[str]:
-        """In the order of the headings; empty without one."""
-        return [*("" for _ in LABELS), *(_column(metric).unit for metric in self.columns)]
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Every table of a suite, and the key to its column `sees`: letter to meaning."""
+    """Every table of a suite.
+
+    Attributes:
+        tables: By address.
+        key: To the column `sees`: letter to meaning.
+        origins: What all numbers rest on, a sentence each.
+        smoke: The suite is not for a paper.
+    """
 
     tables: tuple[Table, ...]
     key: dict[str, str]
+    origins: tuple[str, ...]
     smoke: bool
 
 
@@ -100,142 +104,77 @@ def lay_out(
         smoke: The suite is not for a paper, and the tables say so.
         contexts: What each scenario is compared with; gives the smallest feasible level.
     """
-    meanings = list(dict.fromkeys(_meaning(row) for _, row in board.iterrows()))
+    rows = {_key(row): row for row in board.to_dict("records")}
+    meanings = list(dict.fromkeys(map(_meaning, rows.values())))
     letters = {meaning: letter for meaning, letter in zip(meanings, _letters(len(meanings)), strict=True) if meaning}
-    by_scenario: dict[str, list[Record]] = {}
-    for record in records:
-        by_scenario.setdefault(record.spec.scenario, []).append(record)
+    found = groups(records)
+    by_place = {place.title: (place, shared_rows(found, place)) for place in places(key[1] for key in found)}
     tables = []
-    for scenario in sorted(by_scenario):
-        own = by_scenario[scenario]
-        episodic = is_episodic(scenario)
-        context = contexts(scenario) if contexts is not None and not episodic else None
-        opening = _known_returns(scenario) if episodic else _opening(scenario, own, context)
-        columns = _columns_for(own, "episodes" if episodic else "hours")
-        rows = _rows(board[board["scenario"] == scenario], own, letters, columns)
-        tables.append(Table(scenario, opening, columns, rows, _faults(own)))
-    return Layout(tuple(tables), {letter: meaning for meaning, letter in letters.items()}, smoke)
+    for place, shared in by_place.values():
+        own = [record for key, group in found.items() if key[1] in place.networks for record in group]
+        lines = [_line(row, rows[row.key], place) for row in shared]
+        lines.sort(key=lambda line: standing(line.row))
+        tables.append(_table(place, lines, own, letters, contexts))
+    once = [record for _, shared in by_place.values() for row in shared for record in row.records]
+    origins = tuple(text for text in (made_by(records), trainings(records, once)) if text)
+    return Layout(tuple(tables), {letter: meaning for meaning, letter in letters.items()}, origins, smoke)
 
 
-def _columns_for(records: Sequence[Record], protocol: str) -> tuple[Metric, ...]:
-    """The metrics that have a column in tables of a protocol; optional ones only where some run has a value."""
-    shown = [m for m in METRICS.values() if m.column is not None and m.column.shown in (protocol, "both")]
-    measured = {name for record in records for name, value in record.metrics.items() if value is not None}
-    return tuple(
-        sorted((m for m in shown if not _column(m).optional or m.name in measured), key=lambda m: _column(m).place)
-    )
-
-
-def _column(metric: Metric) -> Column:
-    assert metric.column is not None
-    return metric.column
-
-
-def _rows(
-    board: pd.DataFrame, records: Sequence[Record], letters: dict[str, str], columns: Sequence[Metric]
-) -> tuple[Row, ...]:
-    seeds = groups(records)
-    best = _best(board)
+def _table(
+    place: Place, lines: Sequence[Line], records: Sequence[Record], letters: dict[str, str], contexts: Contexts | None
+) -> Table:
+    protocol = "episodes" if is_episodic(records[0].spec.scenario) else "hours"
+    labels = (*LABELS, *([NETWORK] if place.several else []))
+    columns = filled_columns(records, protocol)
+    best = best_of(lines)
     rows = []
-    for index, row in board.iterrows():
-        group = seeds[row["suite"], row["scenario"], row["method"], row["variant"]]
-        names = (row["method"], row["variant"], letters.get(_meaning(row), ""))
-        cells = (*(Cell((name,)) for name in names), _verdict(row), *(_cell(column, row, group) for column in columns))
-        style: Style = "best" if index == best else "infeasible" if row["feasible_rate"] < 0.5 else "plain"
+    for line, is_best in zip(lines, best, strict=True):
+        words = (*line.labels, letters.get(_meaning(line.row), ""))
+        cells = (*(Cell((word,)) for word in words), verdict_cell(line), *(column.cell(line) for column in columns))
+        style: Style = "best" if is_best else "infeasible" if line.row["feasible_rate"] < 0.5 else "plain"
         rows.append(Row(cells, style))
-    return tuple(rows)
+    headings = (*map(Heading, (*labels, SEES, VERDICT)), *(column.heading for column in columns))
+    said = opening(place, records, contexts)
+    if sum(best) > 1 and all(is_best or not competes(line) for line, is_best in zip(lines, best, strict=True)):
+        said = f"{said} {NOT_TOLD}"
+    return Table(place.title, said, Grid(headings, tuple(rows)), every_seed(lines, labels, protocol), faults(records))
 
 
-def _best(board: pd.DataFrame) -> Any:
-    """Index of the lowest objective among rows whose every run is feasible and practical, or of the highest return.
+def _line(shared: Shared, row: Mapping[Any, Any], place: Place) -> Line:
+    *_, method, variant, setup = shared.key
+    name = ", ".join(word for word in (variant, setup) if word)
+    return Line((method, name, *([shared.named(place)] if place.several else [])), row, shared.records)
 
-    No yardsticks.
+
+def best_of(lines: Sequence[Line]) -> list[bool]:
+    """Which lines of a table are the best one or cannot be told from it, see `told_apart`.
+
+    The best has the lowest median objective, or the highest median return, of the lines that compete.
     """
-    yardsticks = [*REFERENCES, *(name for name, entry in METHODS.items() if entry.method.privileged)]
-    contenders = board[~board["method"].isin(yardsticks)]
-    if contenders["scenario"].map(is_episodic).all():
-        measured = contenders["episode_return"].dropna()
-        return measured.idxmax() if len(measured) else None
-    candidates = contenders[
-        (contenders["feasible_rate"] == 1)
-        & ~(contenders["delay"] > IMPRACTICAL_DELAY)
-        & contenders["objective"].notna()
-    ]
-    return candidates["objective"].idxmin() if len(candidates) else None
+    contenders = [line for line in lines if competes(line)]
+    if not contenders:
+        return [False] * len(lines)
+    best = min(contenders, key=lambda line: standing(line.row)[-1])
+    equal = [line for line in contenders if line is best or not told_apart(line.records, best.records)]
+    return [any(line is one for one in equal) for line in lines]
 
 
-def _verdict(row: pd.Series) -> Cell:
-    text = (row["verdict"] or BLANK,)
-    if pd.isna(row["feasible_rate_low"]):
-        return Cell(text)
-    low, high = 100 * row["feasible_rate_low"], 100 * row["feasible_rate_high"]
-    return Cell(text, (f"{100 * row['feasible_rate']:.0f} % [{low:.0f}, {high:.0f}]",))
-
-
-def _cell(metric: Metric, row: pd.Series, group: Sequence[Record]) -> Cell:
-    values = [number(record.metrics.get(metric.name)) for record in group]
-    found = [value for value in values if value is not None]
-    marks = ("impractical",) if metric.name == "delay" and row["delay"] > IMPRACTICAL_DELAY else ()
-    if len(found) >= FEWEST_FOR_INTERVAL:
-        value, low, high = (_text(metric, row[f"{metric.name}{end}"]) for end in ("", "_low", "_high"))
-        interval = (f"[{low}, {high}]",) if low != high else ()
-        return Cell((value,), (*interval, *marks))
-    points = tuple(_text(metric, value) for value in found) or (BLANK,)
-    return Cell(points if len(set(points)) > 1 else points[:1], marks)
-
-
-def _text(metric: Metric, value: float | None) -> str:
-    """A value as people read it."""
-    column = _column(metric)
-    return BLANK if value is None or value != value else f"{column.factor * value:z.{column.decimals}f}"
-
-
-def _opening(scenario: str, records: Sequence[Record], context: Context | None) -> str:
-    def recorded(name: str) -> Any:
-        return next((r.metrics[name] for r in records if r.metrics.get(name) is not None), None)
-
-    oracle = recorded("oracle")
-    if oracle == "feasible":
-        gap = recorded("oracle_gap")
-        known = "" if gap is None else f" or up to {100 * gap:.2f} % more: it was solved in parts"
-        text = f"LP: feasible, optimum {recorded('oracle_objective'):.3f} $/h{known}."
-    elif oracle == "infeasible":
-        smallest = context.smallest_level if context is not None else recorded("smallest_level")
-        level = f"; the smallest level that can be met is {smallest:.3f} of the peak" if smallest is not None else ""
-        text = f"LP: infeasible, no controller can meet the budgets{level}."
-    else:
-        text = "LP: none for this scenario."
-    for address in sorted({record.spec.trained_on for record in records if record.spec.trained_on}):
-        text = f"{text} Policies were trained on `{address}`."
-    return f"{text} In sample: measured on hours that training may use." if _in_sample(scenario) else text
-
-
-def _known_returns(address: str) -> str:
-    try:
-        scenario = resolve(address)
-    except UsageError:  # of a version that knows other scenarios
-        return "Return: mean over episodes, summed over agents; the highest in bold."
-    protocol = scenario.protocol
-    assert isinstance(protocol, Episodes)
-    known = ", ".join(f"{name} {value:.4g}" for name, value in protocol.references.items())
-    text = f"Return: mean over {protocol.count} episodes, summed over agents; the highest in bold."
-    return f"{text} Known: {known}." if known else text
-
-
-def _in_sample(address: str) -> bool:
-    try:
-        scenario = resolve(address)
-    except UsageError:  # its files are elsewhere
+def competes(line: Line) -> bool:
+    """A line can be the best of its table: it is no yardstick, and feasible and practical where there are budgets."""
+    method, row = line.records[0].spec.method, line.row
+    if method in REFERENCES or (method in METHODS and METHODS[method].method.privileged):
         return False
-    return isinstance(scenario.protocol, Hours) and scenario.protocol.in_sample
+    if is_episodic(row["scenario"]):
+        return number(row["episode_return"]) is not None
+    practical = not (number(row["delay"]) or 0) > IMPRACTICAL_DELAY
+    return row["feasible_rate"] == 1 and practical and number(row["objective"]) is not None
 
 
-def _faults(records: Sequence[Record]) -> tuple[str, ...]:
-    bad = [record for group in groups(records).values() for record in group if record.status != "done"]
-    return tuple(f"{record.spec.label}: {record.status}: {record.error[:200]}" for record in bad)
+def _key(row: Mapping[Any, Any]) -> Key:
+    return row["suite"], row["scenario"], row["method"], row["variant"], row["setup"]
 
 
-def _meaning(row: pd.Series) -> str:
+def _meaning(row: Mapping[Any, Any]) -> str:
     if not row["locality"]:
         return str(row["sees"])
     return f"{row['sees']} (audit: {row['locality']})" if row["sees"] else f"audit: {row['locality']}"

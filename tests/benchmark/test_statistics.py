@@ -1,92 +1,87 @@
+import itertools
 import math
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from accord.benchmark.statistics import (
-    bootstrap_interval,
+    SIGNIFICANCE,
+    Estimate,
     estimate,
-    interquartile_mean,
+    median_coverage,
+    median_interval,
     probability_of_improvement,
-    stratified_interval,
-    wilson_interval,
+    rank_test,
+    rate,
+    share_interval,
+    slope,
 )
 
-SCORES = [0.3, 1.2, 0.7, 2.5, 1.9, 0.1, 1.4]
+INFEASIBLE = -math.inf
 
 
-def test_interquartile_mean_leaves_out_the_outer_quarters() -> None:
-    assert interquartile_mean([100, 1, 2, 3, 4, 5, 6, -50]) == pytest.approx((2 + 3 + 4 + 5) / 4)
-    assert interquartile_mean([0, 1, 5, 6, 100]) == pytest.approx(4)  # a quarter of five is one whole score
-
-
-def test_few_scores_are_averaged() -> None:
-    assert interquartile_mean([1, 2, 6]) == pytest.approx(3)
+def test_the_middle_is_the_median_and_no_seed_is_left_out_of_the_interval() -> None:
+    assert estimate([3.0, 1.0, 100.0, 2.0, 4.0]) == Estimate(3.0, 1.0, 100.0)
+    assert estimate([3.0, 1.0, INFEASIBLE, 2.0, 4.0]) == Estimate(2.0, INFEASIBLE, 4.0)
 
 
 def test_scores_that_were_not_measured_are_left_out() -> None:
-    assert interquartile_mean([1.0, None, 3.0, math.nan]) == pytest.approx(2)
-    assert interquartile_mean([None, math.nan]) is None
-    assert interquartile_mean([]) is None
-    assert bootstrap_interval([1.0, 2.0, 3.0, None, math.nan], seed=0) is None
+    assert estimate([1.0, None, 4.0, math.nan]) == Estimate(2.5)
+    assert estimate([None, math.nan]) == estimate([]) == Estimate(None)
+    assert estimate([1, 2, 3, 4, None, 5]) == Estimate(3.0, 1.0, 5.0)
 
 
-def test_three_seeds_claim_no_interval() -> None:
-    assert bootstrap_interval([1, 2, 3], seed=0) is None
-    assert stratified_interval([[1, 2, 3, 4], [1, 2, 3]], seed=0) is None
-    assert wilson_interval(3, 3) is None
-    assert probability_of_improvement([1, 2, 3], [1, 2, 3, 4], seed=0).low is None
-    assert bootstrap_interval([1, 2, 3, 4], seed=0) is not None
+def test_four_seeds_claim_no_interval_of_their_median() -> None:
+    assert estimate([1, 2, 3, 4]) == Estimate(2.5)
+    assert median_coverage(4) is None
+    assert median_interval(np.arange(4.0)) is None
 
 
-def test_same_seed_same_interval_another_seed_another() -> None:
-    intervals = {seed: bootstrap_interval(SCORES, seed) for seed in range(5)}
-    assert intervals == {seed: bootstrap_interval(SCORES, seed) for seed in range(5)}
-    assert len(set(intervals.values())) > 1
+# Confidence of the sign test's intervals: 1 - 2 P(B(n, 1/2) < k), as statistical tables have it.
+@pytest.mark.parametrize(
+    ("n", "low", "coverage"),
+    [(5, 1, 0.9375), (6, 1, 0.96875), (8, 1, 0.9921875), (9, 2, 0.9609375), (10, 2, 0.978515625), (20, 6, 0.9586105)],
+)
+def test_ends_are_the_order_statistics_of_the_sign_test(n: int, low: int, coverage: float) -> None:
+    scores = np.random.default_rng(0).permutation(np.arange(1.0, n + 1))
+    assert estimate(scores.tolist())[1:] == (low, n + 1 - low)
+    assert median_coverage(n) == pytest.approx(coverage)
 
 
-def test_interval_does_not_depend_on_the_global_generator() -> None:
-    np.random.seed(1)  # noqa: NPY002 - the global generator is what must not matter
-    first = bootstrap_interval(SCORES, seed=3)
-    np.random.seed(2)  # noqa: NPY002
-    assert bootstrap_interval(SCORES, seed=3) == first
+def test_intervals_of_many_samples_are_those_of_each() -> None:
+    scores = np.random.default_rng(0).normal(size=(2, 3, 9))
+    ends = median_interval(scores)
+    assert ends is not None
+    for place in np.ndindex(2, 3):
+        assert (ends[0][place], ends[1][place]) == estimate(scores[place].tolist())[1:]
 
 
-def test_interval_holds_the_estimate_and_lies_within_the_scores() -> None:
-    value, low, high = estimate(SCORES, seed=0)
-    assert value is not None
-    assert low is not None
-    assert high is not None
-    assert min(SCORES) <= low <= value <= high <= max(SCORES)
+@pytest.mark.parametrize("successes", range(6))
+def test_rate_has_the_exact_interval(successes: int) -> None:
+    expected = stats.binomtest(successes, 5).proportion_ci(0.95, method="exact")
+    assert rate(successes, 5) == pytest.approx((successes / 5, expected.low, expected.high))
 
 
-def test_interval_covers_the_true_mean_about_as_often_as_it_says() -> None:
-    rng = np.random.default_rng(0)
-    intervals = [bootstrap_interval(rng.normal(5, 2, 30).tolist(), seed) for seed in range(200)]
-    covered = np.mean([low < 5 < high for low, high in filter(None, intervals)])
-    assert 0.88 <= covered <= 0.99
+def test_exact_interval_of_textbooks() -> None:
+    assert rate(0, 10)[1:] == pytest.approx((0.0, 0.3085), abs=5e-5)
+    assert rate(81, 263)[1:] == pytest.approx((0.2527, 0.3676), abs=5e-5)  # Newcombe 1998, table I
+    assert rate(15, 148)[1:] == pytest.approx((0.0578, 0.1617), abs=5e-5)
 
 
-def test_equal_scores_have_an_interval_of_no_width() -> None:
-    assert bootstrap_interval([0.4] * 5, seed=0) == pytest.approx((0.4, 0.4))
-
-
-def test_strata_keep_a_difference_between_tasks_out_of_the_interval() -> None:
-    tasks = [[0.0, 0.1, 0.0, 0.1], [10.0, 10.1, 10.0, 10.1]]
-    stratified = stratified_interval(tasks, seed=0)
-    mixed = bootstrap_interval([*tasks[0], *tasks[1]], seed=0)
-    assert stratified is not None
-    assert mixed is not None
-    assert stratified[1] - stratified[0] < 0.2
-    assert mixed[1] - mixed[0] > 5
-
-
-def test_wilson_interval_of_textbooks() -> None:
-    assert wilson_interval(0, 10) == pytest.approx((0.0, 0.2775), abs=5e-4)
-    assert wilson_interval(81, 263) == pytest.approx((0.2553, 0.3662), abs=5e-4)  # Newcombe 1998, table I
-    assert wilson_interval(15, 148) == pytest.approx((0.0624, 0.1605), abs=5e-4)
+def test_two_runs_claim_no_interval_of_a_rate() -> None:
+    assert rate(2, 2) == Estimate(1.0)
+    assert rate(3, 3).low == pytest.approx(0.025 ** (1 / 3))
+    assert rate(0, 0) == Estimate(None)
     with pytest.raises(ValueError, match="between 0 and n = 5"):
-        wilson_interval(6, 5)
+        rate(6, 5)
+
+
+def test_an_interval_of_a_share_grows_with_the_share_between_whole_numbers() -> None:
+    low, high = share_interval(np.linspace(0, 1, 101), 5) or pytest.fail("five trials have an interval")
+    assert (np.diff(low) >= 0).all()
+    assert (np.diff(high) >= 0).all()
+    assert (low[0], high[-1]) == (0.0, 1.0)
 
 
 @pytest.mark.parametrize(
@@ -96,18 +91,85 @@ def test_wilson_interval_of_textbooks() -> None:
         ([1, 1, 1, 1], [1, 1, 1, 1], 0.5),
         ([1, 2, 3, 4], [5, 6, 7, 8], 0.0),
         ([1, 3], [2, 3], (0 + 0 + 1 + 0.5) / 4),
-        ([-math.inf, 1], [-math.inf], 0.75),
+        ([INFEASIBLE, 1], [INFEASIBLE], 0.75),
+        ([1, None, math.nan], [0], 1.0),
     ],
 )
-def test_probability_of_improvement(a: list[float], b: list[float], expected: float) -> None:
-    assert probability_of_improvement(a, b, seed=0).value == pytest.approx(expected)
+def test_probability_of_improvement(a: list[float | None], b: list[float | None], expected: float) -> None:
+    assert probability_of_improvement(a, b).value == pytest.approx(expected)
 
 
-def test_probability_of_improvement_has_an_interval_around_it() -> None:
-    a, b = [1.0, 4.0, 5.0, 7.0, 9.0], [2.0, 3.0, 6.0, 6.5, 1.5, 0.5]
-    value, low, high = probability_of_improvement(a, b, seed=0)
-    assert value is not None
-    assert low is not None
-    assert high is not None
-    assert 0 <= low < value < high <= 1
-    assert probability_of_improvement(a, [], seed=0).value is None
+def test_a_probability_of_improvement_is_never_certain() -> None:
+    whole = probability_of_improvement([6, 7, 8, 9, 10], [1, 2, 3, 4, 5])
+    assert whole == pytest.approx((1.0, 0.025 ** (1 / 5), 1.0))
+    assert probability_of_improvement([6, 7, 8, 9, 10], list(range(5)) * 3) == whole, "the smaller sample decides"
+    assert probability_of_improvement([1, 2, 3], [0, 0]) == Estimate(1.0)
+    assert probability_of_improvement([1, 2, 3], []) == Estimate(None)
+
+
+def test_two_rows_that_change_places_have_the_mirrored_interval() -> None:
+    a, b = [1.0, 4.0, 5.0, 7.0, 9.0], [2.0, 3.0, 6.0, 6.5, 1.5]
+    value, low, high = probability_of_improvement(a, b)
+    assert probability_of_improvement(b, a) == pytest.approx((1 - (value or 0), 1 - (high or 0), 1 - (low or 0)))
+
+
+def by_enumeration(a: list[float], b: list[float]) -> float:
+    """The p-value of the rank sum, split by split."""
+    ranks = stats.rankdata([*a, *b])
+    mean = len(a) * (len(ranks) + 1) / 2
+    apart = [abs(sum(ranks[i] for i in own) - mean) for own in itertools.combinations(range(len(ranks)), len(a))]
+    return float(np.mean(np.array(apart) >= abs(ranks[: len(a)].sum() - mean) - 1e-9))
+
+
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [
+        ([1.0, 2.0, 3.0, 4.0], [5.0, 6.0, 7.0, 8.0]),
+        ([1.0, 1.0, 2.0], [1.0, 2.0, 2.0, 3.0]),
+        ([INFEASIBLE, INFEASIBLE, 3.0, 4.0, 5.0], [INFEASIBLE, 1.0, 2.0]),
+        ([1.0], [2.0, 3.0, 4.0]),
+        ([2.0, 2.0], [2.0, 2.0, 2.0]),
+    ],
+)
+def test_rank_test_counts_every_split(a: list[float], b: list[float]) -> None:
+    assert rank_test(a, b) == pytest.approx(by_enumeration(a, b))
+    assert rank_test(b, a) == pytest.approx(by_enumeration(a, b))
+
+
+def test_rank_test_without_ties_is_scipys_exact_one() -> None:
+    a, b = np.split(np.random.default_rng(3).normal(size=20), 2)
+    assert rank_test(a.tolist(), b.tolist()) == pytest.approx(stats.mannwhitneyu(a, b, method="exact").pvalue)
+
+
+@pytest.mark.parametrize(
+    ("n", "m", "least"), [(3, 3, 0.1), (3, 4, 2 / 35), (4, 4, 2 / 70), (5, 5, 2 / 252), (1, 9, 0.2)]
+)
+def test_least_p_value(n: int, m: int, least: float) -> None:
+    assert rank_test(list(range(n)), list(range(n, n + m))) == pytest.approx(least)
+
+
+def test_rank_test_needs_scores() -> None:
+    assert rank_test([], [1.0]) is None
+    assert rank_test([1.0], [None, math.nan]) is None
+    assert rank_test([1.0, None], [1.0]) == 1.0
+
+
+def test_rows_that_are_alike_are_seldom_told_apart() -> None:
+    scores = [0.0, 0.0, 0.0, 1.0, 1.0, 2.0, 3.0, 3.0, 4.0]  # dealt to two rows in every way
+    told = []
+    for own in itertools.combinations(range(9), 4):
+        p = rank_test([scores[i] for i in own], [scores[i] for i in range(9) if i not in own])
+        told.append(p is not None and p <= SIGNIFICANCE)
+    assert 0 < np.mean(told) <= SIGNIFICANCE
+
+
+def test_slope_has_the_interval_of_least_squares() -> None:
+    generator = np.random.default_rng(0)
+    x = np.log([4.0, 8.0, 64.0, 1024.0, 4096.0])
+    y = 1.2 * x + generator.normal(size=(3, 5))
+    found = np.array(slope(x, y))
+    for sample, (exponent, low, high) in zip(y, found.T, strict=True):
+        line = stats.linregress(x, sample)
+        assert exponent == pytest.approx(line.slope)
+        assert (high - low) / 2 == pytest.approx(stats.t.ppf(0.975, 3) * line.stderr)
+        assert (high + low) / 2 == pytest.approx(exponent)

@@ -2,50 +2,27 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from helpers.records import FEASIBLE, POSTPONES, record, seeds
 
-from accord.benchmark.evaluation.context import Value
 from accord.benchmark.evaluation.metrics import METRICS
-from accord.benchmark.records.provenance import provenance_here
-from accord.benchmark.records.record import Record, Status
+from accord.benchmark.records.identity import Identity
+from accord.benchmark.records.record import Record
 from accord.benchmark.report.leaderboard import (
     NUMBERS,
     TABLE_COLUMNS,
-    improvements,
+    WORST,
     leaderboard,
     read_runs,
     runs_table,
     verdict_over_seeds,
     what_it_sees,
+    worst,
     write_runs,
 )
-from accord.benchmark.specs.run import make_run
-from accord.benchmark.statistics import wilson_interval
-
-SCENARIO = "paper_seven/ring/average-0.27"
-FEASIBLE: dict[str, Value] = {
-    "feasible": True,
-    "verdict": "feasible",
-    "oracle": "feasible",
-    "oracle_objective": 3.2,
-    "n_agents": 7,
-}
-POSTPONES = FEASIBLE | {"feasible": False, "verdict": "postpones"}
-
-
-def record(method: str = "consensus-gossip", seed: int = 0, status: Status = "done", **metrics: Value) -> Record:
-    return Record(
-        spec=make_run(SCENARIO, method, seed, suite="hand"),
-        status=status,
-        error="" if status == "done" else "ValueError: no",
-        metrics=metrics,
-        provenance=provenance_here(),
-    )
 
 
 def five_seeds() -> list[Record]:
-    objectives = [4.0, 3.5, 3.6, 3.7, 9.0]
-    runs = [record(seed=n, **FEASIBLE, objective=value) for n, value in enumerate(objectives[:4])]
-    return [*runs, record(seed=4, **POSTPONES, objective=objectives[4])]
+    return [*seeds([4.0, 3.5, 3.6, 3.7]), record(seed=4, **POSTPONES, objective=9.0)]
 
 
 def test_columns_are_those_that_were_promised() -> None:
@@ -57,23 +34,64 @@ def test_columns_are_those_that_were_promised() -> None:
     ]
     assert {"objective", "delay_low", "messages", "act_microseconds_high", "peak_memory"} <= set(table.columns)
     assert not {"feasible", "verdict"} & set(NUMBERS)
+    worst_of = [f"{name}_worst" for name in WORST]
+    assert list(table.columns[-7:]) == ["locality", "setup", "trainings", "steps", *worst_of]
 
 
-def test_five_seeds_give_estimates_with_intervals() -> None:
+def test_five_seeds_give_medians_with_their_range() -> None:
     row = leaderboard(five_seeds()).iloc[0]
-    assert row["objective"] == pytest.approx((3.6 + 3.7 + 4.0) / 3)
-    assert 3.5 <= row["objective_low"] < row["objective"] < row["objective_high"] <= 9.0
+    assert (row["objective_low"], row["objective"], row["objective_high"]) == (3.5, 3.7, 9.0)
     assert row["feasible_rate"] == pytest.approx(0.8)
-    assert (row["feasible_rate_low"], row["feasible_rate_high"]) == pytest.approx(wilson_interval(4, 5))
+    # Clopper and Pearson's interval of 4/5.
+    assert (row["feasible_rate_low"], row["feasible_rate_high"]) == pytest.approx((0.2836, 0.9949), abs=5e-5)
     assert row["verdict"] == "feasible 4/5, postpones 1/5"
     assert (row["seeds"], row["n_agents"], row["oracle"], row["oracle_objective"]) == (5, 7, "feasible", 3.2)
     assert pd.isna(row["carbon"])
 
 
-def test_three_seeds_give_no_interval() -> None:
+def test_three_seeds_give_no_interval_but_of_the_rate() -> None:
     row = leaderboard(five_seeds()[:3]).iloc[0]
-    assert row["objective"] == pytest.approx(3.7)
-    assert row[["objective_low", "objective_high", "feasible_rate_low", "feasible_rate_high"]].isna().all()
+    assert row["objective"] == 3.6
+    assert row[["objective_low", "objective_high"]].isna().all()
+    assert (row["feasible_rate_low"], row["feasible_rate_high"]) == pytest.approx((0.2924, 1.0), abs=5e-5)
+    assert leaderboard(five_seeds()[:2]).iloc[0][["feasible_rate_low", "feasible_rate_high"]].isna().all()
+
+
+def test_runs_of_unlike_effort_or_settings_never_share_a_row() -> None:
+    runs = [record(seed=seed, steps=20_000, objective=3.0, **FEASIBLE) for seed in range(3)]
+    runs += [record(seed=seed, steps=40_000, objective=2.0, **FEASIBLE) for seed in range(3, 5)]
+    runs.append(record(seed=5, steps=40_000, settings={"by_size": True}, objective=1.0, **FEASIBLE))
+    rows = leaderboard(runs).set_index("setup")
+    assert rows["objective"].to_dict() == {
+        "by_size=False, 20,000 steps": 3.0,
+        "by_size=False, 40,000 steps": 2.0,
+        "by_size=True, 40,000 steps": 1.0,
+    }
+    assert rows["seeds"].to_list() == [1, 2, 3]
+    assert rows["steps"].to_list() == [40_000, 40_000, 20_000]
+    assert leaderboard(runs).equals(leaderboard(runs[::-1]))
+
+
+def test_trainings_are_counted_and_steps_are_those_of_each() -> None:
+    runs = [record(seed=seed, steps=20_000, **FEASIBLE) for seed in range(3)]
+    runs = [run.model_copy(update={"policy": policy}) for run, policy in zip(runs, "ppq", strict=True)]
+    table = leaderboard([*runs, record("rule_based", **FEASIBLE)]).set_index("method")
+    assert table["trainings"].to_dict() == {"consensus-gossip": 2, "rule_based": 0}
+    assert table.loc["consensus-gossip", "steps"] == 20_000
+    assert pd.isna(table.loc["rule_based", "steps"])
+
+
+def test_the_worst_seed_is_the_highest_gap_and_the_lowest_return() -> None:
+    runs = [
+        record(seed=seed, optimality_gap=gap, violation=0.0, episode_return=value)
+        for seed, gap, value in ((0, 0.1, 5.0), (1, 0.3, 2.0), (2, 0.2, 2.0))
+    ]
+    row = leaderboard([*runs, record(seed=3)]).iloc[0]
+    assert (row["optimality_gap_worst"], row["violation_worst"], row["episode_return_worst"]) == (0.3, 0.0, 2.0)
+    assert worst("optimality_gap", runs) == (0.3, [1])
+    assert worst("episode_return", runs) == (2.0, [1, 2])
+    assert worst("delay", runs) is None
+    assert pd.isna(leaderboard([record()]).iloc[0]["violation_worst"])
 
 
 def test_verdict_of_one_run_is_a_word() -> None:
@@ -136,38 +154,15 @@ def test_runs_table_has_every_metric_and_fixed_types() -> None:
 
 
 def test_records_come_back_from_parquet(tmp_path: Path) -> None:
-    records = [*five_seeds(), record("serve_now", status="failed", n_agents=7)]
+    identity = Identity(data="d", network="n", code="c")
+    known = record("rule_based", **FEASIBLE).model_copy(update={"identity": identity})
+    records = [*five_seeds(), known, record("serve_now", status="failed", n_agents=7)]
     write_runs(records, tmp_path / "runs.parquet")
     back = read_runs(tmp_path / "runs.parquet")
     for before, after in zip(records, back, strict=True):
         assert (after.spec, after.status, after.error) == (before.spec, before.status, before.error)
-        assert after.provenance == before.provenance
+        assert (after.provenance, after.identity) == (before.provenance, before.identity)
         assert {k: v for k, v in after.metrics.items() if v is not None} == before.metrics
     assert leaderboard(back).equals(leaderboard(records))
     write_runs(back, tmp_path / "again.parquet")
     assert (tmp_path / "again.parquet").read_bytes() == (tmp_path / "runs.parquet").read_bytes()
-
-
-def test_the_subject_is_compared_with_every_variant_of_others_and_its_variants_with_their_own() -> None:
-    runs = []
-    for method in ("consensus-gossip", "mappo"):
-        run = record(method, **FEASIBLE, objective=1.0)
-        runs += [run.model_copy(update={"spec": run.spec.model_copy(update={"variant": v})}) for v in ("", "a", "b")]
-    table = improvements(runs, "consensus-gossip")
-    pairs = set(zip(table["variant"], table["over_variant"], strict=True))
-    assert pairs == {("", ""), ("", "a"), ("", "b"), ("a", ""), ("a", "a"), ("b", ""), ("b", "b")}
-
-
-def test_improvement_counts_any_feasible_run_above_any_infeasible_one() -> None:
-    def runs(method: str, objectives: list[float], feasible: bool) -> list[Record]:
-        return [record(method, seed, objective=value, feasible=feasible) for seed, value in enumerate(objectives)]
-
-    subject = runs("consensus-gossip", [3.0, 3.1, 3.2, 3.3], True)
-    others = runs("consensus-independent", [1.0, 1.0, 1.0, 1.0], False)
-    others += runs("consensus-broadcast", [2.0, 2.0, 4.0, 4.0], True)
-    table = improvements([*subject, *others], "consensus-gossip").set_index("over")
-    assert table.loc["consensus-independent", "probability"] == 1.0
-    assert table.loc["consensus-broadcast", "probability"] == 0.5
-    assert (
-        table.loc["consensus-broadcast", "probability_low"] < 0.5 < table.loc["consensus-broadcast", "probability_high"]
-    )

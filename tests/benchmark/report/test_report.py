@@ -1,5 +1,4 @@
 import csv
-import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -8,11 +7,12 @@ import matplotlib as mpl
 import pytest
 from matplotlib import image
 
-from accord.benchmark.figures.curves import POINT, RUN, read_curves
+from accord.benchmark.figures.curves import POINT, RUN, SETUP, read_curves
 from accord.benchmark.launch.runner import execute
 from accord.benchmark.records.record import Record
 from accord.benchmark.records.store import Store
-from accord.benchmark.report.leaderboard import TABLE_COLUMNS, improvements, read_runs
+from accord.benchmark.report.comparison import improvements
+from accord.benchmark.report.leaderboard import TABLE_COLUMNS, read_runs
 from accord.benchmark.report.report import NO_FIGURES, SuiteReport, write_report
 from accord.benchmark.report.tables import SMOKE
 from accord.benchmark.specs.resolved import resolve_run
@@ -145,7 +145,7 @@ def test_latex_marks_the_best_and_the_infeasible(target: Path) -> None:
     assert "%" not in "".join(tables).replace("\\%", "")
     for table in tables:
         body = table.split("\\midrule")[1].split("\\bottomrule")[0].strip().splitlines()
-        assert {line.count("&") for line in body} == {11}
+        assert {line.count("&") for line in body} == {12 if "consensus" in table else 11}  # steps where some learn
         assert all(line.endswith("\\\\") for line in body)
         assert table.count("{") == table.count("}")
 
@@ -172,7 +172,7 @@ def test_several_seeds_show_points_then_intervals(records: list[Record]) -> None
 
     assert "30.0, 31.0, 32.0 impractical" in render(seeds(3), "md")
     five = render(seeds(5), "md")
-    assert re.search(r"32\.0 \[30\.\d, 33\.\d\] impractical", five)
+    assert "32.0 [30.0, 34.0] impractical" in five
     assert "**consensus-gossip**" not in five  # served a day late is no best method
 
 
@@ -185,7 +185,8 @@ def test_without_traces_there_are_no_figures(records: list[Record], tmp_path: Pa
 
 def test_learning_curves_are_a_table_of_points(target: Path, records: list[Record], store: Store) -> None:
     table = read_curves(target / "curves.csv")
-    assert list(table) == [*RUN, *POINT]
+    assert list(table) == [*RUN, *POINT, SETUP]
+    assert set(table[SETUP]) == {""}
     learned = [record for record in records if record.spec.method in CONSENSUS]
     for record in learned:
         own = table[(table["scenario"] == record.spec.scenario) & (table["method"] == record.spec.method)]
@@ -221,8 +222,8 @@ def episodic(seed: int, method: str, value: float, like: Record) -> Record:
 
 def test_an_episodic_scenario_shows_returns_beside_what_is_known(records: list[Record]) -> None:
     like = next(record for record in records if record.spec.method == "random")
-    runs = [episodic(seed, "random", 4.5, like) for seed in range(2)]
-    runs += [episodic(seed, "serve_now", 8.0, like) for seed in range(2)]
+    runs = [episodic(seed, "random", 4.5, like) for seed in range(4)]
+    runs += [episodic(seed, "serve_now", 8.0, like) for seed in range(4)]
     text = section(render([*records, *runs], "md"), "games/two_step")
     assert "Known: random 4.75, optimum 8." in text
     head, _, *rows = [line for line in text.splitlines() if line.startswith("|")]

@@ -1,0 +1,47 @@
+"""What the numbers of a leaderboard rest on: how many trainings, which code, which machines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from accord.benchmark.records.record import Record
+
+SHORT = 7  # characters of a revision
+CHANGED = "+"  # marks a revision whose checkout had changes
+
+
+def trainings(records: Iterable[Record], once: Iterable[Record]) -> str:
+    """How many trainings the learned runs rest on; empty where nothing is learned.
+
+    Args:
+        records: All runs.
+        once: The same, but runs that are equal on several networks once.
+    """
+    policies = [record.policy for record in once if record.policy]
+    if not policies:
+        return ""
+    distinct, equal = len(set(policies)), sum(1 for record in records if record.policy) > len(policies)
+    runs = "1 learned run" if len(policies) == 1 else f"{len(policies):,} learned runs"
+    counted = ", those that are equal on several networks counted once," if equal else ""
+    rest = f"{'rests' if len(policies) == 1 else 'rest'} on {distinct:,} {'training' if distinct == 1 else 'trainings'}"
+    warning = "" if distinct == len(policies) else ": runs of one training in several scenarios are not independent"
+    return f"{runs}{counted} {rest}{warning}."
+
+
+def made_by(records: Sequence[Record]) -> str:
+    """How many versions of the code, kinds of processor and versions of torch made runs and policies."""
+    made = [record.provenance for record in records]
+    revisions = {p.git_revision for p in made} | {r.policy_revision for r in records if r.policy_revision}
+    processors = sorted({f"{p.cpu} {p.instructions}" for p in made})
+    torch = sorted({p.packages.get("torch", "unknown") for p in made})
+    if len(revisions) == 1:
+        (revision,) = revisions
+        changes = " with changes that are in no revision" if CHANGED in revision else ""
+        code = f"one version of the code ({revision[:SHORT]}{changes})"
+    else:
+        changed = sum(CHANGED in revision for revision in revisions)
+        changes = f" ({changed} of them with changes that are in no revision)" if changed else ""
+        code = f"{len(revisions)} versions of the code{changes}"
+    kinds = "one kind" if len(processors) == 1 else f"{len(processors)} kinds"
+    libraries = f"torch {torch[0]}" if len(torch) == 1 else f"{len(torch)} versions of torch ({', '.join(torch)})"
+    return f"Made by {code} on {kinds} of processor ({', '.join(processors)}) with {libraries}."
