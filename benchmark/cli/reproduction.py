@@ -82,8 +82,8 @@ def _published(suite: str, results: Path) -> list[Record]:
 def _rerun(wanted: Sequence[Record], folder: Path, jobs: int | None) -> dict[str, Record]:
     """Reruns by the digest of their spec.
 
-    What was trained to its end is trained to its end again, however slow this machine is; what was not is kept apart, so
-    that the two never share a policy.
+    What was trained to its end is trained to its end again, however slow this machine is. What was not is kept apart,
+    so that the two never share a policy.
     """
     found: dict[str, Record] = {}
     for unlimited, store in ((True, Store(folder)), (False, Store(folder / "limited"))):

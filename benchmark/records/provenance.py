@@ -26,6 +26,8 @@ PACKAGES = (
     "gymnasium",
     "wandb",
 )
+CODE = ("src", "envs", "baselines", "benchmark", "pyproject.toml", "constraints.txt")
+CHANGED = "+changes"  # after a revision whose code was changed since
 
 
 class Provenance(BaseModel):
@@ -38,6 +40,7 @@ class Provenance(BaseModel):
     packages: dict[str, str]
     platform: str
     cpu: str
+    cpu_model: str = ""
     instructions: str
     cores: int
     memory_gib: float
@@ -47,8 +50,11 @@ class Provenance(BaseModel):
     def same_class(self, other: Provenance) -> bool:
         """Floating-point results should agree to the last bit between the two."""
         alike = ("platform", "cpu", "instructions", "gpu")
-        return all(getattr(self, name) == getattr(other, name) for name in alike) and (
-            self.packages.get("torch") == other.packages.get("torch")
+        models = {self.cpu_model, other.cpu_model} - {""}  # records of before name none
+        return (
+            all(getattr(self, name) == getattr(other, name) for name in alike)
+            and len(models) <= 1
+            and self.packages.get("torch") == other.packages.get("torch")
         )
 
 
@@ -66,7 +72,8 @@ def provenance_here() -> Provenance:
         python=platform.python_version(),
         packages=versions,
         platform=f"{platform.system()} {platform.machine()}",
-        cpu=_cpu_name(),
+        cpu=_cpu_field("model name") or platform.processor() or platform.machine(),
+        cpu_model=" ".join(filter(None, map(_cpu_field, ("cpu family", "model")))),
         instructions=torch.backends.cpu.get_cpu_capability(),
         cores=os.cpu_count() or 1,
         memory_gib=round(psutil.virtual_memory().total / 2**30, 1),
@@ -86,22 +93,26 @@ def digest_of_code() -> str:
 
 
 def _git_revision() -> str:
-    here = Path(__file__).resolve().parent
+    """The checkout's revision, marked where code was changed since; `unknown` where this is no checkout of Accord."""
+    here = Path(__file__).resolve()
     try:
-        revision = _git(here, "rev-parse", "HEAD")
-        return revision + ("+changes" if _git(here, "status", "--porcelain", "--untracked-files=no") else "")
+        _git(here.parent, "ls-files", "--error-unmatch", here.name)  # a checkout of something else may hold our folder
+        root = Path(_git(here.parent, "rev-parse", "--show-toplevel"))
+        changed = _git(root, "status", "--porcelain", "--", *CODE)
+        return _git(root, "rev-parse", "HEAD") + (CHANGED if changed else "")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
 
 
 def _git(folder: Path, *words: str) -> str:
-    return subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, check=True).stdout.strip()
+    command = ["git", "--no-optional-locks", *words]  # a look must not be in the way of who works there
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout.strip()
 
 
-def _cpu_name() -> str:
+def _cpu_field(name: str) -> str:
+    """What Linux says of the first core."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
-        return platform.processor() or platform.machine()
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
+        return ""
+    return next((line.split(":", 1)[1].strip() for line in lines if line.split("\t")[0].strip() == name), "")

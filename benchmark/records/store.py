@@ -63,11 +63,10 @@ class Store:
         return read_traces(self.folder(spec) / "traces.npz")
 
     def records(self, suite: str | None = None) -> list[Record]:
-        """Every record, or those of one suite, in a fixed order; of runs that differ in settings alone, the newest."""
+        """Every record, or those of one suite, in the order of names and seeds."""
         # A name that begins with a dot is a folder whose writing was interrupted.
-        paths = sorted(self.root.glob("records/[!.]*/record.json"), key=lambda path: path.stat().st_mtime_ns)
-        found = {_order(record.spec): record for record in map(load_record, paths)}
-        return [found[key] for key in sorted(found) if suite is None or found[key].spec.suite == suite]
+        found = map(load_record, sorted(self.root.glob("records/[!.]*/record.json")))
+        return sorted((r for r in found if suite is None or r.spec.suite == suite), key=lambda r: _order(r.spec))
 
     def policy(self, name: str) -> PolicyFolder:
         """The folder of a trained policy, see `policy_here`."""

@@ -163,7 +163,7 @@ def _row(key: Key, group: Sequence[Record], locality: Locality, with_budgets: se
         **_columns("feasible_rate", rate(successes, n) if spec.scenario in with_budgets else Estimate(None)),
         **{"oracle": _first(group, "oracle"), "oracle_objective": _first(group, "oracle_objective")},
         **{"sees": what_it_sees(spec.method, spec.config), "locality": locality.get((spec.method, spec.variant), "")},
-        "trainings": len({record.policy for record in group if record.policy}),
+        "trainings": len({record.policy_name or record.policy for record in group if record.policy}),
         "steps": None if spec.effort is None else spec.effort.steps,
         **{f"{name}_worst": pair and pair[0] for name, pair in found.items()},
     }

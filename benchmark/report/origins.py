@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from accord.benchmark.records.provenance import CHANGED
 from accord.benchmark.records.record import Record
 
 SHORT = 7  # characters of a revision
-CHANGED = "+"  # marks a revision whose checkout had changes
 
 
 def trainings(records: Iterable[Record], once: Iterable[Record]) -> str:
@@ -17,7 +17,7 @@ def trainings(records: Iterable[Record], once: Iterable[Record]) -> str:
         records: All runs.
         once: The same, but runs that are equal on several networks once.
     """
-    policies = [record.policy for record in once if record.policy]
+    policies = [record.policy_name or record.policy for record in once if record.policy]
     if not policies:
         return ""
     distinct, equal = len(set(policies)), sum(1 for record in records if record.policy) > len(policies)
@@ -45,3 +45,11 @@ def made_by(records: Sequence[Record]) -> str:
     kinds = "one kind" if len(processors) == 1 else f"{len(processors)} kinds"
     libraries = f"torch {torch[0]}" if len(torch) == 1 else f"{len(torch)} versions of torch ({', '.join(torch)})"
     return f"Made by {code} on {kinds} of processor ({', '.join(processors)}) with {libraries}."
+
+
+def stale_runs(stale: int, runs: int) -> tuple[str, ...]:
+    """A sentence on runs that are no longer what they would be now; none without them."""
+    if not stale:
+        return ()
+    verb = "is" if stale == 1 else "are"
+    return (f"STALE: {stale} of {runs} runs {verb} of other code, data or network than is here; `accord run` again.",)

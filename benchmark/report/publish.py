@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from accord.benchmark.records.identity import identity_here
+from accord.benchmark.records.provenance import CHANGED
 from accord.benchmark.records.record import Record
 from accord.benchmark.records.store import Store
 from accord.benchmark.report.leaderboard import read_runs
@@ -13,6 +15,7 @@ from accord.benchmark.report.locality import audit_records
 from accord.benchmark.report.report import SuiteReport, write_report
 from accord.benchmark.specs.expand import runs_of
 from accord.benchmark.specs.overrides import Overrides
+from accord.benchmark.specs.resolved import resolve_run
 from accord.benchmark.specs.run import RunSpec
 from accord.benchmark.specs.suite import Suite
 from accord.envs.catalogue import resolve
@@ -30,8 +33,23 @@ class Published:
 
 def summary_of(suite: Suite, records: Sequence[Record], store: Store | None = None) -> SuiteReport:
     """A suite's report, audited; with what each scenario is compared with where there is a store."""
-    contexts = None if store is None else lambda address: store.load_context(resolve(address))
-    return SuiteReport(suite, records, audit_records(records), contexts)
+    if store is None:
+        return SuiteReport(suite, records, audit_records(records))
+    return SuiteReport(
+        suite,
+        records,
+        audit_records(records),
+        contexts=lambda address: store.load_context(resolve(address)),
+        stale=sum(is_stale(record) for record in records),
+    )
+
+
+def is_stale(record: Record) -> bool:
+    """A record of a store was made by other code, data or network than is here now."""
+    try:
+        return record.identity != identity_here(resolve_run(record.spec))
+    except UsageError:  # a setting or an address has lost its meaning
+        return True
 
 
 def publish_runs(suite: Suite, overrides: Overrides, store: Store, results: Path, *, typed: str) -> Published:
@@ -45,15 +63,22 @@ def publish_runs(suite: Suite, overrides: Overrides, store: Store, results: Path
         typed: How the suite was named, for the message.
 
     Raises:
-        UsageError: a run is missing.
+        UsageError: a run is missing, stale or made by code that was not committed.
     """
     specs = runs_of(suite, overrides)
     records = [record for spec in specs if (record := store.load(spec)) is not None]
     chosen = {name: getattr(overrides, name) for name in ("methods", "scenarios", "variants")}
-    if len(records) < len(specs):
-        words = " ".join([typed, *(f"--{name} {','.join(value)}" for name, value in chosen.items() if value)])
-        missing = f"{len(specs) - len(records)} of its {len(specs)} runs are missing under {store.root}/"
-        raise UsageError(f"suite '{suite.name}': {missing}; first: accord run {words}")
+    words = " ".join([typed, *(f"--{name} {','.join(value)}" for name, value in chosen.items() if value)])
+    missing, stale = len(specs) - len(records), sum(map(is_stale, records))
+    uncommitted = sum(map(is_uncommitted, records))
+    if missing:
+        raise _refused(suite, missing, specs, f"are missing under {store.root}/; first: accord run {words}")
+    if stale:
+        why = f"are of other code, data or network than is here; first: accord run {words}"
+        raise _refused(suite, stale, specs, why)
+    if uncommitted:
+        why = "are of code that no revision holds; commit it, and run them again under a new --root"
+        raise _refused(suite, uncommitted, specs, why)
 
     def place(spec: RunSpec) -> tuple[str, ...]:
         # A whole method also takes the place of variants that its suite has no longer.
@@ -65,6 +90,15 @@ def publish_runs(suite: Suite, overrides: Overrides, store: Store, results: Path
     kept = [record for record in earlier if place(record.spec) not in replaced]
     files = write_report(summary_of(suite, [*kept, *records], store), target, store.traces, part=part)
     return Published(len(records), len(kept), files)
+
+
+def _refused(suite: Suite, count: int, specs: Sequence[RunSpec], why: str) -> UsageError:
+    return UsageError(f"suite '{suite.name}': {count} of its {len(specs)} runs {why}")
+
+
+def is_uncommitted(record: Record) -> bool:
+    """A record or its policy was made by code that no revision holds."""
+    return CHANGED in record.provenance.git_revision or CHANGED in record.policy_revision
 
 
 def published_runs(suite: Suite, results: Path) -> list[Record]:

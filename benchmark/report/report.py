@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from accord.benchmark.records.files import write_file
 from accord.benchmark.records.record import Record
 from accord.benchmark.report.comparison import improvements
 from accord.benchmark.report.leaderboard import Locality, leaderboard, write_runs
+from accord.benchmark.report.origins import stale_runs
 from accord.benchmark.report.render import latex, markdown
 from accord.benchmark.report.tables import Layout, lay_out
 from accord.benchmark.specs.suite import Suite
@@ -33,12 +34,14 @@ class SuiteReport:
         records: Its runs, whatever way they ended.
         locality: What the audit says of a (method, variant).
         contexts: What a scenario's runs are compared with, by its address; gives the smallest level that can be met.
+        stale: How many of the runs are of other code, data or network than is here.
     """
 
     suite: Suite
     records: Sequence[Record]
     locality: Locality = field(default_factory=dict)
     contexts: Contexts | None = None
+    stale: int = 0
 
     @cached_property
     def board(self) -> pd.DataFrame:
@@ -48,7 +51,8 @@ class SuiteReport:
     @cached_property
     def layout(self) -> Layout:
         """The leaderboard laid out as tables."""
-        return lay_out(self.records, self.board, smoke=self.suite.smoke, contexts=self.contexts)
+        layout = lay_out(self.records, self.board, smoke=self.suite.smoke, contexts=self.contexts)
+        return replace(layout, origins=(*layout.origins, *stale_runs(self.stale, len(self.records))))
 
     def render(self, fmt: str) -> str:
         """The leaderboard as text.

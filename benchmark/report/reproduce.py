@@ -21,8 +21,8 @@ from accord.benchmark.evaluation.context import Value
 from accord.benchmark.evaluation.metrics import METRICS
 from accord.benchmark.records.provenance import Provenance, provenance_here
 from accord.benchmark.records.record import Record
+from accord.benchmark.records.setups import setup_of
 from accord.benchmark.records.store import SCRATCH
-from accord.benchmark.specs.run import RunSpec
 from accord.envs.catalogue import is_episodic
 
 # A row of another kind of machine fails by chance this often, where scores are normal.
@@ -69,7 +69,7 @@ def compare(published: Record, again: Record, seeds: Sequence[Record]) -> Rerun:
     Args:
         published: The published record.
         again: Its rerun.
-        seeds: The published records of all seeds of this scenario, method and variant.
+        seeds: The published records of all seeds of its set-up.
     """
     if published.provenance.same_class(again.provenance):
         return _bit_for_bit(published, again)
@@ -111,8 +111,8 @@ def _elsewhere(published: Record, again: Record, seeds: Sequence[Record]) -> Rer
 def predicted(scores: Sequence[Value]) -> tuple[float, float] | None:
     """Where one more seed's score lies with probability 1 - `CHANCE`; None where nothing was measured.
 
-    The prediction interval of a normal sample, mean ± t·s·√(1 + 1/n), at least `HARDWARE` of the mean wide on each side;
-    of one score that alone.
+    The prediction interval of a normal sample, mean ± t·s·√(1 + 1/n), on each side at least `HARDWARE` of the mean, and
+    that alone where there is one score.
     """
     numbers = np.array([value for value in scores if isinstance(value, float) and math.isfinite(value)])
     if not numbers.size:
@@ -134,7 +134,7 @@ def report_rerun(published: Record, again: Record, everything: Sequence[Record],
         everything: The published records of the suite, for the other seeds.
         console: Where to print.
     """
-    seeds = [record for record in everything if _row_of(record.spec) == _row_of(published.spec)]
+    seeds = [record for record in everything if setup_of(record) == setup_of(published)]
     found = compare(published, again, seeds)
     suite = f"{published.spec.suite} " if published.spec.suite else ""
     line = f"{'ok' if found.held else 'NO'}  {suite}{published.spec.label}: {found.how}"
@@ -158,10 +158,6 @@ def rerun_folder() -> Path:
         folder = folder.with_name("changed")
         shutil.rmtree(folder, ignore_errors=True)
     return folder
-
-
-def _row_of(spec: RunSpec) -> tuple[str, str, str, str]:
-    return spec.suite, spec.scenario, spec.method, spec.variant
 
 
 def _same(before: Value, after: Value) -> bool:

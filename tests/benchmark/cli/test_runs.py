@@ -1,13 +1,9 @@
-import subprocess
-import sys
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import torch
-from helpers.command_line import call
 
 from accord.baselines.base import Controller, Method, MethodConfig
 from accord.baselines.registry import METHODS, Entry
@@ -18,47 +14,7 @@ from accord.benchmark.specs.run import make_run
 from accord.envs.errors import UsageError
 from accord.envs.task import Box, Task
 
-SUITE = """
-description: Small enough for a test.
-smoke: true
-seeds: 1
-effort: {steps: 5_000, seconds: 3_600}
-entries:
-  - district: synthetic_7-week
-    networks: [ring]
-    budgets: [average-0.4]
-    methods: [oracle, serve_now, consensus-gossip]
-    variants: {"": {copies: 4, agents: 4, ppo: {hidden: [16]}}}
-"""
 Accord = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def accord(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], done: Path) -> Accord:
-    """Call the command line in this process: exit status, standard output, standard error."""
-    monkeypatch.chdir(done)
-    monkeypatch.setenv("COLUMNS", "200")
-    return partial(call, monkeypatch, capsys)
-
-
-@pytest.fixture(scope="module")
-def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which a small suite was run and published, from a shell."""
-    folder = tmp_path_factory.mktemp("accord")
-    (folder / "tiny.yaml").write_text(SUITE)
-    command = [sys.executable, "-m", "accord"]
-    ended = subprocess.run(
-        [*command, "run", "tiny.yaml", "--wandb", "offline", "--jobs", "2"],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-    )
-    assert ended.returncode == 0, ended.stderr
-    assert "suite tiny: 3 runs under runs/, W&B offline" in ended.stderr
-    assert "3 of 3 runs done, 3 carried out now" in ended.stderr
-    assert "## synthetic_7-week/ring/average-0.4" in ended.stdout
-    subprocess.run([*command, "publish", "tiny.yaml"], cwd=folder, check=True, capture_output=True)
-    return folder
 
 
 def tracked(folder: Path) -> int:
@@ -274,24 +230,6 @@ def test_a_method_that_cannot_be_audited_does_not_stop_the_report(
     status, said, _ = accord("report", str(tmp_path / "games.yaml"), "--root", str(tmp_path / "runs"))
     assert status == 0
     assert "not audited: only games" in said
-
-
-def test_what_was_published_reproduces_and_a_changed_figure_does_not(accord: Accord, tmp_path: Path) -> None:
-    accord("publish", "tiny.yaml", "--results", str(tmp_path / "results"))
-    words = ["reproduce", "tiny.yaml", "--root", str(tmp_path / "runs"), "--results", str(tmp_path / "results")]
-    status, said, _ = accord(*words)
-    assert status == 0, said
-    assert "3 of 3 published runs reproduce" in said
-    file = tmp_path / "results" / "tiny" / "runs.parquet"
-    table = pd.read_parquet(file)
-    table.loc[table["method"] == "serve_now", "cost"] *= 2
-    table.to_parquet(file)
-    status, said, _ = accord(*words)
-    assert status == 1
-    assert "2 of 3 published runs reproduce" in said
-    assert "cost:" in said
-    assert ": different" in said
-    assert accord(*words, "--methods", "oracle")[0] == 0
 
 
 @pytest.mark.parametrize(
