@@ -11,13 +11,12 @@ import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.figure import Figure
-from scipy import stats
 
 from accord.benchmark.evaluation.metric import BLANK
 from accord.benchmark.figures.canvas import PAGE_WIDTH, panels_of, save, shared_legend, style
 from accord.benchmark.performance.stages import STAGES
 from accord.benchmark.records.files import write_file
-from accord.benchmark.statistics import CONFIDENCE
+from accord.benchmark.statistics import slope
 
 FEWEST = 3  # sizes for an exponent with an interval
 GROWN = 4.0  # times the smallest value: from there on what does not depend on N is a quarter at most
@@ -31,6 +30,11 @@ QUANTITIES = {
     "peak_memory": "memory, MiB",
 }
 CROWD = "hour_seconds of many"
+BRACKETS = (
+    "In brackets after an exponent: its 95 % interval by least squares, from one measurement per size, and the sizes. "
+    "It takes what a power of N leaves unexplained as independent errors. Where a cost bends, the interval says how "
+    "closely a power of N describes these sizes, not how far another measurement would lie from this one."
+)
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,7 @@ class Fit:
 
     Attributes:
         exponent: Slope.
-        low, high: Ends of its 95 % interval.
+        low, high: Ends of its 95 % interval; see `BRACKETS` for what it takes for granted.
         first, last: Sizes that it was fitted on.
         bends: Size from which on the exponent from each size to the next is above `BENT`, if there are some.
     """
@@ -80,12 +84,11 @@ def fit(sizes: Sequence[int], values: Sequence[float], *, whole: bool = False) -
     n, y = n[begin:], y[begin:]
     if len(y) < FEWEST:
         return None
-    line = stats.linregress(np.log(n), np.log(y))
-    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, len(y) - 2)) * line.stderr
+    exponent, low, high = map(float, slope(np.log(n), np.log(y)))
     flat = np.flatnonzero(np.diff(np.log(y)) <= BENT * np.diff(np.log(n)))
     last_flat = int(flat[-1]) + 1 if len(flat) else 0  # ends there
     bends = int(n[last_flat]) if last_flat <= len(n) - FEWEST else None  # one dear cell is no bend
-    return Fit(float(line.slope), line.slope - half, line.slope + half, int(n[0]), int(n[-1]), bends)
+    return Fit(exponent, low, high, int(n[0]), int(n[-1]), bends)
 
 
 def cells(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
@@ -189,7 +192,7 @@ def markdown(table: pd.DataFrame) -> str:
             words.append(f"{last.n_agents:,}")
         words += [f"{s.n_agents:,}: {s.status} in {s.stopped_in}" for s in stopped.itertuples()] or [BLANK]
         lines.append(f"| {name} | " + " | ".join(words) + " |")
-    return "\n".join(lines) + "\n" + _stages_of_crowds(table)
+    return "\n".join([*lines, "", BRACKETS, ""]) + _stages_of_crowds(table)
 
 
 def _stages_of_crowds(table: pd.DataFrame) -> str:
@@ -297,7 +300,7 @@ def figure_of(table: pd.DataFrame) -> Figure:
     # Not every line trains, and a line is to look alike in both panels.
     lines = list(table["line"].unique())
     looks: dict[str, Any] = {"hue": "line", "hue_order": lines, "style": "line", "style_order": lines}
-    looks |= {"palette": sns.color_palette("husl", len(lines)), "markers": True, "markersize": 3}
+    looks |= {"palette": sns.color_palette("husl", len(lines)), "markers": True, "markersize": 3, "errorbar": None}
     for axes, quantity in zip(panels, QUANTITIES, strict=True):
         known = table[table[quantity].notna()].astype({quantity: float})
         if len(known):

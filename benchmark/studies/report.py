@@ -38,7 +38,8 @@ def markdown(tables: Tables) -> str:
     """The studies as tables to read."""
     parts = [
         "# Inside multi-resource allocation",
-        "Medians over seeds with their range, unless said.",
+        "Medians over seeds, with the range of the seeds in brackets, unless said. The range of five seeds holds the "
+        "median of all seeds in 93.75 %, that of three in 75 %.",
         "## Contraction",
         f"Policies of `{STUDIED}`. Log-norm of the Jacobian of LGTC's states, all agents together, on states that they "
         "visit; the certified rate holds wherever states stay within 1. Both are of the differential equation. Apart: "

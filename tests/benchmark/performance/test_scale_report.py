@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from accord.benchmark.performance.scale_report import (
+    BRACKETS,
     CROWD,
     beside_published,
     cells,
@@ -58,15 +59,20 @@ def test_what_has_only_begun_to_grow_has_no_exponent() -> None:
     assert fit([4, 8, 16, 32, 64, 128], [1.0, 1.0, 1.0, 1.0, 2.0, 8.0]) is None
 
 
-def test_the_interval_covers_the_truth_as_often_as_it_says() -> None:
-    generator = np.random.default_rng(0)
-    covered = 0
-    for _ in range(400):
-        noise = np.exp(0.1 * generator.standard_normal(len(SIZES)))
-        found = fit(SIZES, [100 + n**1.3 * e if n > 256 else 100 * e for n, e in zip(SIZES, noise, strict=True)])
-        assert found is not None
-        covered += found.low <= 1.3 <= found.high
-    assert 0.85 <= covered / 400 <= 0.99  # a constant beside the power biases the slope a little
+def covered(power: float, error: float, sizes: list[int], draws: int) -> float:
+    """How often an exponent's interval holds the power that costs grow as, where there is one."""
+    noise = np.exp(error * np.random.default_rng(0).standard_normal((draws, len(sizes))))
+    found = [fit(sizes, (np.array(sizes) ** power * own).tolist()) for own in noise]
+    return float(np.mean([made.low <= power <= made.high for made in found if made is not None]))
+
+
+@pytest.mark.parametrize("power", [0.0, 1.0, 1.3])
+def test_the_interval_holds_as_often_as_it_says(power: float) -> None:
+    assert covered(power, 0.1, SIZES, 2_000) == pytest.approx(0.95, abs=0.02)
+
+
+def test_the_interval_holds_less_often_where_a_cost_grows_some_four_times_in_all() -> None:
+    assert covered(0.6, 0.3, SIZES[:5], 2_000) < 0.93
 
 
 def test_two_sizes_have_no_interval() -> None:
@@ -104,6 +110,7 @@ def test_table_and_files_say_where_a_line_grows_and_stops(tmp_path: Path) -> Non
     assert "| – | – | 2 | 10 | 64 | – |" in text
     assert "| – | – | 64 | 3 | 64 | 128: out of time in training |" in text
     assert "in chunks" not in text
+    assert text.endswith(f"\n\n{BRACKETS}\n")
     files = write_scale(table, tmp_path)
     assert {path.name for path in files} == {
         "cells.csv",
