@@ -39,14 +39,15 @@ MAIN = ("__main__", "__mp_main__")
 _INSTALLED = tuple(sysconfig.get_paths()[name] for name in ("stdlib", "platstdlib", "purelib", "platlib"))
 
 
-def digest_of_code(roots: Iterable[str], alone: Iterable[str] = ()) -> str:
+def digest_of_code(roots: Iterable[str], alone: Iterable[str] = (), without: Iterable[str] = ()) -> str:
     """Digest of modules by their dotted names and of all that they import; hex, 16 characters.
 
     Args:
         roots: Modules that are loaded or can be found.
         alone: Modules that count without what they import.
+        without: Packages that do not count.
     """
-    key = tuple(sorted(set(roots))), tuple(sorted(set(alone)))
+    key = tuple(sorted(set(roots))), tuple(sorted(set(alone))), tuple(sorted(set(without)))
     digest, files = _KNOWN.get(key, ("", None))
     if files is None or any(_changed_at(path) != when for path, when in files.items()):
         digest, files = _digest(*key)
@@ -62,14 +63,15 @@ def known_digests() -> dict[str, str]:
 def take_digests(known: Mapping[str, str]) -> None:
     """Take over what the process worked out that started this one: both run the same code, and reading takes time."""
     for key, digest in known.items():
-        roots, alone = json.loads(key)
-        _KNOWN.setdefault((tuple(roots), tuple(alone)), (digest, {}))
+        roots, alone, without = map(tuple, json.loads(key))
+        _KNOWN.setdefault((roots, alone, without), (digest, {}))
 
 
-_KNOWN: dict[tuple[tuple[str, ...], tuple[str, ...]], tuple[str, dict[Path, float] | None]] = {}
+Names = tuple[str, ...]
+_KNOWN: dict[tuple[Names, Names, Names], tuple[str, dict[Path, float] | None]] = {}
 
 
-def _digest(roots: Sequence[str], alone: Sequence[str]) -> tuple[str, dict[Path, float] | None]:
+def _digest(roots: Names, alone: Names, without: Names) -> tuple[str, dict[Path, float] | None]:
     """A digest, and the files that it rests on by the times of their last change; None where code may yet change."""
     own = {name.partition(".")[0] for name in roots}
     found: dict[str, str] = {}
@@ -86,7 +88,7 @@ def _digest(roots: Sequence[str], alone: Sequence[str]) -> tuple[str, dict[Path,
             continue
         files[path] = _changed_at(path)
         found[name], imported = _read(name, path, files[path])
-        waiting += [target for target in imported if _is_followed(target, own)]
+        waiting += [target for target in imported if _is_followed(target, own) and not _is_in(target, without)]
     for name in alone:
         path = _source_of(name)
         assert path is not None, name
@@ -143,13 +145,17 @@ def _is_followed(name: str, own: set[str]) -> bool:
     """A module of Accord, of a root's own package, or one that lies where users keep theirs."""
     top = name.partition(".")[0]
     if top == OURS:
-        return any(f"{name}.".startswith(f"{place}.") for place in FOLLOWED) and _source_of(name) is not None
+        return _is_in(name, FOLLOWED) and _source_of(name) is not None
     if top in own:
         return _source_of(name) is not None
     if top in sys.stdlib_module_names or top in MAIN:
         return False
     path = _source_of(name) if _find(top) is not None else None
     return path is not None and not str(path).startswith(_INSTALLED)
+
+
+def _is_in(name: str, packages: Iterable[str]) -> bool:
+    return any(f"{name}.".startswith(f"{package}.") for package in packages)
 
 
 def _imports(tree: ast.Module, name: str, *, is_package: bool) -> Iterator[str]:

@@ -22,6 +22,8 @@ from accord.envs.scenario import Scenario
 EVALUATION = "accord.benchmark.evaluation.evaluate"
 SEEDING = "accord.benchmark.seeding"
 RUNNER = ("accord.benchmark.launch.runner", "accord.benchmark.launch.contexts")
+# Of a linear programme nobody learns anything but the limits of budgets that are multiples of the least level.
+OPTIMUM = "accord.envs.optimum"
 TRAINER = "accord.benchmark.launch.training"
 
 
@@ -32,7 +34,8 @@ class Identity(BaseModel):
         data: Of the data that the run is measured and trained on.
         network: Of the networks that it is measured and trained over.
         code: Of the method, the task and the evaluation, comments and docstrings left out.
-        training: Of the network and the code that its policy is trained with; empty where nothing is learned.
+        training: Of the code, the limits and the network that its policy is trained with; empty where nothing is
+            learned.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -55,9 +58,10 @@ def identity_here(run: ResolvedRun) -> Identity:
     if not run.policy or run.method is None:
         return Identity(data=data, network=network, code=code)
     blind = run.method.training_scope == "population" and not run.method.talks_in_training
-    seen = "" if blind else there.network_digest
-    training = digest_of([seen, digest_of_code([*method, *_scenario_modules(there)], [TRAINER, SEEDING])])
-    return Identity(data=data, network=network, code=code, training=training)
+    limits = [] if run.method.training_scope == "population" else [budget.limit for budget in there.budgets()]
+    scenario = digest_of_code(_scenario_modules(there), without=[OPTIMUM])
+    made_with = [digest_of_code(method, [TRAINER, SEEDING]), scenario, limits, "" if blind else there.network_digest]
+    return Identity(data=data, network=network, code=code, training=digest_of(made_with))
 
 
 def policy_name(policy: str, identity: Identity) -> str:

@@ -152,9 +152,15 @@ DRIVER = """
 import json, os, sys
 from pathlib import Path
 import accord
+from accord.benchmark.records.identity import identity_here
+from accord.benchmark.specs.resolved import resolve_run
+from accord.benchmark.specs.run import EffortSpec, make_run
+
+ADDRESS = "paper_seven/two_groups/average-0.4"
+learner = resolve_run(make_run(ADDRESS, "consensus-gossip", 0, effort=EffortSpec(steps=1)))
 
 def measure():
-    return accord.run("paper_seven/two_groups/average-0.4", "serve_now", root="runs").identity.code
+    return accord.run(ADDRESS, "serve_now", root="runs").identity.code, identity_here(learner).training
 
 codes = {"": measure()}
 for i, (name, (file, words, others)) in enumerate(json.loads(sys.argv[1]).items()):
@@ -177,8 +183,11 @@ def test_code_of_ours_that_changed_is_run_again_and_comments_are_no_change(tmp_p
     command = [sys.executable, "-c", DRIVER, json.dumps(CHANGES)]
     said = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
     codes = json.loads(said.stdout)
-    assert len({codes[name] for name in ("", "method", "task", "evaluation", "optimum")}) == 5
-    assert codes["comment"] == codes["docstring"] == codes[""]
+    code, training = ({name: both[i] for name, both in codes.items()} for i in (0, 1))
+    assert len({code[name] for name in ("", "method", "task", "evaluation", "optimum")}) == 5
+    assert code["comment"] == code["docstring"] == code[""]
+    # What only measures, or another method, leaves a policy as it is.
+    assert {name for name in codes if training[name] != training[""]} == {"task"}
 
 
 def _written(folder: Path) -> list[int]:
