@@ -70,12 +70,17 @@ class Scales:
 class Bound:
     """The optimum of a scenario with perfect foresight.
 
+    Often more than one plan is optimal. What depends on which of them was found is nothing to compare with: tables
+    show the objective and what is the least over all optima.
+
     Attributes:
         objective: Per hour, in the task's currency: what no controller can be below within the budgets.
-        multipliers: [m], optimal multipliers in mean prices.
-        cost: Per hour, the part that is paid for energy; None where nothing is.
-        imports: [hours] use of resource 0 by all agents; None where it is not known.
+        multipliers: [m], multipliers in mean prices that are optimal; others may be too.
+        cost: Per hour, the least that an optimum pays for energy; None where nothing is paid or it is not known.
+        imports: [hours] use of resource 0 by all agents in one of the optima; None where it is not known.
         gap: By which share the optimum may lie above `objective`: more than 0 where it was not computed exactly.
+        import_peak: The least over optima of the highest use of resource 0 by all agents in an hour; None where it is
+            not known.
     """
 
     objective: float
@@ -83,6 +88,7 @@ class Bound:
     cost: float | None = None
     imports: Tensor | None = None
     gap: float = 0.0
+    import_peak: float | None = None
 
 
 @dataclass(frozen=True)

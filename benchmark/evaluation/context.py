@@ -17,10 +17,8 @@ class Context:
         oracle: "feasible" or "infeasible"; None where there is no linear programme.
         oracle_objective: $/h of the linear programme's optimum.
         oracle_gap: By which share the optimum may lie above that; None where it is exact.
-        oracle_cost: $/h of it that is paid for energy.
-        oracle_import_peak: Its highest hour, in uncontrolled peaks.
-        oracle_imports: Its import of the district, [T] kWh.
-        oracle_multipliers: Its optimal multipliers in mean prices, or the certificate's weights, [m].
+        oracle_cost: $/h of it that is paid for energy, the least over optima; None where it is not known.
+        oracle_import_peak: Its highest hour, the least over optima, in uncontrolled peaks; None where it is not known.
         serve_now_objective: $/h.
         serve_now_bill: $ of each agent, [N].
         serve_now_delay: Hours of each agent, [N].
@@ -35,8 +33,6 @@ class Context:
     oracle_gap: float | None = None
     oracle_cost: float | None = None
     oracle_import_peak: float | None = None
-    oracle_imports: list[float] | None = None
-    oracle_multipliers: list[float] | None = None
     serve_now_objective: float | None = None
     serve_now_bill: list[float] | None = None
     serve_now_delay: list[float] | None = None

@@ -107,7 +107,6 @@ def _with_bound(context: Context, scenario: Scenario, bound: Bound | Infeasible)
             context,
             oracle="infeasible",
             smallest_level=bound.smallest_level,
-            oracle_multipliers=bound.weights.tolist(),
         )
     peak = scenario.scales.peak
     return replace(
@@ -116,7 +115,5 @@ def _with_bound(context: Context, scenario: Scenario, bound: Bound | Infeasible)
         oracle_objective=bound.objective,
         oracle_gap=bound.gap or None,
         oracle_cost=bound.cost,
-        oracle_import_peak=float(bound.imports.max()) / peak if bound.imports is not None and peak else None,
-        oracle_imports=None if bound.imports is None else bound.imports.tolist(),
-        oracle_multipliers=bound.multipliers.tolist(),
+        oracle_import_peak=bound.import_peak / peak if bound.import_peak is not None and peak else None,
     )

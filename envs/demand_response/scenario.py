@@ -100,7 +100,13 @@ class DistrictScenario(Scenario):
         found = solve(self.district, self.budgets(), start, end - start)
         if isinstance(found, Certificate):
             return Infeasible(found.weights, found.excess, found.scale * self.level)
-        return Bound(found.objective, found.multipliers, found.cost, found.imports, found.gap)
+        cost, optima = None, found.optima
+        if self.district.delay_price == 0:
+            cost = found.objective
+        elif optima is not None:
+            cost = optima.least_cost()
+        peak = None if optima is None else optima.least_import_peak()
+        return Bound(found.objective, found.multipliers, cost, found.imports, found.gap, peak)
 
     @property
     def comparison_key(self) -> dict[str, Any]:

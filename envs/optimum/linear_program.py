@@ -20,7 +20,7 @@ their plans in any optimum is feasible for each and costs the same.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -28,6 +28,7 @@ from torch import Tensor
 
 from accord.envs.districts.district import HOURS, District
 from accord.envs.errors import UsageError
+from accord.envs.optimum.all_optima import AllOptima
 from accord.envs.optimum.decomposition import OwnPlans, Totals, decompose, own_optimum, usage
 from accord.envs.optimum.sparse_program import (
     BudgetRows,
@@ -50,24 +51,24 @@ LARGEST_APART = 3_000_000  # building-hours solved building by building: a thous
 
 @dataclass(frozen=True)
 class Plan:
-    """An optimal plan of a district.
+    """An optimal plan of a district. Where several are optimal, the objective alone is the same for all of them.
 
     Attributes:
         objective: $/h, that no plan is below; what this one costs but for `gap`.
-        cost: $/h that this plan pays for energy, owed energy included.
         imports: [hours] kWh, the district's import.
         multipliers: [m], in mean prices: in an hour of budget k the effective price is p + λ_k. Of a budget
             that binds in each step, the mean over its hours.
         used: [m] kWh, average use plus debt of each budget; the largest of any hour where it binds in each.
         gap: By which share this plan may be dearer than the best: above 0 where the program was solved in parts.
+        optima: All optimal plans; None where the program was too large to be solved in one piece.
     """
 
     objective: float
-    cost: float
     imports: Tensor
     multipliers: Tensor
     used: Tensor
     gap: float
+    optima: AllOptima | None = None
 
 
 @dataclass(frozen=True)
@@ -113,15 +114,20 @@ def solve(district: District, budgets: tuple[Budget, ...], start: int, hours: in
             f"for the linear program; at most {LARGEST_APART} building-hours are allowed"
         )
     rows, kinds = budget_rows(district, budgets, start, hours), len(buildings.weight)
-    coupled = kinds * hours <= LARGEST_WHOLE
-    plans = None if coupled else OwnPlans(buildings, rows, start, hours, threads=torch.get_num_threads())
     # Without budgets the program falls apart into buildings, which is far cheaper than solving it whole.
-    alone = _alone(buildings, rows, start, hours) if plans is None else own_optimum(plans)
-    plan = _plan(district, alone, rows, start, hours)
-    if bool((plan.used <= limits * (1 + ROUNDING)).all()):
+    if kinds * hours <= LARGEST_WHOLE:
+        found = _alone(buildings, rows, start, hours)
+        plan = _plan(district, _totals(buildings, found, rows), rows, start, hours)
+        if not _within(plan, limits):
+            found = minimise(buildings, rows, start, hours)
+            plan = _plan(district, _totals(buildings, found, rows), rows, start, hours)
+        return replace(plan, optima=AllOptima(buildings, rows, start, hours, found))
+    plans = OwnPlans(buildings, rows, start, hours, threads=torch.get_num_threads())
+    plan = _plan(district, own_optimum(plans), rows, start, hours)
+    if _within(plan, limits):
         return plan
     # In parts it is solved only where owing everything is within the budgets, see `decompose`.
-    if plans is None or bool((energy > limits * (1 + ROUNDING)).any()):
+    if bool((energy > limits * (1 + ROUNDING)).any()):
         whole = _totals(buildings, minimise(buildings, rows, start, hours), rows)
         return _plan(district, whole, rows, start, hours)
     plan = _plan(district, decompose(plans, GAP), rows, start, hours)
@@ -226,11 +232,15 @@ def _smallest_scale_by_program(district: District, budgets: tuple[Budget, ...], 
     return Certificate(optimum.value, torch.from_numpy(weights / total), float((optimum.value - 1) / total))
 
 
-def _alone(buildings: Buildings, rows: BudgetRows, start: int, hours: int) -> Totals:
+def _within(plan: Plan, limits: Tensor) -> bool:
+    return bool((plan.used <= limits * (1 + ROUNDING)).all())
+
+
+def _alone(buildings: Buildings, rows: BudgetRows, start: int, hours: int) -> Optimum:
     """What everybody does without budgets."""
     found = [minimise(buildings.only(k), None, start, hours) for k in range(len(buildings.weight))]
-    grid, waiting = (np.concatenate(parts) for parts in zip(*((f.grid, f.waiting) for f in found), strict=True))
-    return _totals(buildings, Optimum(grid, waiting, np.zeros(len(rows.limit)), sum(f.value for f in found)), rows)
+    plans, own_duals = (np.concatenate(part) for part in zip(*((f.plans, f.own_duals) for f in found), strict=True))
+    return Optimum(plans, np.zeros(len(rows.limit)), own_duals, sum(f.value for f in found))
 
 
 def _totals(buildings: Buildings, optimum: Optimum, rows: BudgetRows) -> Totals:
@@ -251,7 +261,6 @@ def _plan(district: District, totals: Totals, rows: BudgetRows, start: int, hour
     missing = totals.value - totals.bound  # between the plan and what nothing can be below
     return Plan(
         objective=float((cost + delay - missing / hours) * district.mean_price),
-        cost=float(cost * district.mean_price),
         imports=torch.from_numpy(imports),
         multipliers=torch.from_numpy(multipliers / np.maximum(counted, 1.0)),
         used=torch.from_numpy(used),

@@ -6,7 +6,7 @@ a budget is its multiplier. `envs.optimum.linear_program` has the equations.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import highspy
 import numpy as np
@@ -25,6 +25,7 @@ LARGEST_COUPLED = 300_000
 # Blocks of T columns of one building, in this order.
 GRID, BATTERY, CHARGE, WAITING, STORED = range(5)
 BLOCKS = 5
+OWN_ROWS = 3  # blocks of T rows of one building, see `own_rows`
 
 
 @dataclass(frozen=True)
@@ -73,16 +74,26 @@ class Optimum:
     """A solution.
 
     Attributes:
-        grid: Import of one building of each sort, [K, T] kWh.
-        waiting: Waiting load of one building of each sort, [K, T] kWh.
+        plans: Every variable of one building of each sort, [K, 5, T] kWh.
         duals: Multipliers of the budget rows, [R], non-negative.
+        own_duals: Dual values of the buildings' own rows, [K, 3T].
         value: The least value of what was minimised.
     """
 
-    grid: Array
-    waiting: Array
+    plans: Array
     duals: Array
+    own_duals: Array
     value: float
+
+    @property
+    def grid(self) -> Array:
+        """Import of one building of each sort, [K, T] kWh."""
+        return self.plans[:, GRID]
+
+    @property
+    def waiting(self) -> Array:
+        """Waiting load of one building of each sort, [K, T] kWh."""
+        return self.plans[:, WAITING]
 
 
 def distinct(district: District, budgets: tuple[Budget, ...]) -> Buildings:
@@ -137,14 +148,12 @@ def minimise(
         )
     program = own_program(buildings, start, hours)
     if rows is not None:
-        blocks = [_budget_block(rows, buildings.member[:, k], hours) * n for k, n in enumerate(buildings.weight)]
-        coupling = sparse.hstack(blocks, format="csr")
-        bound = rows.limit * rows.count
+        coupling, bound = budget_use(buildings, rows, hours), rows.limit * rows.count
         program = program.scaled_within(coupling, bound) if scale_limits else program.within(coupling, bound)
     value, columns, duals = program.solve()
-    plan = columns[: kinds * BLOCKS * hours].reshape(kinds, BLOCKS, hours)
-    coupled = 0 if rows is None else len(rows.limit)
-    return Optimum(plan[:, GRID], plan[:, WAITING], np.maximum(-duals[len(duals) - coupled :], 0.0), value)
+    plans = columns[: kinds * BLOCKS * hours].reshape(kinds, BLOCKS, hours)
+    own, coupled = np.split(duals, [kinds * OWN_ROWS * hours])
+    return Optimum(plans, np.maximum(-coupled, 0.0), own.reshape(kinds, -1), value)
 
 
 def prices(district: District, start: int, hours: int) -> Array:
@@ -162,16 +171,23 @@ def own_program(buildings: Buildings, start: int, hours: int) -> Program:
     """The buildings' own rows and costs, one block of 5T columns and 3T rows after the other."""
     district = buildings.district
     demand, solar = district.demand(start, hours).numpy(), district.solar(start, hours).numpy()
-    tariff, nothing = prices(district, start, hours), np.zeros(hours)
-    delay = np.full(hours, district.delay_price)
-    delay[-1] += highest_price(district)
-    cost, bounds, blocks = [], [], []
-    for k, n in enumerate(buildings.weight):
+    bounds, blocks = [], []
+    for k in range(len(buildings.weight)):
         blocks.append(sparse.vstack(own_rows(float(district.efficiency[k]), hours), format="csr"))
-        cost += [n * tariff, nothing, nothing, n * delay, nothing]
         bounds.append(own_bounds(district, k, demand[k], solar[k]))
     top, low, high = (np.concatenate(parts) for parts in zip(*bounds, strict=True))
-    return Program(np.concatenate(cost), top, sparse.block_diag(blocks, format="csr"), low, high)
+    cost = own_cost(buildings, start, hours, district.delay_price)
+    return Program(cost, top, sparse.block_diag(blocks, format="csr"), low, high)
+
+
+def own_cost(buildings: Buildings, start: int, hours: int, delay_price: float) -> Array:
+    """What a unit of each variable costs, [5T·K] mean prices: import, load that waits, and load owed at the end."""
+    district = buildings.district
+    cost = np.zeros((BLOCKS, hours))
+    cost[GRID] = prices(district, start, hours)
+    cost[WAITING] = delay_price
+    cost[WAITING, -1] += highest_price(district)
+    return np.asarray(np.kron(buildings.weight, cost.ravel()), dtype=np.float64)
 
 
 def own_rows(efficiency: float, hours: int) -> tuple[sparse.csr_array, sparse.csr_array]:
@@ -198,6 +214,12 @@ def own_bounds(district: District, k: int, demand: Array, solar: Array) -> tuple
     return top, np.concatenate([demand, nothing, -free]), np.concatenate([demand, nothing, nothing + capacity])
 
 
+def budget_use(buildings: Buildings, rows: BudgetRows, hours: int) -> sparse.csr_array:
+    """What the variables of all buildings use in the budget rows, [R, 5T·K]."""
+    blocks = [_budget_block(rows, buildings.member[:, k], hours) * n for k, n in enumerate(buildings.weight)]
+    return sparse.hstack(blocks, format="csr")
+
+
 def _budget_block(rows: BudgetRows, member: NDArray[np.bool_], hours: int) -> sparse.csr_array:
     """Coefficients of one building in the budget rows, [R, 5T]: its import, and its share of the debt."""
     n_rows = len(rows.limit)
@@ -210,26 +232,27 @@ def _budget_block(rows: BudgetRows, member: NDArray[np.bool_], hours: int) -> sp
 
 @dataclass(frozen=True)
 class Program:
-    """Minimise cost·x subject to low ≤ matrix·x ≤ high and 0 ≤ x ≤ top."""
+    """Minimise cost·x subject to low ≤ matrix·x ≤ high and bottom ≤ x ≤ top."""
 
     cost: Array
     top: Array
     matrix: sparse.csr_array
     low: Array
     high: Array
+    bottom: Array | float = 0.0
 
     def within(self, matrix: sparse.csr_array, high: Array) -> Program:
         """The same program with the rows matrix·x ≤ high at the end."""
         low = np.concatenate([self.low, np.full(len(high), -np.inf)])
         every = sparse.vstack([self.matrix, matrix], format="csr")
-        return Program(self.cost, self.top, every, low, np.concatenate([self.high, high]))
+        return replace(self, matrix=every, low=low, high=np.concatenate([self.high, high]))
 
     def scaled_within(self, matrix: sparse.csr_array, high: Array) -> Program:
         """The least z such that some x has matrix·x ≤ z·high; z is one more variable."""
         empty = sparse.csr_array((len(self.low), 1))
         own = sparse.hstack([self.matrix, empty], format="csr")
-        cost = np.append(np.zeros_like(self.cost), 1.0)
-        wider = Program(cost, np.append(self.top, np.inf), own, self.low, self.high)
+        cost, bottom = np.append(np.zeros_like(self.cost), 1.0), np.append(np.full_like(self.top, self.bottom), 0.0)
+        wider = Program(cost, np.append(self.top, np.inf), own, self.low, self.high, bottom)
         column = sparse.csr_array(-high[:, None])
         return wider.within(sparse.hstack([matrix, column], format="csr"), np.zeros_like(high))
 
@@ -237,12 +260,19 @@ class Program:
         """The least cost, the variables and the rows' dual values."""
         return solved(self.load())
 
+    def least(self) -> float:
+        """The least cost alone: where many optima slow the simplex, the interior point is several times as fast."""
+        solver = self.load()
+        solver.setOptionValue("solver", "ipx")
+        return solved(solver)[0]
+
     def load(self) -> highspy.Highs:
         """A solver that holds the program."""
         matrix = self.matrix.tocsc()
         model = highspy.HighsLp()
         model.num_row_, model.num_col_ = matrix.shape
-        model.col_cost_, model.col_lower_, model.col_upper_ = self.cost, np.zeros_like(self.cost), self.top
+        model.col_cost_, model.col_upper_ = self.cost, self.top
+        model.col_lower_ = np.full_like(self.top, self.bottom)
         model.row_lower_, model.row_upper_ = self.low, self.high
         model.a_matrix_.format_ = highspy.MatrixFormat.kColwise
         model.a_matrix_.start_, model.a_matrix_.index_ = matrix.indptr, matrix.indices

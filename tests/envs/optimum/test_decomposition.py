@@ -76,6 +76,8 @@ def test_a_program_too_large_to_couple_is_solved_in_parts(monkeypatch: pytest.Mo
     assert isinstance(whole, Plan)
     assert isinstance(parts, Plan)
     assert whole.gap == 0
+    assert whole.optima is not None
+    assert parts.optima is None
     assert 0 <= parts.gap <= GAP
     assert whole.objective * (1 - GAP) < parts.objective < whole.objective * (1 + 1e-6), "what no plan is below"
     limits = torch.tensor([budget.limit for budget in budgets])

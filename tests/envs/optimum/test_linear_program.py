@@ -156,9 +156,12 @@ def test_average_is_infeasible_at_02_and_the_certificate_says_by_how_much() -> N
     assert found.excess == pytest.approx(float(least_use(PAPER, 0, 2928).sum()) - 0.2 * PAPER.demand_peak)
 
 
-def test_the_cheapest_plan_under_average_peaks_above_seven_times_the_uncontrolled_peak() -> None:
+def test_no_optimum_under_average_peaks_below_19_times_the_uncontrolled_peak() -> None:
     plan = planned(PAPER, "average-0.27", 0, 2928)
-    assert 7 < float(plan.imports.max()) / PAPER.demand_peak < 9
+    assert plan.optima is not None
+    least = plan.optima.least_import_peak()
+    assert least / PAPER.demand_peak == pytest.approx(1.9016, abs=1e-4)
+    assert least <= float(plan.imports.max())
 
 
 @pytest.mark.parametrize("name", ["average-1", "hourly-1", "cap-1", "feeder-1"])
