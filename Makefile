@@ -5,7 +5,7 @@ PEERS := .venv-peers/bin
 SUITE ?= quick
 
 .DEFAULT_GOAL := help
-.PHONY: help bench bench-throughput bench-peers scale scale-quality test lint leaderboard reproduce tune data clean
+.PHONY: help bench bench-throughput bench-peers scale scale-quality test lint leaderboard reproduce reproduce-short coverage tune data clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' | \
@@ -37,9 +37,14 @@ lint: .venv/dev ## ruff and mypy
 leaderboard: .venv/installed ## print the published leaderboards
 	@for suite in $(patsubst results/%/runs.parquet,%,$(wildcard results/*/runs.parquet)); do $(BIN)/accord report $$suite --published || exit 1; done
 
-reproduce: .venv/installed ## rerun a part of the published results and compare every metric
-	@$(BIN)/accord reproduce paper --seed-list 0 --scenarios two_groups/average-0.2,two_groups/average-0.27
-	@$(BIN)/accord reproduce hourly --seed-list 0 --scenarios two_groups/hourly-0.35
+reproduce: .venv/installed ## rerun published rows of every suite, drawn to fit ten minutes (ARGS="--within 3600 --draw 1")
+	@$(BIN)/accord reproduce all --within 600 $(ARGS)
+
+reproduce-short: .venv/installed ## rerun one short published row of every suite
+	@$(BIN)/accord reproduce all --short $(ARGS)
+
+coverage: .venv/installed ## how often the printed intervals hold the truth, by simulation
+	@$(BIN)/python -m accord.benchmark.studies.coverage $(ARGS)
 
 tune: .venv/dev ## search for every method's settings again, going on where it stopped (hours; ARGS=...)
 	@$(BIN)/accord tune $(ARGS)

@@ -110,11 +110,16 @@ def show(
 def report(
     suite: SuiteName,
     format: Annotated[str, typer.Option(help="md, latex or csv.")] = "md",
-    published: Annotated[bool, typer.Option(help="From --results instead of scratch runs.")] = False,
+    published: Annotated[bool, typer.Option("--published", help="From --results instead of scratch runs.")] = False,
+    write: Annotated[
+        bool, typer.Option("--write", help="With --published: write that report anew in --results.")
+    ] = False,
     root: Root = SCRATCH,
     results: Results = RESULTS,
 ) -> None:
     """Print a suite's leaderboard and write its report anew."""
+    if write and not published:
+        raise UsageError("--write: only with --published; scratch runs are published by: accord publish")
     chosen, store = load_suite(suite), Store(root)
     if published:
         found = summary_of(chosen, published_runs(chosen, results))
@@ -123,6 +128,8 @@ def report(
     out.print(found.render(format), markup=False, highlight=False, soft_wrap=True)
     if not published:
         write_report(found, root / "reports" / chosen.name, store.traces)
+    elif write:
+        write_report(found, results / chosen.name, lambda spec: {}, part=True)
 
 
 def publish(

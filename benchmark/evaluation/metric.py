@@ -63,7 +63,7 @@ class Metric:
 
     @property
     def is_number(self) -> bool:
-        """It has an interquartile mean over seeds."""
+        """It has an median over seeds."""
         return self.unit not in ("", "bool")
 
 

@@ -8,7 +8,10 @@ import pytest
 import accord.baselines
 from accord.baselines.base import Method, identity_of
 from accord.benchmark.report.leaderboard import read_runs
+from accord.benchmark.specs.expand import runs_of
 from accord.benchmark.specs.resolved import resolve_run
+from accord.benchmark.specs.run import RunSpec
+from accord.benchmark.specs.suite import load_suite
 from accord.envs.demand_response.scenario import DistrictScenario
 
 RESULTS = Path(__file__).parents[3] / "results"
@@ -20,7 +23,9 @@ def test_every_published_suite_is_pinned() -> None:
 
 
 @pytest.mark.parametrize("suite", SUITES)
-def test_published_runs_and_policies_keep_their_digests(suite: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_published_runs_and_policies_keep_their_digests_and_are_those_of_their_suite(
+    suite: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     table = RESULTS / suite / "runs.parquet"
     records = read_runs(table)
     # Numbers of synthetic districts differ between processors in their last bits, and with them the data's digest:
@@ -30,6 +35,33 @@ def test_published_runs_and_policies_keep_their_digests(suite: str, monkeypatch:
     monkeypatch.setattr(DistrictScenario, "digest", property(lambda s: drawn.get(s.district.name) or here(s)))
     assert [record.spec.digest for record in records] == pd.read_parquet(table, columns=["run"])["run"].tolist()
     assert [resolve_run(record.spec).policy for record in records] == [record.policy for record in records]
+    named = {place(run): run for run in runs_of(load_suite(suite))}
+    assert {place(record.spec) for record in records} == named.keys()
+    assert not [record.spec.label for record in records if not means_the_same(record.spec, named[place(record.spec)])]
+
+
+def place(spec: RunSpec) -> tuple[str, str, str, int]:
+    return spec.scenario, spec.method, spec.variant, spec.seed
+
+
+def means_the_same(published: RunSpec, now: RunSpec) -> bool:
+    """What a published spec says is what its suite says now; settings that are younger than it are not in it."""
+    same = (published.effort, published.trained_on, published.catalogue) == (now.effort, now.trained_on, now.catalogue)
+    return same and _agrees(published.config, now.config)
+
+
+def _agrees(old: object, new: object) -> bool:
+    if isinstance(old, dict) and isinstance(new, dict):
+        return all(name in new and _agrees(value, new[name]) for name, value in old.items())
+    return old == new
+
+
+def test_a_published_row_that_its_suite_no_longer_says_is_found() -> None:
+    run = runs_of(load_suite("hourly"))[-1]
+    assert run.effort is not None
+    assert means_the_same(run, run)
+    for change in ({"effort": run.effort.model_copy(update={"steps": 1})}, {"config": run.config | {"lanes": -1}}):
+        assert not means_the_same(run.model_copy(update=change), run)
 
 
 def test_the_words_of_learning_classes_are_those_of_the_published() -> None:
