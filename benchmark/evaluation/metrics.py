@@ -76,7 +76,7 @@ def hours_above(run: Trajectory, context: Context) -> Value:
 
 @metric("-", "low", section="violation", column=Column("import peak", "%", 100, 0, place=40))
 def import_peak(run: Trajectory, context: Context) -> Value:
-    """Highest hour of the district's import, in uncontrolled peaks."""
+    """Highest hour of the district's import, in uncontrolled peaks; the oracle shows the least over optima."""
     if "import_kwh" not in run.series or not context.demand_peak:
         return None
     return max(run.series["import_kwh"]) / context.demand_peak

@@ -40,8 +40,9 @@ HOW_TO_READ = (
     "seed is named, with its value where that is no end of the interval.",
     "Rates: 95 % interval of Clopper and Pearson.",
     "Gap: objective over the optimum of the linear program (LP), which has perfect foresight. Import peak: in percent "
-    "of the uncontrolled peak. Savings: against serve_now. Steps: agent-steps of one training. Training and execution: "
-    "wall clock, execution per agent and step. Messages: per agent and step.",
+    "of the uncontrolled peak; the LP's is the least over optima, and blank where that is not known. Savings: against "
+    "serve_now. Steps: agent-steps of one training. Training and execution: wall clock, execution per agent and step. "
+    "Messages: per agent and step.",
 )
 BEST = (
     "the best row of a table (lowest median objective where every run is feasible and the delay practical; highest "
