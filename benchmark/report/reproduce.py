@@ -71,9 +71,13 @@ def compare(published: Record, again: Record, seeds: Sequence[Record]) -> Rerun:
         again: Its rerun.
         seeds: The published records of all seeds of its set-up.
     """
+    strict = _bit_for_bit(published, again)
     if published.provenance.same_class(again.provenance):
-        return _bit_for_bit(published, again)
-    return _elsewhere(published, again, seeds)
+        return strict
+    kind = f"another kind of machine (published on {kind_of(published.provenance)})"
+    if strict.held:
+        return Rerun(True, f"{strict.how} on {kind}")
+    return _elsewhere(published, again, seeds, kind)
 
 
 def _bit_for_bit(published: Record, again: Record) -> Rerun:
@@ -85,8 +89,7 @@ def _bit_for_bit(published: Record, again: Record) -> Rerun:
     return Rerun(not wrong, f"{how}, {len(wrong)} different" if wrong else how, wrong)
 
 
-def _elsewhere(published: Record, again: Record, seeds: Sequence[Record]) -> Rerun:
-    kind = f"another kind of machine (published on {kind_of(published.provenance)})"
+def _elsewhere(published: Record, again: Record, seeds: Sequence[Record], kind: str) -> Rerun:
     if published.status != again.status:
         return Rerun(False, kind, (Difference("status", published.status, again.status),))
     verdicts = {record.metrics.get("verdict") for record in seeds}
