@@ -103,7 +103,13 @@ def show(
         table.add_row(name, f"{value:.6g}" if isinstance(value, float) else str(value), _unit(name))
     out.print(table)
     out.print_json(
-        json.dumps({"spec": record.spec.model_dump(mode="json"), "provenance": record.provenance.model_dump()})
+        json.dumps(
+            {
+                "spec": record.spec.model_dump(mode="json"),
+                "identity": None if record.identity is None else record.identity.model_dump(),
+                "provenance": record.provenance.model_dump(),
+            }
+        )
     )
 
 

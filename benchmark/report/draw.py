@@ -8,11 +8,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from accord.benchmark.records.record import Record
+from accord.benchmark.report.leaderboard import number
 from accord.envs.catalogue import resolve
 from accord.envs.errors import UsageError
 from accord.envs.scenario import Hours
 
 START = 3.0  # seconds of a process
+MANY = 5000  # agents
 SHORT = 20.0  # seconds of a row that every change can afford
 PROGRAMME = 4e-4  # seconds of the linear programme per building and measured hour
 
@@ -49,24 +51,32 @@ def shortest_useful(records: Sequence[Record], most: float = SHORT) -> Record:
 
 def training_seconds(record: Record) -> float:
     """What the training of a row's policy took."""
-    seconds = record.metrics.get("train_seconds")
-    return seconds if record.policy and isinstance(seconds, float) else 0.0
+    return (_number(record, "train_seconds") or 0.0) if record.policy else 0.0
 
 
 def rollout_seconds(record: Record) -> float:
-    """About what a rerun takes beside its training; infinite where it cannot be made here."""
+    """About what a rerun takes beside its training; infinite for what is not drawn.
+
+    That is what cannot be made here, what has so many agents that even its budgets take a minute, and what a clock
+    decides: a solver that ran into its limit finds something else on a faster machine.
+    """
+    if (_number(record, "solver_timeouts") or 0) > 0 or (_number(record, "n_agents") or 0) > MANY:
+        return math.inf
     try:
         scenario = resolve(record.spec.scenario)
         scenario.check()
     except UsageError:
         return math.inf
-    protocol, step = scenario.protocol, record.metrics.get("step_microseconds")
+    step, protocol = 1e-6 * (_number(record, "step_microseconds") or 0.0), scenario.protocol
     if not isinstance(protocol, Hours):
-        return START
+        return START + step * scenario.n_agents * scenario.task().spec.horizon * protocol.count
     first, last = protocol.measured
-    rollout = (last - protocol.warmup) * scenario.n_agents * 1e-6 * (step if isinstance(step, float) else 0.0)
-    return START + rollout + PROGRAMME * (last - first) * scenario.n_agents
+    return START + scenario.n_agents * ((last - protocol.warmup) * step + (last - first) * PROGRAMME)
 
 
 def _seconds(record: Record) -> float:
     return rollout_seconds(record) + training_seconds(record)
+
+
+def _number(record: Record, metric: str) -> float | None:
+    return number(record.metrics.get(metric))

@@ -246,6 +246,7 @@ def test_a_method_that_cannot_be_audited_does_not_stop_the_report(
         (["run", "tiny.yaml", "--root", "tiny.yaml"], "error: tiny.yaml: File exists"),
         (["report", "tiny.yaml", "--format", "html"], "--format: unknown format 'html'; allowed: md, latex, csv"),
         (["report", "tiny.yaml", "--root", "elsewhere"], "no runs under elsewhere/"),
+        (["report", "quick", "--write"], "--write: only with --published"),
         (["report", "quick", "--published"], "nothing is published under results/quick/"),
         (["publish", "quick"], "runs are missing under runs/"),
         (["show", "zzz"], "RUN: no run begins with 'zzz' under runs/ or results/"),
