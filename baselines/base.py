@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol
 
 import torch
@@ -264,7 +266,15 @@ def identity_of(method: type[Method]) -> str:
 
     It is not inherited: a class that learns in another way must not find its parent's policies.
     """
-    return method.__dict__.get("identity") or f"{method.__module__}.{method.__qualname__}"
+    return method.__dict__.get("identity") or f"{source_name(method.__module__)}.{method.__qualname__}"
+
+
+def source_name(module: str) -> str:
+    """A module's name; of a script that of its file, which is `__main__` here and something else in a worker."""
+    if module not in ("__main__", "__mp_main__"):
+        return module
+    file = getattr(sys.modules.get(module), "__file__", None)
+    return Path(file).stem if file else "__main__"
 
 
 class Reference(ABC):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import resources
@@ -27,11 +28,13 @@ class Entry:
         method: Its class.
         implied: Settings that the name fixes.
         sees: The information that it acts on.
+        registered_in: The module that registered it, where its class may have been made by a function of another.
     """
 
     method: type[Method]
     implied: dict[str, Any]
     sees: str
+    registered_in: str = ""
 
 
 # By method, what takes the place of its class's defaults.
@@ -48,13 +51,14 @@ def register(name: str, sees: str, **implied: Any) -> Callable[[M], M]:
         sees: The information that it acts on, in a few words for tables.
         implied: Settings that the name fixes.
     """
+    caller = str(sys._getframe(1).f_globals["__name__"])
 
     def add(method: M) -> M:
         known = METHODS.get(name)
         # A notebook's cell that is run again defines its class again.
         if known is None or _where(known.method) != _where(method):
             _check_free(name)
-        METHODS[name] = Entry(method, implied, sees)
+        METHODS[name] = Entry(method, implied, sees, caller)
         return method
 
     return add

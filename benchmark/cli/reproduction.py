@@ -25,9 +25,11 @@ from accord.benchmark.cli.options import (
 from accord.benchmark.launch import launch
 from accord.benchmark.records.record import Record
 from accord.benchmark.records.store import Store
-from accord.benchmark.report.draw import drawn, shortest_useful
+from accord.benchmark.report.draw import drawn, shortest_of_each_method
+from accord.benchmark.report.leaderboard import read_runs
 from accord.benchmark.report.publish import published_runs
 from accord.benchmark.report.reproduce import report_rerun, rerun_folder
+from accord.benchmark.specs.resolved import resolve_run
 from accord.benchmark.specs.run import RunSpec, in_scenario
 from accord.benchmark.specs.suite import load_suite
 from accord.envs.errors import UsageError
@@ -43,7 +45,9 @@ def reproduce(
     seed_list: SeedList = "",
     within: Annotated[float | None, typer.Option(min=1, help="Seconds: draw rows that fit, of every suite.")] = None,
     draw: Annotated[int, typer.Option(min=0, help="Another number draws other rows.")] = 0,
-    short: Annotated[bool, typer.Option("--short", help="One row per suite that takes seconds.")] = False,
+    short: Annotated[
+        bool, typer.Option("--short", help="Of every method of every suite the shortest row, if it takes seconds.")
+    ] = False,
     jobs: Jobs = None,
     root: Annotated[Path | None, typer.Option(help="Where the reruns are kept; by default by git revision.")] = None,
     results: Results = RESULTS,
@@ -55,14 +59,8 @@ def reproduce(
     wanted = [record for record in published if _wanted(record.spec, methods, scenarios, variants, seed_list)]
     if not wanted:
         raise UsageError(f"suite '{suite}': no published run is left after the filters")
-    by_suite: dict[str, list[Record]] = {}
-    for record in wanted:
-        by_suite.setdefault(record.spec.suite, []).append(record)
-    if short:
-        wanted = [shortest_useful(own) for own in by_suite.values()]
-    elif within is not None:
-        seconds = within * (jobs or os.cpu_count() or 1) / len(by_suite)
-        wanted = [record for own in by_suite.values() for record in drawn(own, seconds, draw)]
+    wanted = _choose(wanted, within, draw, jobs) if within is not None else wanted
+    wanted = shortest_of_each_method(wanted) if short else wanted
     again = _rerun(wanted, root or rerun_folder(), jobs)
     held = [report_rerun(record, again[record.spec.digest], published, out) for record in wanted]
     out.print(f"{sum(held)} of {len(held)} published runs reproduce")
@@ -73,24 +71,39 @@ def reproduce(
 def _published(suite: str, results: Path) -> list[Record]:
     if suite != ALL:
         return published_runs(load_suite(suite), results)
-    names = sorted(path.parent.name for path in results.glob("*/runs.parquet"))
-    if not names:
+    tables = sorted(results.glob("*/runs.parquet"))
+    if not tables:
         raise UsageError(f"nothing is published under {results}/")
-    return [record for name in names for record in published_runs(load_suite(name), results)]
+    return [record for table in tables for record in read_runs(table)]
 
 
-def _rerun(wanted: Sequence[Record], folder: Path, jobs: int | None) -> dict[str, Record]:
-    """Reruns by the digest of their spec.
+def _choose(records: Sequence[Record], within: float, draw: int, jobs: int | None) -> list[Record]:
+    """Rows that fit, of every suite for the same share of the time."""
+    by_suite: dict[str, list[Record]] = {}
+    for record in records:
+        by_suite.setdefault(record.spec.suite, []).append(record)
+    seconds = within * (jobs or os.cpu_count() or 1) / len(by_suite)
+    return [record for own in by_suite.values() for record in drawn(own, seconds, draw)]
 
-    What was trained to its end is trained to its end again, however slow this machine is. What was not is kept apart,
-    so that the two never share a policy.
+
+def _rerun(wanted: Sequence[Record], folder: Path, jobs: int | None) -> dict[str, Record | str]:
+    """Reruns by the digest of their spec, or why there is none.
+
+    What was trained to its end is trained to its end again, however slow this machine is.
     """
-    found: dict[str, Record] = {}
-    for unlimited, store in ((True, Store(folder)), (False, Store(folder / "limited"))):
-        specs = [record.spec for record in wanted if (record.status == "done") == unlimited]
-        if specs:
-            again = launch(specs, store, jobs=jobs, console=err, unlimited=unlimited)
-            found |= {record.spec.digest: record for record in again.records}
+    found: dict[str, Record | str] = {}
+    for record in wanted:
+        try:
+            resolve_run(record.spec).scenario.check()
+        except UsageError as why:
+            found[record.spec.digest] = f"cannot be made here: {why}"
+        else:
+            if record.status in ("out of time", "out of memory"):
+                found[record.spec.digest] = f"ended {record.status}, which depends on the machine"
+    specs = [record.spec for record in wanted if record.spec.digest not in found]
+    if specs:
+        again = launch(specs, Store(folder), jobs=jobs, console=err, unlimited=True)
+        found |= {record.spec.digest: record for record in again.records}
     return found
 
 

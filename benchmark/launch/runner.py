@@ -19,7 +19,7 @@ from accord.benchmark.launch.contexts import comparison, prepare_context, refere
 from accord.benchmark.launch.jobs import how_it_ended
 from accord.benchmark.launch.training import learned, prepare_policy, without_learning
 from accord.benchmark.machine import memory_peak, one_thread, reset_memory_peak
-from accord.benchmark.records.identity import identity_here
+from accord.benchmark.records.identity import identify
 from accord.benchmark.records.provenance import provenance_here
 from accord.benchmark.records.record import Record, Status
 from accord.benchmark.records.store import SCRATCH, Store
@@ -74,18 +74,19 @@ def run(
         trained_on=trained_on,
         scenario=found,
     )
-    wanted = resolve_run(spec, found)
+    wanted = identify(resolve_run(spec, found))
     kept = store.load(spec)
     return kept if kept is not None and holds(kept, wanted) else execute(wanted, store)
 
 
 def holds(kept: Record, run: ResolvedRun) -> bool:
     """A record still says what the run would give: it did not fail, and data, network and code are as they were."""
-    return kept.status != "failed" and kept.identity == identity_here(run)
+    return kept.status != "failed" and kept.identity == identify(run).identity
 
 
 def execute(run: ResolvedRun, store: Store) -> Record:
     """Carry out one run and keep its record. Anything that goes wrong becomes a row, not an exception."""
+    run = identify(run)
     traces: dict[str, np.ndarray] = {}
     metrics: dict[str, Value] = {}
     status: Status = "done"
@@ -188,5 +189,5 @@ def _record(run: ResolvedRun, status: Status, error: str, metrics: dict[str, Val
         metrics=metrics | {"n_agents": run.scenario.n_agents},
         provenance=provenance_here().model_copy(update={"data_digest": run.scenario.digest}),
         policy=run.policy,
-        identity=identity_here(run),
+        identity=identify(run).identity,
     )

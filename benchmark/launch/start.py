@@ -15,10 +15,10 @@ from accord.benchmark.launch.local import LocalLauncher
 from accord.benchmark.launch.runner import ended_badly, execute, holds
 from accord.benchmark.launch.training import prepare_policy
 from accord.benchmark.records.code import known_digests, take_digests
-from accord.benchmark.records.identity import policy_here
+from accord.benchmark.records.identity import identify, is_known, policy_here
 from accord.benchmark.records.record import Record
 from accord.benchmark.records.store import Store
-from accord.benchmark.specs.resolved import ResolvedRun, resolve_run
+from accord.benchmark.specs.resolved import Identity, ResolvedRun, resolve_run
 from accord.benchmark.specs.run import RunSpec
 
 
@@ -72,7 +72,7 @@ def launch(
     found = {spec.digest: store.load(spec) for spec in specs}
     runs: dict[str, ResolvedRun] = {}
     for spec in specs:
-        run, kept = resolve_run(spec), found[spec.digest]
+        run, kept = identify(resolve_run(spec)), found[spec.digest]
         if kept is None or not holds(kept, run):
             runs[f"run {spec.digest}"] = run
 
@@ -102,14 +102,16 @@ def _plan(runs: Mapping[str, ResolvedRun], store: Store, unlimited: bool) -> lis
     last = []
     for name, run in runs.items():
         needs, spec = [], run.spec
+        assert run.identity is not None
         data = {"spec": spec.model_dump(mode="json"), "root": str(store.root), "unlimited": unlimited}
+        data["identity"] = run.identity.model_dump()
         for hours, scenario in compared_on(run).items():
             if store.load_context(scenario) is None:
                 needs.append(f"{hours} {sorted(scenario.comparison_key.items())}")
                 title = f"linear programme {spec.scenario}, {hours} hours"
                 first.setdefault(needs[-1], Job(needs[-1], title, _compare, {**data, "hours": hours}))
-        if run.policy and spec.effort and store.policy(name_of_policy := policy_here(run)).finished() is None:
-            needs.append(f"policy {name_of_policy}")
+        if run.policy and spec.effort and store.policy(policy_here(run)).finished() is None:
+            needs.append(f"policy {policy_here(run)}")
             title = f"train {spec.method} seed {spec.seed}"
             first.setdefault(needs[-1], Job(needs[-1], title, _train, data, total=spec.effort.steps))
         last.append(Job(name, spec.label, _run, data, tuple(needs)))
@@ -134,4 +136,8 @@ def _run(data: Mapping[str, Any], tell: Tell) -> None:
 
 def _given(data: Mapping[str, Any]) -> tuple[ResolvedRun, Store]:
     take_digests(data["code"])
-    return resolve_run(RunSpec(**data["spec"])), Store(Path(data["root"]))
+    run = identify(resolve_run(RunSpec(**data["spec"])))
+    assert run.identity is not None
+    if not is_known(run.identity):  # then its jobs have one name at least
+        run = replace(run, identity=Identity(**data["identity"]))
+    return run, Store(Path(data["root"]))

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from accord.baselines.base import Controller, Effort, Training
 from accord.benchmark.machine import memory_peak, one_thread, reset_memory_peak
-from accord.benchmark.records.identity import policy_here
+from accord.benchmark.records.identity import identify, policy_here
 from accord.benchmark.records.provenance import provenance_here
 from accord.benchmark.records.store import PolicyFolder, Store
 from accord.benchmark.seeding import seeded
@@ -38,12 +38,14 @@ def prepare_policy(
     Returns:
         See `PolicyFolder.finished` for the keys.
     """
-    if run.spec.effort is None:
+    effort = run.spec.effort
+    if effort is None:
         return None
+    run = identify(run)
     folder = store.policy(policy_here(run))
     if (kept := folder.finished()) is not None:
         return kept
-    _train(run, folder, progress, math.inf if unlimited else run.spec.effort.seconds)
+    _train(run, folder, progress, math.inf if unlimited else effort.seconds)
     return folder.finished()
 
 

@@ -1,8 +1,8 @@
 """A digest of the code that a result went through: the same while only comments, docstrings or layout change.
 
-Read are a module's sources and those of what it imports of Accord and of the user's own; what is installed beside them
-has a version. A source that was changed after this process started may not be what the process runs, and some modules
-have none (a notebook, a prompt): there the functions and classes that are loaded count.
+Read are the sources of modules and of what they import of Accord and of the user's own, and the versions of what is
+installed beside them. Where a process may run something else than the files say (a notebook's cells have none, and a
+file can change after it was loaded), the digest is one that no other call gives, so that nothing is taken for the same.
 """
 
 from __future__ import annotations
@@ -12,18 +12,21 @@ import hashlib
 import importlib.util
 import json
 import os
-import re
+import secrets
 import sys
 import sysconfig
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from importlib.machinery import ModuleSpec
+from importlib.metadata import packages_distributions, version
 from pathlib import Path
-from types import CodeType, FunctionType, ModuleType
-from typing import Any
 
 import psutil
+
+from accord.baselines.base import source_name
+from accord.baselines.registry import METHODS, TUNED
+from accord.benchmark.records.loaded import is_loaded_as_written
 
 OURS = "accord"
 # What is followed of Accord: the rest of the harness writes down, draws and prints.
@@ -35,12 +38,17 @@ WITHOUT_NUMBERS = frozenset(
         *("accord.envs.errors", "accord.envs.plugins", "accord.baselines.registry", "accord.baselines.testing"),
     }
 )
-MAIN = ("__main__", "__mp_main__")
-_INSTALLED = tuple(sysconfig.get_paths()[name] for name in ("stdlib", "platstdlib", "purelib", "platlib"))
+CHECKERS = frozenset({"pydantic", "psutil", "yaml"})  # installed, and without numbers too
+ANY_METHOD = frozenset({"accord.baselines.registry.make_method", "accord.baselines.registry.METHODS"})
+INSTALLED = frozenset({"site-packages", "dist-packages"})
+
+Names = tuple[str, ...]
+Key = tuple[Names, Names, Names]
+Files = dict[str, float]  # path to the time of its last change
 
 
 def digest_of_code(roots: Iterable[str], alone: Iterable[str] = (), without: Iterable[str] = ()) -> str:
-    """Digest of modules by their dotted names and of all that they import; hex, 16 characters.
+    """Digest of modules by their dotted names and of all that they import; hex.
 
     Args:
         roots: Modules that are loaded or can be found.
@@ -48,82 +56,82 @@ def digest_of_code(roots: Iterable[str], alone: Iterable[str] = (), without: Ite
         without: Packages that do not count.
     """
     key = tuple(sorted(set(roots))), tuple(sorted(set(alone))), tuple(sorted(set(without)))
-    digest, files = _KNOWN.get(key, ("", None))
-    if files is None or any(_changed_at(path) != when for path, when in files.items()):
-        digest, files = _digest(*key)
-        _KNOWN[key] = digest, files
+    known = _KNOWN.get(key)
+    if known is not None and all(_changed_at(path) == when <= _STARTED for path, when in known[1].items()):
+        return known[0]
+    found = _read_all(*key)
+    if found is None:
+        return f"unknown {secrets.token_hex(8)}"
+    text, files = found
+    digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+    _KNOWN[key] = digest, files
     return digest
 
 
-def known_digests() -> dict[str, str]:
-    """What this process worked out so far: JSON that `take_digests` hands to another one."""
-    return {json.dumps(key): digest for key, (digest, files) in _KNOWN.items() if files is not None}
+def known_digests() -> str:
+    """What this process worked out so far, as JSON, for the processes that it starts: reading takes time."""
+    return json.dumps(list(_KNOWN.items()))
 
 
-def take_digests(known: Mapping[str, str]) -> None:
-    """Take over what the process worked out that started this one: both run the same code, and reading takes time."""
-    for key, digest in known.items():
-        roots, alone, without = map(tuple, json.loads(key))
-        _KNOWN.setdefault((roots, alone, without), (digest, {}))
+def take_digests(known: str) -> None:
+    """Take over what the starting process worked out; it holds while no file is younger than this process."""
+    for (roots, alone, without), (digest, files) in json.loads(known):
+        _KNOWN.setdefault((tuple(roots), tuple(alone), tuple(without)), (digest, files))
 
 
-Names = tuple[str, ...]
-_KNOWN: dict[tuple[Names, Names, Names], tuple[str, dict[Path, float] | None]] = {}
+_KNOWN: dict[Key, tuple[str, Files]] = {}
 
 
-def _digest(roots: Names, alone: Names, without: Names) -> tuple[str, dict[Path, float] | None]:
-    """A digest, and the files that it rests on by the times of their last change; None where code may yet change."""
+def _read_all(roots: Names, alone: Names, without: Names) -> tuple[str, Files] | None:
+    """All that counts as one text, and its files; None where something else may be loaded than the files say."""
     own = {name.partition(".")[0] for name in roots}
     found: dict[str, str] = {}
-    files: dict[Path, float] = {}
-    loaded = False
-    waiting = list(roots)
-    while waiting:
-        name = waiting.pop()
+    files: Files = {}
+    waiting, packages = list(roots), set[str]()
+    while waiting or not set(alone) <= found.keys():
+        name = waiting.pop() if waiting else next(name for name in alone if name not in found)
         if name in found or name in WITHOUT_NUMBERS:
             continue
         path = _source_of(name)
         if path is None:
-            loaded, found[name] = True, _loaded_code(sys.modules[name])
+            return None
+        when = _changed_at(str(path))
+        found[name], imported = _read(name, path, when)
+        if when > _STARTED and name in sys.modules and not is_loaded_as_written(sys.modules[name], path):
+            return None
+        files[str(path)] = when
+        if name in alone:
             continue
-        files[path] = _changed_at(path)
-        found[name], imported = _read(name, path, files[path])
         waiting += [target for target in imported if _is_followed(target, own) and not _is_in(target, without)]
-    for name in alone:
-        path = _source_of(name)
-        assert path is not None, name
-        files[path] = _changed_at(path)
-        found[name], _ = _read(name, path, files[path])
-    # A script is the same code under its own name and under __main__.
-    lines = sorted(f"{'' if name in MAIN else name}\n{text}" for name, text in found.items())
-    digest = hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
-    # Code that is younger than the process may be loaded anew at any time.
-    return digest, None if loaded or any(when > _STARTED for when in files.values()) else files
+        packages |= {target.partition(".")[0] for target in imported}
+        if ANY_METHOD & set(imported):
+            waiting += [entry.method.__module__ for entry in METHODS.values()]
+            found["tuned settings"] = json.dumps(TUNED, sort_keys=True)
+    installed = _versions(packages - own - {OURS})
+    return "\n".join(sorted([*installed, *(f"{source_name(name)}\n{text}" for name, text in found.items())])), files
 
 
-def _changed_at(path: Path) -> float:
-    return path.stat().st_mtime if path.exists() else 0.0
-
-
-def _read(name: str, path: Path, changed_at: float) -> tuple[str, tuple[str, ...]]:
-    """A module's code without comments and docstrings, and the names of what it imports."""
-    text, imported = _text_of(name, path, changed_at)
-    if changed_at > _STARTED and name in sys.modules:
-        return _loaded_code(sys.modules[name]), imported
-    return text, imported
+def _changed_at(path: str) -> float:
+    """When a file or its place in a folder last changed; 0 where it is gone."""
+    try:
+        stat = Path(path).stat()
+    except OSError:
+        return 0.0
+    return max(stat.st_mtime, stat.st_ctime)
 
 
 @cache
-def _text_of(name: str, path: Path, changed_at: float) -> tuple[str, tuple[str, ...]]:
+def _read(name: str, path: Path, changed_at: float) -> tuple[str, Names]:
+    """A module's code without comments and docstrings, and the names of what it imports."""
     tree = ast.parse(path.read_bytes())
     imported = tuple(dict.fromkeys(_imports(tree, name, is_package=path.name == "__init__.py")))
     return ast.unparse(_bare(tree)), imported
 
 
 def _source_of(name: str) -> Path | None:
-    if name in MAIN:
-        file = getattr(sys.modules.get(name), "__file__", None)
-    else:
+    module = sys.modules.get(name)
+    file = getattr(module, "__file__", None)
+    if module is None:
         found = _find(name)
         file = found.origin if found is not None and found.has_location else None
     return Path(file) if file and file.endswith(".py") and Path(file).is_file() else None
@@ -131,13 +139,10 @@ def _source_of(name: str) -> Path | None:
 
 @cache
 def _find(name: str) -> ModuleSpec | None:
-    """Where a module is; None where there is none, as for a function that is imported from a module."""
-    loaded = sys.modules.get(name)
-    if loaded is not None:
-        return getattr(loaded, "__spec__", None)
+    """Where a module that is not loaded is; None where there is none, as for a function imported from a module."""
     try:
         return importlib.util.find_spec(name)
-    except (ImportError, AttributeError, ValueError):  # its parent is a module, not a package
+    except Exception:  # whatever a parent package raises when it is loaded: then nothing of it runs
         return None
 
 
@@ -148,10 +153,32 @@ def _is_followed(name: str, own: set[str]) -> bool:
         return _is_in(name, FOLLOWED) and _source_of(name) is not None
     if top in own:
         return _source_of(name) is not None
-    if top in sys.stdlib_module_names or top in MAIN:
-        return False
-    path = _source_of(name) if _find(top) is not None else None
-    return path is not None and not str(path).startswith(_INSTALLED)
+    return not _is_installed(top) and _source_of(name) is not None
+
+
+@cache
+def _is_installed(top: str) -> bool:
+    """A package's first name belongs to Python or to what is installed, or to nothing."""
+    if top in sys.stdlib_module_names or source_name(top) != top:
+        return True
+    loaded = sys.modules.get(top)
+    spec = _find(top) if loaded is None else getattr(loaded, "__spec__", None)
+    if spec is None:
+        return True
+    places = [spec.origin or "", *(spec.submodule_search_locations or ())]
+    library = sysconfig.get_paths()["stdlib"]
+    return any(INSTALLED & set(Path(place).parts) or place.startswith(library) for place in places)
+
+
+def _versions(tops: set[str]) -> list[str]:
+    """`name==version` of the distributions that installed packages come from."""
+    names = {name for top in tops - CHECKERS if _is_installed(top) for name in _distributions().get(top, ())}
+    return sorted(f"{name}=={version(name)}" for name in names)
+
+
+@cache
+def _distributions() -> Mapping[str, list[str]]:
+    return packages_distributions()
 
 
 def _is_in(name: str, packages: Iterable[str]) -> bool:
@@ -169,6 +196,10 @@ def _imports(tree: ast.Module, name: str, *, is_package: bool) -> Iterator[str]:
             module = ".".join([*above, *([node.module] if node.module else [])])
             yield module
             yield from (f"{module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
+            named = node.args[0] if node.args else None
+            if isinstance(named, ast.Constant) and isinstance(named.value, str):
+                yield named.value
 
 
 def _bare(tree: ast.Module) -> ast.Module:
@@ -184,49 +215,6 @@ def _bare(tree: ast.Module) -> ast.Module:
 
 def _is_main_guard(node: ast.stmt) -> bool:
     return isinstance(node, ast.If) and ast.unparse(node.test) in ("__name__ == '__main__'", "'__main__' == __name__")
-
-
-def _loaded_code(module: ModuleType) -> str:
-    """The functions and classes that a module defines, and the plain values that they name."""
-    held = {name: value for name, value in vars(module).items() if name[:2] != "__"}
-    own = {n: v for n, v in held.items() if getattr(v, "__module__", None) == module.__name__ and callable(v)}
-    text = "\n".join(f"{name} {_described(own[name], module.__name__)}" for name in sorted(own))
-    named = set(re.findall(r"\w+", text)) & (held.keys() - own.keys())
-    return "\n".join([text, *(f"{name} {_described(held[name], module.__name__)}" for name in sorted(named))])
-
-
-def _described(value: Any, module: str) -> str:
-    if isinstance(value, (staticmethod, classmethod)):
-        value = value.__func__
-    if isinstance(value, property):
-        return " ".join(_described(part, module) for part in (value.fget, value.fset) if part)
-    if isinstance(value, FunctionType):
-        return _without_addresses(
-            f"{_bytecode(value.__code__, value.__doc__)} {value.__defaults__!r} {value.__kwdefaults__!r}"
-        )
-    if isinstance(value, type) and value.__module__ == module:
-        inside = {name: part for name, part in vars(value).items() if name[:2] != "__" or callable(part)}
-        members = [f"{name} {_described(inside[name], '')}" for name in sorted(inside)]
-        return "\n".join([", ".join(base.__qualname__ for base in value.__bases__), *members])
-    plain = (bool, int, float, complex, str, bytes, tuple, list, dict, type(None))
-    return _without_addresses(repr(value)) if isinstance(value, plain) else type(value).__qualname__
-
-
-def _without_addresses(text: str) -> str:
-    return re.sub(r" at 0x[0-9a-f]+", "", text)
-
-
-def _bytecode(code: CodeType, docstring: str | None = None) -> str:
-    constants: Sequence[Any] = code.co_consts
-    if docstring is not None and constants and constants[0] == docstring:
-        constants = (None, *constants[1:])  # as without one
-    inner = [_bytecode(c) if isinstance(c, CodeType) else _constant(c) for c in constants]
-    return f"{code.co_code.hex()} {code.co_names} {inner}"
-
-
-def _constant(value: Any) -> str:
-    """A constant in words; the order of a set of words differs from process to process."""
-    return repr(sorted(map(repr, value))) if isinstance(value, frozenset) else repr(value)
 
 
 def _start_of_process() -> float:

@@ -26,6 +26,7 @@ PACKAGES = (
     "gymnasium",
     "wandb",
 )
+NUMERICAL = ("torch", "numpy", "scipy", "highspy")  # whose versions may move the last bits
 CODE = ("src", "envs", "baselines", "benchmark", "pyproject.toml", "constraints.txt")
 CHANGED = "+changes"  # after a revision whose code was changed since
 
@@ -54,7 +55,7 @@ class Provenance(BaseModel):
         return (
             all(getattr(self, name) == getattr(other, name) for name in alike)
             and len(models) <= 1
-            and self.packages.get("torch") == other.packages.get("torch")
+            and all(self.packages.get(name) == other.packages.get(name) for name in NUMERICAL)
         )
 
 

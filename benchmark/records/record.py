@@ -10,8 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from accord.baselines.registry import explain
 from accord.benchmark.evaluation.context import Value
-from accord.benchmark.records.identity import Identity, policy_name
+from accord.benchmark.records.identity import policy_name
 from accord.benchmark.records.provenance import Provenance
+from accord.benchmark.specs.resolved import Identity
 from accord.benchmark.specs.run import RunSpec
 from accord.envs.errors import UsageError
 

@@ -43,10 +43,13 @@ def drawn(records: Sequence[Record], seconds: float, draw: int) -> list[Record]:
     return [records[index] for index in sorted(chosen)] or [min(records, key=_seconds)]
 
 
-def shortest_useful(records: Sequence[Record], most: float = SHORT) -> Record:
-    """The row with the most work among those that take at most `most` seconds; the shortest where none does."""
-    few = [record for record in records if _seconds(record) <= most]
-    return max(few, key=_seconds) if few else min(records, key=_seconds)
+def shortest_of_each_method(records: Sequence[Record], most: float = SHORT) -> list[Record]:
+    """Of every method of every suite the shortest row, if it takes at most `most` seconds."""
+    found: dict[tuple[str, str], Record] = {}
+    for record in sorted(records, key=_seconds):
+        if _seconds(record) <= most:
+            found.setdefault((record.spec.suite, record.spec.method), record)
+    return list(found.values())
 
 
 def training_seconds(record: Record) -> float:

@@ -14,10 +14,10 @@ import pandas as pd
 from accord.baselines.registry import METHODS, REFERENCES, make_method
 from accord.benchmark.evaluation.context import Value
 from accord.benchmark.evaluation.metrics import METRICS
-from accord.benchmark.records.identity import Identity
 from accord.benchmark.records.provenance import Provenance
 from accord.benchmark.records.record import Record
 from accord.benchmark.records.setups import Key, groups
+from accord.benchmark.specs.resolved import Identity
 from accord.benchmark.specs.run import RunSpec
 from accord.benchmark.statistics import Estimate, estimate, rate
 from accord.envs.catalogue import is_episodic

@@ -17,20 +17,26 @@ import numpy as np
 from rich.console import Console
 from scipy import stats
 
+from accord.baselines.registry import has_randomness
 from accord.benchmark.evaluation.context import Value
 from accord.benchmark.evaluation.metrics import METRICS
 from accord.benchmark.records.provenance import Provenance, provenance_here
 from accord.benchmark.records.record import Record
 from accord.benchmark.records.setups import setup_of
 from accord.benchmark.records.store import SCRATCH
+from accord.benchmark.specs.run import digest_of
 from accord.envs.catalogue import is_episodic
 
 # A row of another kind of machine fails by chance this often, where scores are normal.
 CHANCE = 0.01
 # What no seed moves may still differ between machines by this share: a rule's decisions amplify rounding.
+FEWEST = 3  # published seeds of a method with randomness that predict another
 HARDWARE = 1e-3
 # Linear programmes and eigenvalues: their libraries pick instructions by the processor, finer than its name says.
 ROUNDING = 1e-12
+
+
+CLOCKED = frozenset(name for name, entry in METRICS.items() if entry.clocked)
 
 
 @dataclass(frozen=True)
@@ -81,12 +87,15 @@ def compare(published: Record, again: Record, seeds: Sequence[Record]) -> Rerun:
 
 
 def _bit_for_bit(published: Record, again: Record) -> Rerun:
-    names = [name for name in published.metrics if name not in METRICS or not METRICS[name].clocked]
+    others = sorted(name for name in published.metrics if name not in METRICS and name not in again.metrics)
+    names = [name for name in published.metrics if name not in (*others, *CLOCKED)]
     pairs = [Difference("status", published.status, again.status)]
+    if published.status == "failed":
+        pairs.append(Difference("error", published.error, again.error))
     pairs += [Difference(name, published.metrics[name], again.metrics.get(name)) for name in names]
     wrong = tuple(pair for pair in pairs if not _same(pair.published, pair.again))
-    how = f"{len(pairs) - len(wrong)} identical"
-    return Rerun(not wrong, f"{how}, {len(wrong)} different" if wrong else how, wrong)
+    how = f"{len(pairs) - len(wrong)} identical" + (f", {len(wrong)} different" if wrong else "")
+    return Rerun(not wrong, how + (f"; nobody here measures {', '.join(others)}" if others else ""), wrong)
 
 
 def _elsewhere(published: Record, again: Record, seeds: Sequence[Record], kind: str) -> Rerun:
@@ -100,7 +109,9 @@ def _elsewhere(published: Record, again: Record, seeds: Sequence[Record], kind: 
     if word not in verdicts:
         differences.append(Difference("verdict", published.metrics.get("verdict"), word))
     span = predicted([record.metrics.get(score) for record in seeds])
-    if span is None or not isinstance(found, float):
+    if len(seeds) < FEWEST and has_randomness(published.spec.method):
+        within, how = isinstance(found, float), f"{kind}: {len(seeds)} seeds are too few to predict another"
+    elif span is None or not isinstance(found, float):
         within = _blank(found) and _blank(published.metrics.get(score))
         how = f"{kind}: no {score}"
     else:
@@ -128,17 +139,17 @@ def predicted(scores: Sequence[Value]) -> tuple[float, float] | None:
     return mean - half, mean + half
 
 
-def report_rerun(published: Record, again: Record, everything: Sequence[Record], console: Console) -> bool:
+def report_rerun(published: Record, again: Record | str, everything: Sequence[Record], console: Console) -> bool:
     """Print how a rerun compares and what differs; whether it reproduces.
 
     Args:
         published: The published record.
-        again: Its rerun.
+        again: Its rerun, or why there is none.
         everything: The published records of the suite, for the other seeds.
         console: Where to print.
     """
     seeds = [record for record in everything if setup_of(record) == setup_of(published)]
-    found = compare(published, again, seeds)
+    found = Rerun(False, again) if isinstance(again, str) else compare(published, again, seeds)
     suite = f"{published.spec.suite} " if published.spec.suite else ""
     line = f"{'ok' if found.held else 'NO'}  {suite}{published.spec.label}: {found.how}"
     console.print(line, markup=False, highlight=False, soft_wrap=True)
@@ -154,9 +165,11 @@ def kind_of(machine: Provenance) -> str:
 
 
 def rerun_folder() -> Path:
-    """Reruns of one revision go on where they stopped; changed code never finds the reruns of another."""
-    revision = provenance_here().git_revision
-    folder = SCRATCH / "reproduce" / revision[:12]
+    """Reruns of one revision on one kind of machine go on where they stopped; others never find them."""
+    here = provenance_here()
+    made_on = digest_of([here.platform, here.cpu, here.cpu_model, here.instructions, here.gpu, here.packages])
+    revision = here.git_revision
+    folder = SCRATCH / "reproduce" / f"{revision[:12]}-{made_on[:6]}"
     if not revision.isalnum() or revision == "unknown":
         folder = folder.with_name("changed")
         shutil.rmtree(folder, ignore_errors=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from accord.baselines.base import Method, identity_of
 from accord.baselines.registry import METHODS, REFERENCES, explain, unknown_name
@@ -14,6 +14,26 @@ from accord.envs.catalogue import VERSION, resolve
 from accord.envs.errors import UsageError
 from accord.envs.scenario import Scenario
 from accord.envs.task import Budget
+
+
+class Identity(BaseModel):
+    """Digests of what a run's numbers depend on and its spec does not hold; hex.
+
+    Attributes:
+        data: Of the data that the run is measured and trained on.
+        network: Of the networks that it is measured and trained over.
+        code: Of the method, the task and the evaluation, comments and docstrings left out, and of the versions of the
+            packages that they import.
+        training: Of the code, the limits and the network that its policy is trained with; empty where nothing is
+            learned.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    data: str
+    network: str
+    code: str
+    training: str = ""
 
 
 @dataclass(frozen=True)
@@ -27,6 +47,7 @@ class ResolvedRun:
             or the same.
         method: With its settings; None for a reference.
         policy: Digest of what its policy is trained on, see `training_digest`; empty where nothing is learned.
+        identity: What else it depends on, as found here; None until somebody looks, see `records.identity`.
     """
 
     spec: RunSpec
@@ -34,6 +55,7 @@ class ResolvedRun:
     trained_on: Scenario
     method: Method | None
     policy: str
+    identity: Identity | None = None
 
     @property
     def has_curve(self) -> bool:

@@ -8,13 +8,15 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
 
+from torch import Tensor
+
 from accord.envs.demand_response.budgets import KINDS, TARIFF, BudgetName, make_budgets, parse_budget
 from accord.envs.demand_response.dynamics import DemandResponse
 from accord.envs.districts.district import HOURS, District
 from accord.envs.districts.named import FOLDER, make_district, named_districts
 from accord.envs.errors import UsageError
 from accord.envs.network import Network
-from accord.envs.network.topologies import EDGES, TOPOLOGIES
+from accord.envs.network.topologies import EDGES, TOPOLOGIES, build_edges
 from accord.envs.optimum.linear_program import Certificate, smallest_scale, solve
 from accord.envs.scenario import Bound, Family, Hours, Infeasible, Scales, Scenario
 from accord.envs.task import Budget
@@ -61,7 +63,12 @@ class DistrictScenario(Scenario):
 
     def network(self) -> Network:
         """A fresh network, its counters at zero."""
-        return Network.build(self.network_name, self.district.n_agents)
+        return Network(self._links, self.district.n_agents, self.network_name)
+
+    @cached_property
+    def _links(self) -> Tensor:
+        """Read and drawn once: a file of edges that changes while a run goes on changes the next one."""
+        return build_edges(self.network_name, self.district.n_agents)
 
     def budgets(self) -> tuple[Budget, ...]:
         """The shared budgets."""
@@ -123,7 +130,6 @@ def resolve_district(address: str) -> DistrictScenario:
     district_name, network_name, budget_name = _split(address)
     name = parse_budget(budget_name)
     district = make_district(district_name)
-    Network.build(network_name, district.n_agents)
     level = name.level
     if name.relative:
         least = smallest_level(district_name, name.kind, name.intervals)
@@ -134,6 +140,7 @@ def resolve_district(address: str) -> DistrictScenario:
             )
         level *= least
     scenario = DistrictScenario(address, district_name, network_name, budget_name, district, level)
+    scenario.network()  # a topology or a file without a meaning is refused here
     return _changed(scenario, name.change) if name.change else scenario
 
 

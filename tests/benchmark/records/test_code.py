@@ -1,81 +1,121 @@
-"""The digest of code: what it follows, and what is no change."""
+"""The digest of code: what it follows, what is no change, and when nobody can vouch for it."""
 
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-Digest = Callable[[], str]
+HEAD = """
+import importlib, os, pathlib, sys
+from accord.benchmark.records.code import digest_of_code as digest
+sys.path.insert(0, ".")
 
+def write(name, text, when=1):
+    path = pathlib.Path(name)
+    path.write_text(text)
+    os.utime(path, (when, when))
 
-@pytest.fixture
-def digest(tmp_path: Path) -> Digest:
-    """Of the module `mine`, which imports `helper`, in a fresh process."""
-    (tmp_path / "mine.py").write_text('"""Mine."""\nimport os\nimport torch\nfrom helper import half\nSHARE = 1\n')
-    (tmp_path / "helper.py").write_text("def half(x):\n    return x / 2\n")
-    ask = "import mine; from accord.benchmark.records.code import digest_of_code as d; print(d(['mine']))"
-
-    def asked() -> str:
-        command = [sys.executable, "-c", ask]
-        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
-
-    return asked
-
-
-def test_what_a_module_imports_of_the_users_own_counts(digest: Digest, tmp_path: Path) -> None:
-    before = digest()
-    assert digest() == before
-    (tmp_path / "helper.py").write_text('def half(x):\n    """Half."""\n    return x / 2  # of it\n')
-    assert digest() == before
-    (tmp_path / "helper.py").write_text("def half(x):\n    return x / 3\n")
-    assert digest() != before
-
-
-SESSION = """
-    import sys, types
-    from accord.benchmark.records.code import digest_of_code
-
-    def cell(text):
-        exec(text, vars(sys.modules["__main__"]))
-        return digest_of_code(["__main__"])
-
-    first = cell("FACTOR = .5\\nclass Mine:\\n    def act(self):\\n        return FACTOR")
-    assert cell("seen = 3") == first  # nobody's code names it
-    assert cell("class Mine:\\n    def act(self):\\n        'As asked.'\\n        return FACTOR") == first
-    assert cell("FACTOR = .9") != first
-    assert cell("FACTOR = .5") == first
-    assert cell("class Mine:\\n    def act(self):\\n        return 2 * FACTOR") != first
-    assert cell("class Mine:\\n    def act(self):\\n        return FACTOR\\n    share = 2") != first
+def unknown(text):
+    return text.startswith("unknown")
 """
 
 
-def test_without_a_file_what_is_loaded_counts(tmp_path: Path) -> None:
-    # As in a notebook: the session's module has no file.
-    command = [sys.executable, "-c", textwrap.dedent(SESSION)]
-    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+def in_a_process(folder: Path, script: str, **files: str) -> str:
+    """Run a script beside modules of these texts, which are older than its process; what it prints."""
+    for name, text in files.items():
+        (folder / f"{name}.py").write_text(textwrap.dedent(text))
+    command = [sys.executable, "-c", HEAD + textwrap.dedent(script)]
+    ended = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr
+    return ended.stdout
 
 
-YOUNG = """
-    import importlib, os, pathlib, sys, time
-    from accord.benchmark.records.code import digest_of_code
-    sys.path.insert(0, ".")
-    file = pathlib.Path("mine.py")
-    file.write_text("def act():\\n    return .5\\n")
-    import mine
-    first = digest_of_code(["mine"])
-    file.write_text("def act():\\n    return .9  # changed\\n")
-    assert digest_of_code(["mine"]) == first  # the process still runs what it loaded
-    importlib.reload(mine)
-    assert mine.act() == .9
-    assert digest_of_code(["mine"]) != first
-"""
+MINE = '"""Mine."""\nimport os\nimport torch\nfrom helper import half\nSHARE = 1\n'
 
 
-def test_a_file_that_is_younger_than_the_process_counts_by_what_is_loaded(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", textwrap.dedent(YOUNG)]
-    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
-    assert ended.returncode == 0, ended.stderr
+def test_what_a_module_imports_of_the_users_own_counts(tmp_path: Path) -> None:
+    def asked(helper: str) -> str:
+        return in_a_process(tmp_path, "import mine; print(digest(['mine']))", mine=MINE, helper=helper)
+
+    before = asked("def half(x):\n    return x / 2\n")
+    assert asked('def half(x):\n    """Half."""\n    return x / 2  # of it\n') == before
+    assert asked("def half(x):\n    return x / 3\n") != before
+
+
+def test_what_a_process_does_not_run_is_vouched_for_by_nobody(tmp_path: Path) -> None:
+    script = """
+        import mine
+        first = digest(["mine"])
+        write("mine.py", "SHARE = .5\\ndef act():\\n    return SHARE  # of it\\n")
+        assert digest(["mine"]) == first                        # a comment
+        write("other.py", "SHARE = .5\\ndef act():\\n    return -SHARE\\n")
+        os.replace("other.py", "mine.py")                       # changed in place, with an old time
+        assert unknown(digest(["mine"])) and digest(["mine"]) != digest(["mine"])
+        write("mine.py", "SHARE = .9\\ndef act():\\n    return SHARE\\n")
+        assert unknown(digest(["mine"]))
+        importlib.reload(mine)
+        assert not unknown(digest(["mine"])) and digest(["mine"]) != first
+        write("mine.py", "SHARE = .5\\ndef act():\\n    return SHARE\\n")
+        importlib.reload(mine)
+        assert digest(["mine"]) == first                        # taken back
+    """
+    in_a_process(tmp_path, script, mine="SHARE = .5\ndef act():\n    return SHARE\n")
+
+
+def test_a_notebook_has_no_file_and_is_vouched_for_by_nobody(tmp_path: Path) -> None:
+    in_a_process(tmp_path, "assert unknown(digest(['__main__'])) and digest(['__main__']) != digest(['__main__'])")
+
+
+def test_a_script_is_the_same_code_by_its_own_name(tmp_path: Path) -> None:
+    script = tmp_path / "mine.py"
+    script.write_text(
+        "import sys\nfrom accord.benchmark.records.code import digest_of_code\nprint(digest_of_code([__name__]))\n"
+    )
+    said = subprocess.run(
+        [sys.executable, str(script)], cwd=tmp_path, capture_output=True, text=True, check=True
+    ).stdout
+    assert in_a_process(tmp_path, "import mine") == said
+
+
+def test_what_is_installed_counts_by_its_version(tmp_path: Path) -> None:
+    script = """
+        from accord.benchmark.records import code
+        first = digest(["mine"])
+        code._KNOWN.clear()
+        code.version = lambda name: "another" if name == "torch" else "1"
+        assert digest(["mine"]) != first
+    """
+    in_a_process(tmp_path, script, mine=MINE, helper="def half(x):\n    return x\n")
+
+
+def test_a_broken_optional_import_is_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "__init__.py").write_text("raise RuntimeError('no display')\n")
+    in_a_process(tmp_path, "assert not unknown(digest(['mine']))", mine="def plot():\n    import broken.sub\n")
+
+
+@pytest.mark.parametrize("name", ["numpy.linalg", "networkx.drawing"])
+def test_installed_packages_are_not_read(tmp_path: Path, name: str) -> None:
+    script = """
+        before = set(sys.modules)
+        digest(["mine"])
+        from accord.benchmark.records import code
+        assert not [path for _, files in code._KNOWN.values() for path in files if "-packages" in path]
+    """
+    in_a_process(tmp_path, script, mine=f"import {name}\n")
+
+
+def test_workers_take_digests_over_until_a_file_changes(tmp_path: Path) -> None:
+    script = """
+        from accord.benchmark.records import code
+        first = digest(["mine"])
+        known = code.known_digests().replace(first, "from the other")
+        code._KNOWN.clear()
+        code.take_digests(known)
+        assert digest(["mine"]) == "from the other"
+        write("helper.py", "def half(x):\\n    return x / 3\\n")
+        assert digest(["mine"]) not in ("from the other", first)
+    """
+    in_a_process(tmp_path, script, mine=MINE, helper="def half(x):\n    return x / 2\n")

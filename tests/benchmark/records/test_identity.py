@@ -1,10 +1,9 @@
 """Whatever a run depends on changes: its old numbers are never shown for it."""
 
-import json
 import os
-import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,12 +11,13 @@ from helpers.district_folder import write_folder
 
 from accord.benchmark.launch import launch
 from accord.benchmark.launch.runner import holds, run
-from accord.benchmark.records.identity import identity_here
+from accord.benchmark.records import code
+from accord.benchmark.records.identity import context_key, identity_here
 from accord.benchmark.records.store import Store
 from accord.benchmark.specs.resolved import resolve_run
 from accord.benchmark.specs.run import EffortSpec, RunSpec, make_run
+from accord.envs.catalogue import resolve
 
-ROOT = Path(__file__).parents[3]
 SMALL = {"copies": 4, "agents": 4, "ppo": {"hidden": [16], "minibatch": 192}}
 WEEK = "synthetic_7-week/two_groups/average-0.4"
 METHOD = '''
@@ -139,55 +139,117 @@ def test_a_method_of_ones_own_is_run_again_when_its_code_changes(tmp_path: Path)
     assert most != half
 
 
-# File, and words that are replaced by others: the last one is no change.
-CHANGES = {
-    "method": ("baselines/control/fixed.py", "= space.high if", "= 0.9 * space.high if"),
-    "task": ("envs/demand_response/dynamics.py", "= rest - imported", "= rest - 0.9 * imported"),
-    "evaluation": ("benchmark/evaluation/metrics.py", "return max(run.series", "return 2 * max(run.series"),
-    "optimum": ("envs/optimum/sparse_program.py", "import numpy as np", "import numpy as np\n\nMORE = 1"),
-    "comment": ("envs/demand_response/dynamics.py", "clamp(0.0, 1.0)\n", "clamp(0.0, 1.0)  # as asked\n"),
-    "docstring": ("baselines/control/fixed.py", "No control", "Without control"),
+# What a run, a policy and a context go through, by a module of each part.
+PARTS = {
+    "accord.baselines.control.fixed": {"run", "context"},
+    "accord.envs.demand_response.dynamics": {"run", "policy", "context"},
+    "accord.envs.demand_response.scenario": {"run", "policy", "context"},
+    "accord.envs.optimum.sparse_program": {"run", "context"},
+    "accord.benchmark.evaluation.evaluate": {"run", "context"},
+    "accord.benchmark.evaluation.metrics": {"run", "context"},
+    "accord.benchmark.launch.runner": {"run"},
+    "accord.benchmark.launch.contexts": {"run", "context"},
+    "accord.benchmark.launch.training": {"run", "policy"},
+    "accord.benchmark.seeding": {"run", "policy", "context"},
+    "accord.baselines.training.loop": {"policy"},
+    "accord.baselines.consensus.augmented": {"policy"},
+    "accord.baselines.learners.mappo": set(),
+    "accord.benchmark.report.tables": set(),
 }
-DRIVER = """
-import json, os, sys
-from pathlib import Path
-import accord
-from accord.benchmark.records.identity import identity_here
+
+
+@pytest.mark.parametrize("module", PARTS)
+def test_each_part_of_the_code_counts_where_it_is_gone_through(module: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    address = "paper_seven/two_groups/average-0.4"
+    rule = resolve_run(make_run(address, "serve_now", 0))
+    learner = resolve_run(make_run(address, "consensus-gossip", 0, effort=EffortSpec(steps=1)))
+
+    def digests() -> dict[str, str]:
+        code._KNOWN.clear()
+        policy = identity_here(learner).training
+        return {"run": identity_here(rule).code, "policy": policy, "context": context_key(resolve(address))}
+
+    before, read = digests(), code._read
+
+    def changed(name: str, path: Path, when: float) -> tuple[str, code.Names]:
+        text, imported = read(name, path, when)
+        return (f"{text}\nMORE = 1" if name == module else text), imported
+
+    monkeypatch.setattr(code, "_read", changed)
+    after = digests()
+    code._KNOWN.clear()
+    assert {name for name in before if after[name] != before[name]} == PARTS[module]
+
+
+def test_the_limits_of_budgets_are_part_of_a_policy_that_is_trained_for_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    held = resolve_run(make_run("synthetic_7-week/ring/average-0.4", "mappo-lagrangian", 0, effort=EffortSpec(steps=1)))
+    drawn = resolve_run(make_run("synthetic_7-week/ring/average-0.4", "mappo-augmented", 0, effort=EffortSpec(steps=1)))
+    before = [identity_here(run).training for run in (held, drawn)]
+    tighter = tuple(replace(budget, limit=0.9 * budget.limit) for budget in held.trained_on.budgets())
+    monkeypatch.setattr(type(held.trained_on), "budgets", lambda scenario: tighter)
+    after = [identity_here(run).training for run in (held, drawn)]
+    assert [now != then for now, then in zip(after, before, strict=True)] == [True, False]
+
+
+FACTORY = """
+from accord.baselines.base import Controller, Method
+import torch
+
+def constant(share):
+    class Constant(Method):
+        def build(self, task, generator):
+            class Fixed(Controller):
+                def act(self, step):
+                    return torch.full((*step.reward.shape, self.spec.action.size), share)
+            return Fixed()
+    return Constant
+"""
+REGISTERS = """
+import accord.benchmark
+from accord.baselines.registry import register
+from accord.benchmark.records import code
+from accord.benchmark.records.identity import context_key, identity_here
 from accord.benchmark.specs.resolved import resolve_run
-from accord.benchmark.specs.run import EffortSpec, make_run
+from accord.benchmark.specs.run import make_run
+from factory import constant
 
-ADDRESS = "paper_seven/two_groups/average-0.4"
-learner = resolve_run(make_run(ADDRESS, "consensus-gossip", 0, effort=EffortSpec(steps=1)))
-
-def measure():
-    return accord.run(ADDRESS, "serve_now", root="runs").identity.code, identity_here(learner).training
-
-codes = {"": measure()}
-for i, (name, (file, words, others)) in enumerate(json.loads(sys.argv[1]).items()):
-    path, text = Path(file), Path(file).read_text()
-    assert text.count(words) == 1, (file, words)
-    path.write_text(text.replace(words, others))
-    os.utime(path, (2 * i, 2 * i))  # as if it had been so before this process began
-    codes[name] = measure()
-    path.write_text(text)
-    os.utime(path, (2 * i + 1, 2 * i + 1))
-print(json.dumps(codes))
+register("constant", "nothing")(constant(0.5))
+if __name__ == "__main__":
+    print(identity_here(resolve_run(make_run("paper_seven/ring/average-0.4", "constant", 0))).code)
 """
 
 
-def test_code_of_ours_that_changed_is_run_again_and_comments_are_no_change(tmp_path: Path) -> None:
-    ignore = shutil.ignore_patterns("__pycache__", "*.egg-info")
-    for name in ("src", "envs", "baselines", "benchmark"):
-        shutil.copytree(ROOT / name, tmp_path / name, symlinks=True, ignore=ignore)
-    environment = os.environ | {"PYTHONPATH": str(tmp_path / "src")}
-    command = [sys.executable, "-c", DRIVER, json.dumps(CHANGES)]
-    said = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
-    codes = json.loads(said.stdout)
-    code, training = ({name: both[i] for name, both in codes.items()} for i in (0, 1))
-    assert len({code[name] for name in ("", "method", "task", "evaluation", "optimum")}) == 5
-    assert code["comment"] == code["docstring"] == code[""]
-    # What only measures, or another method, leaves a policy as it is.
-    assert {name for name in codes if training[name] != training[""]} == {"task"}
+def test_a_class_that_a_function_made_is_the_code_of_both(tmp_path: Path) -> None:
+    def asked(main: str, factory: str) -> str:
+        (tmp_path / "main.py").write_text(main)
+        (tmp_path / "factory.py").write_text(factory)
+        command = [sys.executable, "main.py"]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+
+    first = asked(REGISTERS, FACTORY)
+    assert asked(REGISTERS.replace("0.5", "0.9"), FACTORY) != first
+    assert asked(REGISTERS, FACTORY.replace(", share)", ", 1 - share)")) != first
+    assert asked(REGISTERS, FACTORY) == first
+
+
+def test_a_graph_that_changes_while_a_run_goes_on_changes_the_next_one(tmp_path: Path) -> None:
+    file = tmp_path / "links.csv"
+    file.write_text("0,1\n0,2\n0,3\n0,4\n0,5\n0,6\n")
+    scenario = resolve(f"paper_seven/edges:{file}/average-0.27")
+    star = scenario.network_digest
+    file.write_text("0,1\n1,2\n2,3\n3,4\n4,5\n5,6\n")
+    assert scenario.network().digest == star
+    assert resolve(scenario.address).network_digest != star
+
+
+def test_a_file_that_a_schema_names_elsewhere_counts(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "village", 1344)
+    (folder / "pricing.csv").rename(tmp_path / "shared.csv")
+    schema = (folder / "schema.json").read_text()
+    (folder / "schema.json").write_text(schema.replace("pricing.csv", "../shared.csv"))
+    before = resolve(f"folder:{folder}/ring/average-0.9").digest
+    (tmp_path / "shared.csv").write_text((tmp_path / "shared.csv").read_text().replace("0.1", "0.2", 1))
+    assert resolve(f"folder:{folder}/ring/average-0.9").digest != before
 
 
 def _written(folder: Path) -> list[int]:

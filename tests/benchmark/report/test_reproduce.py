@@ -84,6 +84,25 @@ def test_a_run_that_ended_otherwise_does_not_reproduce(published: Record) -> Non
         assert found.differences[0].name == "status"
 
 
+def test_a_run_that_failed_fails_again_for_the_same_reason(published: Record) -> None:
+    failed = published.model_copy(update={"status": "failed", "error": "no sun", "metrics": {}})
+    assert compare(failed, failed, [failed]).held
+    assert not compare(failed, failed.model_copy(update={"error": "no wind"}), [failed]).held
+
+
+def test_a_metric_that_nobody_here_measures_is_named_and_left_out(published: Record) -> None:
+    found = compare(changed(published, use_peak=1.0), published, [published])
+    assert found.held
+    assert "nobody here measures use_peak" in found.how
+
+
+def test_one_seed_of_a_method_with_randomness_predicts_nothing(published: Record) -> None:
+    cost = 1.5 * float(published.metrics["objective"] or 0)
+    found = compare(published, changed(published, cpu="another", objective=cost), [published])
+    assert found.held
+    assert "too few to predict" in found.how
+
+
 def test_a_figure_that_tables_cannot_hold_is_a_blank(published: Record) -> None:
     assert compare(changed(published, delay=None), changed(published, delay=float("nan")), [published]).held
 
