@@ -25,7 +25,7 @@ from pydantic import BaseModel, ValidationError
 from accord.baselines.registry import make_method, nest
 from accord.benchmark.launch.runner import how_it_ended
 from accord.benchmark.records.files import write_file
-from accord.benchmark.records.provenance import digest_of_code, provenance_here
+from accord.benchmark.records.provenance import digest_of_sources, provenance_here
 from accord.benchmark.specs.run import digest_of
 from accord.benchmark.specs.yaml_file import read_model
 from accord.envs.errors import UsageError
@@ -60,7 +60,7 @@ def measured(module: str, cell: BaseModel, seconds: float, memory_gib: float, fo
         UsageError: a user's mistake ended the cell.
     """
     limits = {"seconds": seconds, "memory_gib": memory_gib}
-    what = {"cell": cell.model_dump(mode="json"), "limits": limits, "code": digest_of_code()}
+    what = {"cell": cell.model_dump(mode="json"), "limits": limits, "code": digest_of_sources()}
     path = folder / f"{digest_of(what)}.json"
     if path.exists():
         row: Row = json.loads(path.read_text())["row"]

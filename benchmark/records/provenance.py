@@ -83,7 +83,7 @@ def provenance_here() -> Provenance:
 
 
 @cache
-def digest_of_code() -> str:
+def digest_of_sources() -> str:
     """SHA-256 over sources and methods' settings, hex: a measurement belongs to the code that was measured."""
     total = hashlib.sha256()
     for package, kinds in {"envs": ["*.py"], "baselines": ["*.py", "*.yaml"], "benchmark": ["*.py"]}.items():

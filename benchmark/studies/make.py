@@ -16,7 +16,7 @@ from accord.benchmark.launch.jobs import Ended, Job, Launcher, Tell
 from accord.benchmark.machine import one_thread
 from accord.benchmark.records.files import write_file
 from accord.benchmark.records.identity import policy_here
-from accord.benchmark.records.provenance import digest_of_code
+from accord.benchmark.records.provenance import digest_of_sources
 from accord.benchmark.records.store import Store
 from accord.benchmark.specs.expand import runs_of
 from accord.benchmark.specs.resolved import ResolvedRun, resolve_run
@@ -126,5 +126,5 @@ def _make(data: Mapping[str, Any], tell: Tell) -> None:
 
 
 def _kept(root: Path, study: str, spec: RunSpec) -> Path:
-    what = {"study": study, "spec": spec.digest, "code": digest_of_code()}
+    what = {"study": study, "spec": spec.digest, "code": digest_of_sources()}
     return root / "studies" / f"{digest_of(what)}.json"

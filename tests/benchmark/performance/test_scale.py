@@ -96,7 +96,7 @@ def test_a_line_ends_at_its_first_limit(limits: dict, status: str, stopped_in: s
 
 
 def test_other_code_is_measured_again(root: Path, rows: list[Row], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(accord.benchmark.performance.cells, "digest_of_code", lambda: "changed")
+    monkeypatch.setattr(accord.benchmark.performance.cells, "digest_of_sources", lambda: "changed")
     assert run_scale(SUITE, ["rule"], [6], root, lambda line: None)[0]["fresh"]
 
 
