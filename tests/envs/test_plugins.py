@@ -21,7 +21,7 @@ def add(monkeypatch: pytest.MonkeyPatch) -> Iterator[Add]:
     """Install entry points of one group, `name=value`, until the test ends."""
 
     def forget() -> None:
-        for kept in (families, named._outside, resolve, make_district):
+        for kept in (families, named._outside, catalogue._resolved, named._made):
             kept.cache_clear()
 
     def install(group: str, **points: str) -> None:
