@@ -87,8 +87,9 @@ def compare(published: Record, again: Record, seeds: Sequence[Record]) -> Rerun:
 
 
 def _bit_for_bit(published: Record, again: Record) -> Rerun:
-    others = sorted(name for name in published.metrics if name not in METRICS and name not in again.metrics)
-    names = [name for name in published.metrics if name not in (*others, *CLOCKED)]
+    unknown = {name for name in published.metrics if name not in METRICS and name not in again.metrics}
+    others = sorted(name for name in unknown if not _blank(published.metrics[name]))
+    names = [name for name in published.metrics if name not in unknown | CLOCKED]
     pairs = [Difference("status", published.status, again.status)]
     if published.status == "failed":
         pairs.append(Difference("error", published.error, again.error))
