@@ -61,6 +61,8 @@ def reproduce(
         raise UsageError(f"suite '{suite}': no published run is left after the filters")
     wanted = _choose(wanted, within, draw, jobs) if within is not None else wanted
     wanted = shortest_of_each_method(wanted) if short else wanted
+    if not wanted:
+        raise UsageError("--short: bounds alone are left after the filters, and they are compared in every other row")
     again = _rerun(wanted, root or rerun_folder(), jobs)
     held = [report_rerun(record, again[record.spec.digest], published, out) for record in wanted]
     out.print(f"{sum(held)} of {len(held)} published runs reproduce")

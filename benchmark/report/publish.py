@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from accord.benchmark.records.identity import identity_here
@@ -88,7 +88,9 @@ def publish_runs(suite: Suite, overrides: Overrides, store: Store, results: Path
     part = any(chosen.values()) and (target / "runs.parquet").exists()
     earlier = published_runs(suite, results) if part else []
     kept = [record for record in earlier if place(record.spec) not in replaced]
-    files = write_report(summary_of(suite, [*kept, *records], store), target, store.traces, part=part)
+    # Nothing that is published here is stale; what is kept was published by the code of its day.
+    report = replace(summary_of(suite, [*kept, *records], store), stale=0)
+    files = write_report(report, target, store.traces, part=part)
     return Published(len(records), len(kept), files)
 
 

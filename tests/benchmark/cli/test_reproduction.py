@@ -61,6 +61,8 @@ def test_short_rows_are_one_of_every_method_that_takes_seconds() -> None:
     assert {record.spec.method for record in chosen} == {record.spec.method for record in records}
     assert len(chosen) == len({record.spec.method for record in chosen})
     assert all(training_seconds(record) + rollout_seconds(record) <= 20 for record in chosen)
+    learned = [record for record in read_runs(RESULTS / "core" / "runs.parquet") if record.policy]
+    assert len(shortest_of_each_method(learned)) == 1  # none takes seconds, and every suite has one
 
 
 def test_numbers_of_other_code_are_marked_and_not_published(
