@@ -35,6 +35,7 @@ from accord.benchmark.specs.suite import load_suite
 from accord.envs.errors import UsageError
 
 ALL = "all"
+LIMITED = ("out of time", "out of memory")
 
 
 def reproduce(
@@ -56,9 +57,11 @@ def reproduce(
     if short and within is not None:
         raise UsageError("--short: leave out --within")
     published = _published(suite, results)
-    wanted = [record for record in published if _wanted(record.spec, methods, scenarios, variants, seed_list)]
+    named = [record for record in published if _wanted(record.spec, methods, scenarios, variants, seed_list)]
+    wanted = [record for record in named if record.status not in LIMITED]
     if not wanted:
-        raise UsageError(f"suite '{suite}': no published run is left after the filters")
+        why = f"; {len(named)} ended at a limit, which depends on the machine" if named else ""
+        raise UsageError(f"suite '{suite}': no published run is left after the filters{why}")
     wanted = _choose(wanted, within, draw, jobs) if within is not None else wanted
     wanted = shortest_of_each_method(wanted) if short else wanted
     if not wanted:
@@ -66,6 +69,8 @@ def reproduce(
     again = _rerun(wanted, root or rerun_folder(), jobs)
     held = [report_rerun(record, again[record.spec.digest], published, out) for record in wanted]
     out.print(f"{sum(held)} of {len(held)} published runs reproduce")
+    if any(record.status in LIMITED for record in named):
+        out.print("those that ended at a limit of time or memory, which depends on the machine, were left out")
     if not all(held):
         raise typer.Exit(1)
 
@@ -99,9 +104,6 @@ def _rerun(wanted: Sequence[Record], folder: Path, jobs: int | None) -> dict[str
             resolve_run(record.spec).scenario.check()
         except UsageError as why:
             found[record.spec.digest] = f"cannot be made here: {why}"
-        else:
-            if record.status in ("out of time", "out of memory"):
-                found[record.spec.digest] = f"ended {record.status}, which depends on the machine"
     specs = [record.spec for record in wanted if record.spec.digest not in found]
     if specs:
         again = launch(specs, Store(folder), jobs=jobs, console=err, unlimited=True)

@@ -15,7 +15,7 @@ from accord.benchmark.launch.local import LocalLauncher
 from accord.benchmark.launch.runner import ended_badly, execute, holds
 from accord.benchmark.launch.training import prepare_policy
 from accord.benchmark.records.code import known_digests, take_digests
-from accord.benchmark.records.identity import identify, is_known, policy_here
+from accord.benchmark.records.identity import identify, is_readable, policy_here
 from accord.benchmark.records.record import Record
 from accord.benchmark.records.store import Store
 from accord.benchmark.specs.resolved import Identity, ResolvedRun, resolve_run
@@ -138,6 +138,6 @@ def _given(data: Mapping[str, Any]) -> tuple[ResolvedRun, Store]:
     take_digests(data["code"])
     run = identify(resolve_run(RunSpec(**data["spec"])))
     assert run.identity is not None
-    if not is_known(run.identity):  # then its jobs have one name at least
+    if not is_readable(run.identity):  # then its jobs have one name at least
         run = replace(run, identity=Identity(**data["identity"]))
     return run, Store(Path(data["root"]))

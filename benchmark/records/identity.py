@@ -53,7 +53,7 @@ def identity_here(run: ResolvedRun) -> Identity:
     return Identity(data=data, network=network, code=code, training=digest_of(made_with))
 
 
-def is_known(identity: Identity) -> bool:
+def is_readable(identity: Identity) -> bool:
     """The code could be read; where not, no other look at it gives the same."""
     return not identity.code.startswith("unknown")
 
