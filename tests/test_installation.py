@@ -109,11 +109,12 @@ def call(python: Path, elsewhere: Path) -> Run:
 
 
 TWO_NAMES = """
-import sys; sys.path.remove("")
+import os, sys; sys.path.remove("")
 import envs, baselines, benchmark, accord, accord.baselines, accord.benchmark
 print(envs.WHOSE, baselines.WHOSE, benchmark.WHOSE, sep=", ")
-ours = {name: module for name, module in sys.modules.items() if "accord" in str(getattr(module, "__file__", ""))}
-print(sorted({name.split(".")[0] for name in ours} - {"accord", "accord_outside"}))
+home = os.path.dirname(accord.__file__)
+ours = {name: m for name, m in sys.modules.items() if str(getattr(m, "__file__", "")).startswith(home + os.sep)}
+print(sorted({name.split(".")[0] for name in ours} - {"accord"}))
 print(len(ours) == len({module.__file__ for module in ours.values()}))
 print(accord.__file__)
 """
