@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
+from accord.benchmark.boards.selection import EVERYTHING, STEPS, Selection
 from accord.benchmark.evaluation.metric import BLANK, Column, Metric
 from accord.benchmark.evaluation.metrics import IMPRACTICAL_DELAY, METRICS
 from accord.benchmark.records.record import Record
@@ -69,8 +70,9 @@ class Line:
 
 @dataclass(frozen=True)
 class Filled:
-    """A column of a table: its heading, its place among others, and what fills it."""
+    """A column of a table: the metric's name, its heading, its place among others, and what fills it."""
 
+    name: str
     heading: Heading
     place: int
     cell: Callable[[Line], Cell]
@@ -79,9 +81,12 @@ class Filled:
 def filled_columns(records: Sequence[Record], protocol: str) -> list[Filled]:
     """The columns of numbers in a table over hours or episodes; optional ones only where some run has a value."""
     metrics = columns_for(records, protocol)
-    found = [Filled(heading_of(metric), column_of(metric).place, partial(metric_cell, metric)) for metric in metrics]
+    found = [
+        Filled(metric.name, heading_of(metric), column_of(metric).place, partial(metric_cell, metric))
+        for metric in metrics
+    ]
     if any(record.spec.effort is not None for record in records):
-        found.append(Filled(Heading("steps", "million", is_number=True), STEPS_PLACE, steps_cell))
+        found.append(Filled(STEPS, Heading(STEPS, "million", is_number=True), STEPS_PLACE, steps_cell))
     return sorted(found, key=lambda column: column.place)
 
 
@@ -140,7 +145,9 @@ def text_of(metric: Metric, value: float | None) -> str:
     return BLANK if value is None else f"{column.factor * value:z.{column.decimals}f}"
 
 
-def every_seed(lines: Sequence[Line], labels: Sequence[str], protocol: str) -> Grid | None:
+def every_seed(
+    lines: Sequence[Line], labels: Sequence[str], protocol: str, selection: Selection = EVERYTHING
+) -> Grid | None:
     """One row per line of two to ten runs: gap, violation and delay, or return and share served, and verdict by seed.
 
     Lines whose cells hold every seed already are left out: fewer than five, which all ended alike. None where no line
@@ -150,12 +157,14 @@ def every_seed(lines: Sequence[Line], labels: Sequence[str], protocol: str) -> G
         lines: Of one table.
         labels: Headings of their labels.
         protocol: hours or episodes.
+        selection: The columns of numbers that are shown.
     """
     several = [line for line in lines if 1 < len(line.records) <= MOST_SEEDS and _hides_seeds(line)]
     if not several:
         return None
     records = [record for line in several for record in line.records]
     wanted = ("optimality_gap", "violation", "delay") if protocol == "hours" else ("episode_return", "served")
+    wanted = tuple(name for name in wanted if selection.shows(name))
     measured = [name for name in wanted if any(record.metrics.get(name) is not None for record in records)]
     shown = [metric for metric in columns_for(records, protocol) if metric.name in measured]
     endings = any(map(_ending, records))
