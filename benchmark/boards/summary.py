@@ -14,8 +14,8 @@ from accord.benchmark.evaluation.metric import BLANK
 from accord.envs.catalogue import is_episodic
 
 CELL = (
-    "Each cell: gap to the optimum in percent, or return; its median over seeds and their interval; what is over the "
-    "budget in percent; whether most postpone demand; how many seeds are feasible."
+    "Each cell: gap to the optimum in percent, or return, its median over seeds with the interval; what the median is "
+    "over the budget in percent; whether a seed postpones demand; how many seeds are feasible."
 )
 
 
