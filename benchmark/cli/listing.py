@@ -68,10 +68,10 @@ def metrics(imports: Imports = None) -> None:
     """Metrics that a run is measured by, with their units."""
     from accord.benchmark.evaluation.metrics import METRICS
 
-    rows = [
-        [name, entry.unit, f"{entry.better}er" if entry.better == "high" else entry.better, _first_line(entry.compute)]
-        for name, entry in METRICS.items()
-    ]
+    rows = []
+    for name, entry in METRICS.items():
+        better = f"{entry.better}er" if entry.better else ""
+        rows.append([name, entry.unit, better, _first_line(entry.compute) or "measured around the rollout"])
     print_table(["metric", "unit", "better", "what it is"], rows, "Metrics")
 
 

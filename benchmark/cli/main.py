@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import platform
 import sys
+from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated
 
@@ -21,13 +22,14 @@ from accord.envs.errors import UsageError
 
 INTERRUPTED = 130
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
-for command in (run, evaluate):
+COMMANDS: tuple[Callable[..., None], ...] = (
+    *(run, evaluate, report, show, publish, reproduce),
+    *(suites, methods, settings, districts, metrics),
+    *(audit, tune, scale, scale_quality, profile, studies, film),
+)
+for command in COMMANDS:
     app.command()(command)
 app.command(name="list")(list_all)
-for command in (suites, methods, settings, districts, metrics):
-    app.command()(command)
-for command in (show, report, publish, reproduce, tune, audit, scale, scale_quality, profile, studies, film):
-    app.command()(command)
 
 
 def print_version(wanted: bool) -> None:

@@ -41,7 +41,7 @@ def identity_here(run: ResolvedRun) -> Identity:
         [*method, *_scenario_modules(measured), *_scenario_modules(trained), *_evaluation_modules()],
         [*RUNNER, TRAINER, SEEDING],
     )
-    files = run.method.files() if isinstance(run.method, NamesCode) else []
+    files = run.method.files() if isinstance(run.method, NamesCode) else ()
     if files and not code.startswith(UNREADABLE):
         code = digest_of([code, *(hashlib.sha256(path.read_bytes()).hexdigest() for path in files)])
     data, network = _both(measured.digest, trained.digest), _both(measured.network_digest, trained.network_digest)

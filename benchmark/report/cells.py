@@ -164,8 +164,8 @@ def every_seed(
         return None
     records = [record for line in several for record in line.records]
     wanted = ("optimality_gap", "violation", "delay") if protocol == "hours" else ("episode_return", "served")
-    wanted = tuple(name for name in wanted if selection.shows(name))
-    measured = [name for name in wanted if any(record.metrics.get(name) is not None for record in records)]
+    shown_of = [name for name in wanted if selection.shows(name)]
+    measured = [name for name in shown_of if any(record.metrics.get(name) is not None for record in records)]
     shown = [metric for metric in columns_for(records, protocol) if metric.name in measured]
     endings = any(map(_ending, records))
     rows = []
