@@ -75,8 +75,10 @@ def import_file(path: Path, argument: str) -> ModuleType:
     _check(path, argument)
     if path.stem in sys.modules:
         return sys.modules[path.stem]
-    if str(path.parent) not in sys.path:
-        sys.path.append(str(path.parent))
+    folder = str(path.parent)
+    is_new = folder not in sys.path
+    if is_new:
+        sys.path.append(folder)
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None
     assert spec.loader is not None
@@ -86,6 +88,8 @@ def import_file(path: Path, argument: str) -> ModuleType:
         spec.loader.exec_module(module)
     except BaseException:
         del sys.modules[path.stem]
+        if is_new:
+            sys.path.remove(folder)
         raise
     return module
 

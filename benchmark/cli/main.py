@@ -51,7 +51,7 @@ def accord(
 
 def main() -> None:
     """Entry point: a user's mistake is one line, Ctrl-C is not a crash."""
-    logging.basicConfig(level=logging.WARNING, handlers=[_Lines()])
+    logging.basicConfig(level=logging.WARNING, handlers=[Lines()])
     try:
         app(standalone_mode=True)
     except UsageError as mistake:
@@ -67,7 +67,7 @@ def main() -> None:
         raise
 
 
-class _Lines(logging.Handler):
+class Lines(logging.Handler):
     """What is logged is one line each, however narrow the terminal."""
 
     def emit(self, record: logging.LogRecord) -> None:

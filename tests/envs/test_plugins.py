@@ -58,7 +58,7 @@ def test_a_family_is_known_by_its_word(add: Add) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
-        ("foo", "nowhere_at_all:FOO", "nowhere_at_all:FOO cannot be loaded: No module named 'nowhere_at_all'"),
+        ("foo", "nowhere_at_all:FOO", "FOO cannot be loaded: ModuleNotFoundError: No module named 'nowhere_at_all'"),
         ("foo", "accord.envs.toy.games:NOTHING", "cannot be loaded"),
         ("foo", "accord.envs.toy.games:climbing", "it is a function; allowed: a Family"),
         ("homes", "accord.envs.toy.games:GAMES", "its word is taken"),
@@ -141,6 +141,7 @@ def test_a_broken_file_is_passed_over_in_one_line(
     assert re.match(f"--import: .*broken_own.py is passed over: {said}", told)
     assert "\n" not in told
     assert "broken_own" not in sys.modules
+    assert str(tmp_path) not in sys.path
 
 
 def test_a_file_registers_a_family(add: Add) -> None:

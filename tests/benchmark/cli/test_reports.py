@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from helpers.command_line import call
+from rich.cells import cell_len
 
 from accord.baselines.registry import METHODS
 from accord.benchmark.records.store import Store
@@ -33,7 +34,7 @@ def test_a_wide_leaderboard_on_a_terminal_says_what_it_leaves_out(
     monkeypatch.chdir(done)
     status, said, _ = call(monkeypatch, capsys, "report", "tiny", "--published", terminal=80)
     assert status == 0
-    assert max(map(len, said.splitlines())) <= 80
+    assert max(map(cell_len, said.splitlines())) <= 80
     text = " ".join(said.split())
     assert "consensus-gossip" in text
     assert "Left out, since this terminal has 80 columns: " in text
@@ -43,7 +44,7 @@ def test_a_wide_leaderboard_on_a_terminal_says_what_it_leaves_out(
     _, said, _ = call(monkeypatch, capsys, "report", "tiny", "--published", "--columns", "violation", terminal=80)
     assert "Left out" not in said
     _, said, _ = call(monkeypatch, capsys, "report", "tiny", "--published", "--summary", terminal=80)
-    assert max(map(len, said.splitlines())) <= 80
+    assert max(map(cell_len, said.splitlines())) <= 80
     assert "serve_now" in said
 
 
