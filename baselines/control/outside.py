@@ -57,7 +57,7 @@ class Outside(Method):
 
     def files(self) -> Sequence[Path]:
         """The file that it loads."""
-        return [Path(self.config.model)] if self.config.model else []
+        return [_model(self.config.model)] if self.config.model else []
 
 
 class OutsideController(Controller):
@@ -137,8 +137,7 @@ class OutsideController(Controller):
 def _loaded(config: OutsideConfig) -> Any:
     found = _object(*_parts(config.policy))
     if config.model:
-        if not Path(config.model).is_file():
-            raise UsageError(f"--model: {config.model}: no such file")
+        _model(config.model)
         if not callable(getattr(found, "load", None)):
             raise UsageError(f"--model: '{config.policy}' has no `load`; allowed: a class like stable_baselines3:PPO")
         try:
@@ -153,6 +152,12 @@ def _loaded(config: OutsideConfig) -> Any:
         kind = type(made).__name__
         raise UsageError(f"POLICY: '{config.policy}' is a {kind}; allowed: a function, or an object with `predict`")
     return made
+
+
+def _model(name: str) -> Path:
+    if not Path(name).is_file():
+        raise UsageError(f"--model: {name}: no such file")
+    return Path(name)
 
 
 def _parts(policy: str) -> tuple[str, str]:

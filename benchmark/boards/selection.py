@@ -35,13 +35,14 @@ class Selection:
     labels: Mapping[str, str] = field(default_factory=dict)
 
     def check(self, records: Sequence[Record]) -> None:
-        """See that the rows and scenarios are there.
+        """See that rows, scenarios and columns are there.
 
         Args:
             records: All of a suite.
 
         Raises:
-            UsageError: no scenario with such a word, or a method without a run on those that are left.
+            UsageError: no scenario with such a word, a method without a run on those that are left, or a column that
+                is no metric's.
         """
         addresses = sorted({record.spec.scenario for record in records})
         for word in self.scenarios:
@@ -56,20 +57,10 @@ class Selection:
         for method in self.labels:
             if method not in names:
                 raise UsageError(f"--label: no run of '{method}' here; allowed: {', '.join(names)}")
-
-    def check_columns(self, metrics: Iterable[str]) -> None:
-        """See that the columns are there.
-
-        Args:
-            metrics: Those that have a column where the report is printed.
-
-        Raises:
-            UsageError: an unknown column.
-        """
-        known = [*metrics, STEPS]
+        columns = [*(name for name, entry in METRICS.items() if entry.is_number), STEPS]
         for word in self.columns:
-            if not any(_is_column(word, name) for name in known):
-                raise UsageError(f"--columns: unknown column '{word}'; allowed: {', '.join(known)}")
+            if not any(_is_column(word, name) for name in columns):
+                raise UsageError(f"--columns: unknown column '{word}'; allowed: {', '.join(columns)}")
 
     def records(self, records: Iterable[Record]) -> list[Record]:
         """Those of the scenarios that are shown."""

@@ -51,6 +51,7 @@ def evaluate_runs(
     suite: Suite, specs: Sequence[RunSpec], store: Store, tracker: Tracker, jobs: int | None, imports: Sequence[Path]
 ) -> bool:
     """The same for runs on one scenario that stand beside all others of their suite; that scenario is printed."""
+    _keep(suite, store)
     outcome = _tracked(specs, store, tracker, jobs, imports)
     selection = Selection(scenarios=[specs[0].scenario])
     return _reported(suite, outcome, store.records(suite.name), store, tracker, selection)
@@ -113,7 +114,8 @@ def _in_words(found: Forecast, processes: int) -> str:
     missing = [row.method for row in found.rows if row.seconds is None]
     words = [f"{found.stored} of {found.runs} runs are stored"]
     if found.optima:
-        words.append(f"{found.optima} optima are solved first, about {_duration(found.optima_seconds)} on one core")
+        optima = "1 optimum is" if found.optima == 1 else f"{found.optima} optima are"
+        words.append(f"{optima} solved first, about {_duration(found.optima_seconds)} on one core")
     if known:
         busy = min(processes, found.jobs)
         total = found.optima_seconds + sum(row.seconds or 0.0 for row in known)

@@ -71,6 +71,7 @@ class Lines(logging.Handler):
     """What is logged is one line each, however narrow the terminal."""
 
     def emit(self, record: logging.LogRecord) -> None:
+        """Print level and message."""
         tell(f"{record.levelname.lower()}: {record.getMessage()}")
 
 

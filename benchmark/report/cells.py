@@ -16,6 +16,7 @@ from accord.benchmark.statistics import FEWEST_FOR_INTERVAL, estimate
 
 Style = Literal["best", "plain", "infeasible"]
 MOST_SEEDS = 10  # of a row whose seeds are shown each
+DECIMALS = 3  # of a metric that has no column in the tables of a suite
 MOST_NAMED = 3  # worst seeds that are named
 STEPS_PLACE = 90  # of the steps' column among those of metrics: just before the seconds of training
 
@@ -70,31 +71,35 @@ class Line:
 
 @dataclass(frozen=True)
 class Filled:
-    """A column of a table: the metric's name, its heading, its place among others, and what fills it."""
+    """A column of a table: its heading, its place among others, and what fills it."""
 
-    name: str
     heading: Heading
     place: int
     cell: Callable[[Line], Cell]
 
 
-def filled_columns(records: Sequence[Record], protocol: str) -> list[Filled]:
+def filled_columns(records: Sequence[Record], protocol: str, selection: Selection = EVERYTHING) -> list[Filled]:
     """The columns of numbers in a table over hours or episodes; optional ones only where some run has a value."""
-    metrics = columns_for(records, protocol)
     found = [
-        Filled(metric.name, heading_of(metric), column_of(metric).place, partial(metric_cell, metric))
-        for metric in metrics
+        Filled(heading_of(metric), column_of(metric).place, partial(metric_cell, metric))
+        for metric in columns_for(records, protocol, selection)
     ]
-    if any(record.spec.effort is not None for record in records):
-        found.append(Filled(STEPS, Heading(STEPS, "million", is_number=True), STEPS_PLACE, steps_cell))
+    if selection.shows(STEPS) and any(record.spec.effort is not None for record in records):
+        found.append(Filled(Heading(STEPS, "million", is_number=True), STEPS_PLACE, steps_cell))
     return sorted(found, key=lambda column: column.place)
 
 
-def columns_for(records: Sequence[Record], protocol: str) -> list[Metric]:
-    """The metrics that have a column in tables over hours or episodes, as their columns are placed."""
-    shown = [m for m in METRICS.values() if m.column is not None and m.column.shown in (protocol, "both")]
+def columns_for(records: Sequence[Record], protocol: str, selection: Selection = EVERYTHING) -> list[Metric]:
+    """The metrics that have a column in tables over hours or episodes, as their columns are placed.
+
+    Those that a selection names instead, where some run has a value: any that is a number.
+    """
     measured = {name for record in records for name, value in record.metrics.items() if value is not None}
-    wanted = [m for m in shown if not column_of(m).optional or m.name in measured]
+    if selection.columns:
+        wanted = [m for m in METRICS.values() if m.is_number and selection.shows(m.name) and m.name in measured]
+    else:
+        shown = [m for m in METRICS.values() if m.column is not None and m.column.shown in (protocol, "both")]
+        wanted = [m for m in shown if not column_of(m).optional or m.name in measured]
     return sorted(wanted, key=lambda metric: column_of(metric).place)
 
 
@@ -104,9 +109,8 @@ def heading_of(metric: Metric) -> Heading:
 
 
 def column_of(metric: Metric) -> Column:
-    """The column of a metric that has one."""
-    assert metric.column is not None
-    return metric.column
+    """The column of a metric; one in its own unit where it has none in the tables of a suite."""
+    return metric.column or Column(metric.name.replace("_", " "), metric.unit, decimals=DECIMALS)
 
 
 def verdict_cell(line: Line) -> Cell:

@@ -11,13 +11,12 @@ import pandas as pd
 
 from accord.benchmark.boards.selection import EVERYTHING, Selection
 from accord.benchmark.boards.summary import Summary, summarise
-from accord.benchmark.evaluation.metrics import METRICS
 from accord.benchmark.figures.curves import curves_table
 from accord.benchmark.figures.sweeps import Contexts, Traces
 from accord.benchmark.records.files import write_file
 from accord.benchmark.records.record import Record
 from accord.benchmark.report.comparison import improvements
-from accord.benchmark.report.leaderboard import NUMBERS, Locality, leaderboard, write_runs
+from accord.benchmark.report.leaderboard import Locality, leaderboard, write_runs
 from accord.benchmark.report.origins import stale_runs
 from accord.benchmark.report.render import latex, markdown, render_summary
 from accord.benchmark.report.tables import Layout, lay_out
@@ -53,7 +52,7 @@ class SuiteReport:
         """A part of it, to be printed.
 
         Raises:
-            UsageError: a method or a scenario that is not there.
+            UsageError: a method, a scenario or a column that is not there.
         """
         selection.check(self.records)
         return replace(self, records=selection.records(self.records), selection=selection)
@@ -65,12 +64,7 @@ class SuiteReport:
 
     @cached_property
     def layout(self) -> Layout:
-        """The leaderboard laid out as tables.
-
-        Raises:
-            UsageError: a column that tables do not have.
-        """
-        self.selection.check_columns(name for name, entry in METRICS.items() if entry.column is not None)
+        """The leaderboard laid out as tables."""
         layout = lay_out(
             self.records, self.board, smoke=self.suite.smoke, contexts=self.contexts, selection=self.selection
         )
@@ -91,7 +85,7 @@ class SuiteReport:
             summary: One table, a row per method and a column per scenario.
 
         Raises:
-            UsageError: an unknown format, or a column that it does not have.
+            UsageError: an unknown format.
         """
         fmt = OTHER_WORDS.get(fmt, fmt)
         if fmt not in FORMATS:
@@ -99,7 +93,6 @@ class SuiteReport:
         if summary:
             return render_summary(self.summary, fmt)
         if fmt == "csv":
-            self.selection.check_columns(NUMBERS)
             return self.selection.of_board(self.board).to_csv(index=False)
         return markdown(self.layout) if fmt == "md" else latex(self.layout)
 

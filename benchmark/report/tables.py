@@ -141,7 +141,7 @@ def _table(
 ) -> Table:
     protocol = "episodes" if is_episodic(records[0].spec.scenario) else "hours"
     labels = (*LABELS, *([NETWORK] if place.several else []))
-    columns = [column for column in filled_columns(records, protocol) if selection.shows(column.name)]
+    columns = filled_columns(records, protocol, selection)
     best = best_of(lines)
     pairs = zip(lines, best, strict=True)
     shown = [(line, is_best) for line, is_best in pairs if _is_wanted(line.records[0], selection)]

@@ -42,11 +42,15 @@ def rows(text: str) -> list[list[str]]:
 
 
 def test_rows_columns_and_names_are_chosen_in_every_format(records: list[Record]) -> None:
-    chosen = {"methods": ["serve_now", "oracle"], "columns": ["violation"], "labels": {"serve_now": "No control"}}
+    chosen = {
+        "methods": ["serve_now", "oracle"],
+        "columns": ["objective", "violation"],
+        "labels": {"serve_now": "No control"},
+    }
     text = printed(records, scenarios=["ring"], **chosen)
     assert "## paper_seven/ring/average-0.27" in text
     assert "star" not in text
-    assert rows(text)[0] == ["method", "variant", "sees", "verdict", "violation (%)"]
+    assert rows(text)[0] == ["method", "variant", "sees", "verdict", "violation (%)", "objective ($/h)"]
     assert [row[0] for row in rows(text)[2:4]] == ["oracle", "No control"]
     assert "consensus-gossip" not in text
     latex = printed(records, "latex", **chosen)
@@ -54,8 +58,8 @@ def test_rows_columns_and_names_are_chosen_in_every_format(records: list[Record]
     assert "consensus-gossip" not in latex
     board = pd.read_csv(io.StringIO(printed(records, "csv", scenarios=["ring"], **chosen)))
     assert set(board["method"]) == {"oracle", "No control"}
-    assert {"violation", "violation_low", "verdict"} <= set(board.columns)
-    assert "objective" not in board.columns
+    assert {"violation", "violation_low", "objective", "verdict"} <= set(board.columns)
+    assert "delay" not in board.columns
 
 
 def test_what_is_best_is_best_of_the_whole_table(records: list[Record]) -> None:

@@ -72,7 +72,7 @@ def test_a_changed_setting_is_a_variant_of_its_own(accord: Accord, tmp_path: Pat
 def test_a_dry_run_does_nothing_and_says_how_long(accord: Accord, tmp_path: Path) -> None:
     status, said, _ = accord("run", "tiny.yaml", "--dry-run", "--root", str(tmp_path / "runs"))
     assert status == 0
-    assert "0 of 3 runs are stored; 1 optima are solved first" in said
+    assert "0 of 3 runs are stored; 1 optimum is solved first" in said
     assert not (tmp_path / "runs").exists()
     assert "3 of 3 runs are stored: nothing is left to do." in accord("run", "tiny.yaml", "--dry-run")[1]
     words = ["run", "tiny.yaml", "--dry-run", "--set", "ppo.epochs=1", "--steps", "10000", "--root", "runs"]
