@@ -89,7 +89,8 @@ class Selection:
     def of_board(self, board: pd.DataFrame) -> pd.DataFrame:
         """The part of a leaderboard's data frame: rows, columns of numbers with their ends, and names."""
         rows = board[[self.wants(*pair) for pair in zip(board["method"], board["variant"], strict=True)]]
-        others = {f"{name}{end}" for name in METRICS for end in ("", "_low", "_high", "_worst") if not self.shows(name)}
+        hidden = [name for name, entry in METRICS.items() if entry.is_number and not self.shows(name)]
+        others = {f"{name}{end}" for name in hidden for end in ("", "_low", "_high", "_worst")}
         others |= set() if self.shows(STEPS) else {STEPS}
         kept = rows[[name for name in board.columns if name not in others]]
         return kept.assign(method=[self.named(method) for method in kept["method"]])

@@ -20,9 +20,9 @@ def gathered(observations):
 """
 
 
-@pytest.fixture
-def policies(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
-    path = tmp_path / "evaluated_policies.py"
+@pytest.fixture(scope="module")
+def policies(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("policies") / "evaluated_policies.py"
     path.write_text(POLICIES)
     return path
 
