@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import difflib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import resources
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import yaml
 from pydantic import ValidationError
@@ -35,6 +36,17 @@ class Entry:
     implied: dict[str, Any]
     sees: str
     registered_in: str = ""
+
+
+@runtime_checkable
+class NamesCode(Protocol):
+    """A method whose settings name code or files that its runs depend on."""
+
+    def modules(self) -> Sequence[str]:
+        """Dotted names of modules, loaded."""
+
+    def files(self) -> Sequence[Path]:
+        """Files whose bytes count."""
 
 
 # By method, what takes the place of its class's defaults.

@@ -3,7 +3,8 @@
     campus_seven/two_groups/hourly-0.35     district / network / budget
     games/two_step                          another family of scenarios, by its own first word
 
-Outside packages add a family as an entry point in `accord.tasks`: its first word, and a `Family`.
+Outside packages add a family as an entry point in `accord.tasks`: its first word, and a `Family`. A file of one's own
+registers it by `register_family`.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ VERSION = 1
 BUILT_IN = {"games": GAMES, "mpe2": MPE2, "lbf": LBF, "allocation": ALLOCATION}
 DISTRICT_WORDS = (*NAMED, SYNTHETIC)
 GROUP = "accord.tasks"
+_REGISTERED: dict[str, Family] = {}
 
 
 @cache
@@ -34,16 +36,36 @@ def families() -> dict[str, Family]:
 
     One that is no family, or whose word is taken by a family or a district of ours, is passed over with a warning.
     """
-    found, taken = dict(BUILT_IN), {*BUILT_IN, *DISTRICT_WORDS}
+    found = dict(BUILT_IN)
     for name, family in loaded(GROUP):
         if not isinstance(family, Family):
             kind = type(family).__name__
             refuse(GROUP, name, f"it is a {kind}; allowed: a Family (a district goes to accord.districts)")
-        elif any(f"{word}_".startswith(f"{name}_") for word in taken):
+        elif _is_taken(name):
             refuse(GROUP, name, "its word is taken")
         else:
             found[name] = family
-    return found
+    return found | _REGISTERED
+
+
+def register_family(word: str, family: Family) -> None:
+    """Make a family known by the first word of its addresses: for a file or a notebook, see `accord run --import`.
+
+    The same word may be registered again, as by a notebook's cell that is run again.
+
+    Raises:
+        ValueError: the word is that of a family or a district of Accord or of an installed package.
+    """
+    if _is_taken(word) or word in families().keys() - _REGISTERED.keys():
+        raise ValueError(f"the word '{word}' of a family is taken")
+    _REGISTERED[word] = family
+    families.cache_clear()
+    _resolved.cache_clear()
+
+
+def _is_taken(word: str) -> bool:
+    """Addresses of Accord begin with it."""
+    return any(f"{known}_".startswith(f"{word}_") for known in (*BUILT_IN, *DISTRICT_WORDS))
 
 
 def family_of(address: str) -> Family:

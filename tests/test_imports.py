@@ -14,7 +14,8 @@ MOST_FILES, MOST_LINES, LONGEST_FUNCTION = 14, 350, 60
 CONTRACT = ("envs.errors", "envs.task", "envs.network", "envs.scenario")
 BASE = (*CONTRACT, "baselines.base", "baselines.registry", "baselines.rollout")
 LEARNING = (*BASE, "baselines.multipliers", "baselines.training", "envs.districts.district")
-RECORDS = ("envs", *BASE, "benchmark.seeding", "benchmark.specs", "benchmark.evaluation", "benchmark.records")
+HARNESS = ("benchmark.specs", "benchmark.evaluation", "benchmark.records")
+RECORDS = ("envs", *BASE, "benchmark.seeding", "benchmark.places", *HARNESS)
 LAUNCH = (*RECORDS, "benchmark.launch", "benchmark.machine")
 FIGURES = (*LAUNCH, "benchmark.figures", "benchmark.statistics")
 
@@ -22,7 +23,7 @@ FIGURES = (*LAUNCH, "benchmark.figures", "benchmark.statistics")
 ROOMS: dict[str, tuple[str, ...]] = {
     "envs.errors": (),
     "envs.files": (),
-    "envs.plugins": (),
+    "envs.plugins": ("envs.errors",),
     "envs.task": ("envs.errors",),
     "envs.network": ("envs.errors",),
     "envs.scenario": ("envs.errors", "envs.task", "envs.network"),
@@ -55,10 +56,12 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "baselines.consensus": (*LEARNING, "envs.demand_response", "envs.districts"),
     "baselines.learners": (*LEARNING, "envs.wrappers"),
     "baselines.lgtc": (*LEARNING, "baselines.learners", "envs.allocation"),
-    "baselines.control": (*LEARNING, "envs.demand_response", "envs.allocation", "envs.optimum"),
+    "baselines.control": (*LEARNING, "envs.demand_response", "envs.allocation", "envs.optimum", "envs.plugins"),
     "baselines.__init__": ("baselines",),
     "benchmark.seeding": (),
     "benchmark.machine": (),
+    "benchmark.markdown": (),
+    "benchmark.places": (),
     "benchmark.statistics": (),
     "benchmark.suites": (),
     "benchmark.searches": (),
@@ -66,14 +69,15 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "benchmark.evaluation": ("envs", *BASE),
     "benchmark.records": RECORDS,
     "benchmark.launch": LAUNCH,
+    "benchmark.boards": RECORDS,
     "benchmark.figures": FIGURES,
-    "benchmark.report": (*FIGURES, "baselines.audit"),
+    "benchmark.report": (*FIGURES, "baselines.audit", "benchmark.boards", "benchmark.markdown"),
     "benchmark.tuning": FIGURES,
     # Only these two may know a method by its class.
     "benchmark.studies": (*FIGURES, "baselines"),
     "benchmark.performance": (*FIGURES, "baselines"),
     "benchmark.cli": ("envs", "baselines", "benchmark"),
-    "benchmark.__init__": ("baselines", "benchmark.launch"),
+    "benchmark.__init__": ("benchmark.launch",),
 }
 
 

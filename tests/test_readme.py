@@ -1,61 +1,30 @@
 """What the README claims is what is published."""
 
 import re
+import shlex
 from pathlib import Path
 
-import pandas as pd
 import pytest
+from helpers.command_line import call
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
-CAPTION = re.compile(r"results/(\w+)/leaderboard\.md")
-# Several scenarios side by side: a header of addresses, then a cell of each per method.
-WIDE = re.compile(r"^\| method \| (?P<scenarios>`.+`) \|\n\|[-|]+\|\n(?P<rows>(?:\|.+\|\n)+)", re.M)
-METHOD = re.compile(r"`(?P<method>[^`]+)`(?: \[(?P<variant>\w+)\])?")
+# A comment with the command that prints a table, and the table.
+PRINTED = re.compile(r"<!-- accord (?P<words>.+) -->\n(?P<table>(?:\|.+\|\n)+)")
 
 
-def shown_side_by_side() -> list[dict[str, str]]:
-    """Every cell that is not empty of the tables with a column per scenario."""
-    cells = []
-    for match in WIDE.finditer(README):
-        caption = CAPTION.search(README, match.end())
-        assert caption is not None
-        scenarios = [part.strip(" `") for part in match["scenarios"].split("|")]
-        for row in match["rows"].splitlines():
-            named, *values = (part.strip() for part in row.strip("|").split("|"))
-            method = METHOD.fullmatch(named)
-            assert method is not None, row
-            for scenario, value in zip(scenarios, values, strict=True):
-                cells.append(method.groupdict() | {"suite": caption[1], "scenario": scenario, "cell": value})
-    return [cell for cell in cells if cell["cell"]]
-
-
-CELLS = shown_side_by_side()
-
-
-def published(suite: str, scenario: str, method: str, variant: str | None) -> pd.Series:
-    table = pd.read_csv(ROOT / "results" / suite / "leaderboard.csv", keep_default_na=False, na_values=[""])
-    chosen = (table["scenario"] == scenario) & (table["method"] == method)
-    chosen &= table["variant"].fillna("") == (variant or "")
-    assert chosen.sum() == 1, (scenario, method, variant)
-    return table[chosen].iloc[0]
-
-
-def test_the_readme_shows_a_table() -> None:
-    assert {cell["suite"] for cell in CELLS} == {"core"}
-    assert {cell["method"] for cell in CELLS} >= {"consensus-gossip", "mappo-augmented", "serve_now", "oracle"}
-
-
-@pytest.mark.parametrize("cell", CELLS, ids=lambda c: f"{c['scenario']} {c['method']} {c['variant'] or ''}")
-def test_every_cell_is_the_published_one(cell: dict[str, str]) -> None:
-    found = published(cell["suite"], cell["scenario"], cell["method"], cell["variant"])
-    gap, low, high = (f"{100 * found[f'optimality_gap{end}']:.1f}" for end in ("", "_low", "_high"))
-    over = f"{100 * found['violation']:.1f}"
-    words = [gap if low in (high, "nan") else f"{gap} [{low}, {high}]"]
-    words += [f"{over} over"] * (float(over) > 0)
-    words += ["postpones"] * bool(re.search("postpones|both", found["verdict"]))
-    feasible = round(found["feasible_rate"] * found["seeds"])
-    assert cell["cell"] == f"{', '.join(words)} ({feasible}/{found['seeds']:.0f})"
+def test_the_table_is_what_its_command_prints(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(ROOT)
+    (printed,) = PRINTED.finditer(README)
+    words = shlex.split(printed["words"])
+    assert words[:3] == ["report", "core", "--published"]
+    status, said, _ = call(monkeypatch, capsys, *words)
+    assert status == 0
+    assert said.partition("\n\n")[0] + "\n" == printed["table"]
+    for method in ("oracle", "consensus-gossip", "mappo-augmented", "serve_now"):
+        assert f"| `{method}` " in said
 
 
 def test_every_file_that_the_readme_shows_exists() -> None:

@@ -39,7 +39,9 @@ class ConsensusConfig(MethodConfig):
     shaping: bool = Field(True, description="Count rewards from the best that the grid alone could do.")
     by_size: bool = Field(False, description="Divide rewards by the size of the multipliers; for wide ranges.")
     copies: int = Field(64, ge=1, description="Copies of the task in training, each with a start of its own.")
+    """Unit: copies."""
     agents: int = Field(16, ge=1, description="Agents drawn per copy and episode.")
+    """Unit: agents."""
     rule: Rule = Field("gossip", description="How multipliers are agreed on.")
     dual: DualConfig = DualConfig()
     actions: Literal["mean", "sampled"] = Field("mean", description="Actions in execution.")

@@ -37,8 +37,11 @@ class ExpertConfig(MethodConfig):
     """Settings of the expert."""
 
     way: float = Field(0.05, gt=0, description="κ: units of unmet demand that a half square of way is worth.")
+    """Unit: demand per half square."""
     surplus: float = Field(0.02, ge=0, description="σ: units of unmet demand that one carried too many is worth.")
+    """Unit: demand."""
     seconds: float = Field(0.5, gt=0, description="Limit of one assignment; the best one found is used.")
+    """Unit: s."""
 
 
 @register("allocation_expert", "everything; assignments by a mixed-integer programme")

@@ -36,7 +36,9 @@ class LookaheadConfig(MethodConfig):
     """Settings of the planner."""
 
     horizon: int = Field(48, ge=24, description="Hours planned; the second day repeats the first.")
+    """Unit: h."""
     carry: float = Field(0.5, ge=0, description="Unused budget that may be carried on, in hours of its limit.")
+    """Unit: h."""
     memory: float = Field(0.99, ge=0, lt=1, description="Decay per hour of the average of the budgets' prices.")
 
 

@@ -34,7 +34,9 @@ class RuleConfig(MethodConfig):
         (0.0, 0.5, 1.0, 2.0, 4.0, 8.0),
         description="Load that may wait for a cheap hour, in own peaks (log1p'd at most).",
     )
+    """Unit: own peaks."""
     hours: int = Field(2160, ge=24, description="Training hours to tune on, at most.")
+    """Unit: h."""
 
 
 @register("rule_based", "own observation")

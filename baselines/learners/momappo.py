@@ -38,7 +38,9 @@ class MomappoConfig(PolicyGradientConfig):
     scalarisations: int = Field(
         5, ge=1, description="Weight vectors: no price of use, or the task's own weights, first; then drawn ones."
     )
+    """Unit: policies."""
     try_copies: int = Field(4, ge=1, description="Copies on which each policy is measured after training.")
+    """Unit: copies."""
 
 
 @register("momappo", OWN_WEIGHTS, critic="central", multipliers="global", handling="penalty", reward="decomposed")

@@ -35,7 +35,9 @@ class AttentionConfig(PolicyGradientConfig):
     """Settings of IPPO whose actors attend; sizes are the paper's where it names them."""
 
     width: int = Field(50, ge=1, description="Of what drives an agent, H.")
+    """Unit: neurons."""
     embedding: int = Field(32, ge=1, description="Width of what embeds an agent and a consumer.")
+    """Unit: neurons."""
 
 
 class AttentionIPPO(PolicyGradient):

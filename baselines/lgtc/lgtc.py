@@ -33,10 +33,12 @@ class LGTCConfig(AttentionConfig):
     """Settings of LGTC-IPPO; sizes are the paper's where it names them. `width` is that of a state."""
 
     taps: int = Field(2, ge=1, description="Hops of a graph filter, K.")
+    """Unit: hops."""
     alpha: float = Field(1e-2, ge=0, description="Weight of the contractivity regulariser; 0 is the ablation.")
     integration: Integration = Field("closed_form", description="Explicit Euler, or exact for the rates of a step.")
     time_step: float = Field(0.5, gt=0, description="Time of the state's dynamics that passes in a step of the task.")
     substeps: int = Field(1, ge=1, description="Steps of the integration in it; Euler needs some where rates are high.")
+    """Unit: steps."""
 
 
 class LGTC(AttentionIPPO):

@@ -25,10 +25,14 @@ class MultiplierDraw(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     lambda_high: float = Field(2.0, gt=0, description="Largest λ (one budget) or level (several).")
+    """Unit: mean prices."""
     nu_low: float = Field(-4.0, description="Lowest ν.")
+    """Unit: mean prices."""
     nu_high: float = Field(0.0, description="Highest ν.")
+    """Unit: mean prices."""
     zero_share: float = Field(0.1, ge=0, le=1, description="Share of episodes with λ = 0.")
     noise: float = Field(0.1, ge=0, description="Standard deviation of the noise around the wave.")
+    """Unit: mean prices."""
 
     def draw(self, spec: TaskSpec, shape: tuple[int, ...], generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """λ [*shape, m] and ν [*shape]."""

@@ -34,17 +34,23 @@ class ConstraintConfig(BaseModel):
     draw: MultiplierDraw = MultiplierDraw()
     dual: DualConfig = DualConfig()
     price: float = Field(0.0, ge=0, description="λ of `penalty`; the first λ of `lagrangian`.")
+    """Unit: mean prices."""
     lr: float = Field(0.05, ge=0, description="lagrangian: step of λ, mean prices per relative violation and rollout.")
+    """Unit: mean prices."""
     clip: float = Field(1.0, gt=0, description="lagrangian: largest relative violation that a step believes.")
     tighten: float = Field(0.03, ge=0, lt=1, description="lagrangian: aim below the budget by this share.")
     lambda_max: float = Field(4.0, gt=0, description="lagrangian: λ is held at or below this.")
+    """Unit: mean prices."""
     share: Literal["equal", "own_peak"] = Field("equal", description="Part of a budget of who has multipliers alone.")
     nu: float = Field(-3.0, description="penalty, lagrangian: ν, or its first value; -3 pays 3 prices per unit served.")
+    """Unit: mean prices."""
     nu_lr: float = Field(0.0, ge=0, description="lagrangian: step of ν, mean prices per base load of mean shortfall.")
+    """Unit: mean prices per base load."""
     probe_share: float = Field(
         0.125, gt=0, description="lagrangian: copies that measure what is used, of the training's."
     )
     nu_max: float = Field(4.0, gt=0, description="lagrangian: ν is held within ± this.")
+    """Unit: mean prices."""
 
 
 class HeldMultipliers(nn.Module):

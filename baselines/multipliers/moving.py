@@ -24,25 +24,34 @@ class DualConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     alpha: float = Field(0.15, ge=0, description="Step of λ, mean prices per unit of excess.")
+    """Unit: mean prices per unit of excess."""
     unit: Literal["base_load", "share"] = Field(
         "base_load", description="Unit of excess: the district's base load, or an agent's mean part of the budget."
     )
     beta: float = Field(0.03, ge=0, description="Step of the consensus multiplier μ (primal-dual rules).")
     eta: float = Field(0.1, ge=0, description="Step of ν, mean prices per base load of shortfall.")
+    """Unit: mean prices per base load."""
     rounds: int = Field(1, ge=1, description="Gossip rounds per step, K.")
+    """Unit: rounds of gossip."""
     mixing: Literal["plain", "chebyshev"] = Field("plain", description="How K rounds are combined.")
     mix_active_only: bool = Field(False, description="Exchange only the budgets that count now.")
     step_rule: Literal["constant", "diminishing", "pi"] = Field("constant", description="How α changes.")
     half_life: float = Field(500.0, gt=0, description="diminishing: α/√(1 + t/half_life) after t steps.")
+    """Unit: steps."""
     proportional: float = Field(
         0.2, ge=0, description="pi: gain on the change of the excess, mean prices per base load."
     )
+    """Unit: mean prices per base load."""
     share: Literal["equal", "own_peak"] = Field("equal", description="Each agent's part of a budget.")
     tighten: float = Field(0.03, ge=0, lt=1, description="Aim below the budget by this share.")
     lambda_start: float = Field(0.0, ge=0, description="First λ.")
+    """Unit: mean prices."""
     lambda_max: float = Field(4.0, gt=0, description="λ is held at or below this: no further than training drew.")
+    """Unit: mean prices."""
     nu_start: float = Field(-3.0, description="First ν.")
+    """Unit: mean prices."""
     nu_max: float = Field(4.0, gt=0, description="ν is held within ± this.")
+    """Unit: mean prices."""
 
 
 class Multipliers:

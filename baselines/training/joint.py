@@ -33,6 +33,7 @@ class JointConfig(MethodConfig):
     shaping: bool = Field(True, description="Count rewards from the best that the grid alone could do.")
     by_size: bool = Field(False, description="Divide rewards by the size of the multipliers; for wide ranges.")
     lanes: int = Field(512, ge=1, description="Agents that act side by side in training: copies of the task times N.")
+    """Unit: agents."""
     iterate: Iterate = Field("mixture", description="lagrangian: late policies in turns, or the last one.")
     guidance: float = Field(
         0.0,

@@ -29,16 +29,22 @@ class PPOConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     hidden: tuple[int, ...] = Field((128, 128), min_length=1, description="Widths of the layers, actor and critic.")
+    """Unit: neurons."""
     recurrent: bool = Field(False, description="With a GRU behind the first layer, actor and critic.")
     lr: float = Field(1e-3, gt=0, description="Adam's step size at the start; it falls linearly to a tenth.")
     gamma: float = Field(0.99, gt=0, le=1, description="Discount per step.")
     gae_lambda: float = Field(0.95, ge=0, le=1, description="Decay of the advantage estimate.")
     clip_eps: float = Field(0.2, gt=0, description="Range of the probability ratio.")
     epochs: int = Field(4, ge=1, description="Passes over each rollout.")
+    """Unit: passes."""
     minibatch: int = Field(4096, ge=1, description="Agent-steps per gradient step.")
+    """Unit: agent-steps."""
     rollout_steps: int = Field(24, ge=1, description="Steps per rollout; an episode is rounded up to whole rollouts.")
+    """Unit: steps."""
     log_std: float = Field(-0.5, description="First log standard deviation of the actions, in half boxes.")
+    """Unit: log of half boxes."""
     log_std_end: float = Field(-1.2, description="Last one; it moves linearly, so that means end up meaning something.")
+    """Unit: log of half boxes."""
     entropy: float = Field(0.01, ge=0, description="Weight of the entropy of discrete actions.")
     max_grad_norm: float = Field(1.0, gt=0, description="Gradients are scaled down to this norm.")
 

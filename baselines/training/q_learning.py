@@ -33,20 +33,30 @@ class ValueConfig(JointConfig):
 
     mixer: Literal["none", "sum", "monotonic"] = Field("monotonic", description="IQL, VDN or QMIX.")
     levels: int = Field(5, ge=2, description="Grid points per dimension of a box of actions, its ends included.")
+    """Unit: points."""
     hidden: tuple[int, ...] = Field((128, 128), min_length=1, description="Widths of the agents' layers.")
+    """Unit: neurons."""
     recurrent: bool = Field(False, description="With a GRU behind the first layer.")
     mixer_width: int = Field(32, ge=1, description="Width of the mixer.")
+    """Unit: neurons."""
     hyper_width: int = Field(64, ge=1, description="Width of the networks that make the mixer's weights.")
+    """Unit: neurons."""
     lr: float = Field(5e-4, gt=0, description="Adam's step size at the start; it falls linearly to a tenth.")
     gamma: float = Field(0.99, gt=0, le=1, description="Discount per step.")
     td_lambda: float = Field(0.8, ge=0, le=1, description="Decay of the return's later steps; 0 for one step.")
     double: bool = Field(True, description="The learned network picks the next action, the target one values it.")
     sequence: int = Field(24, ge=1, description="Most steps that are collected, kept and replayed in a row.")
+    """Unit: steps."""
     lanes: int = Field(256, ge=1, description="Agents that act side by side in training: copies of the task times N.")
+    """Unit: agents."""
     buffer: int = Field(2048, ge=1, description="Sequences that are kept, each of all agents of a copy.")
+    """Unit: sequences."""
     batch: int = Field(32, ge=1, description="Sequences per gradient step, each of all agents of a copy.")
+    """Unit: sequences."""
     updates: int = Field(4, ge=1, description="Gradient steps per collected sequence of all copies.")
+    """Unit: gradient steps."""
     target_update: int = Field(20, ge=1, description="Gradient steps between copies to the target network.")
+    """Unit: gradient steps."""
     epsilon_start: float = Field(1.0, ge=0, le=1, description="First share of random actions.")
     epsilon_end: float = Field(0.05, ge=0, le=1, description="Last one.")
     epsilon_share: float = Field(0.3, gt=0, le=1, description="Share of the effort over which it falls, linearly.")

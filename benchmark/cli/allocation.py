@@ -5,24 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import torch
 import typer
-from torch import Tensor
 
-from accord.baselines.registry import known_names, unknown_name
-from accord.baselines.rollout import begin
-from accord.benchmark.cli.options import RESULTS, Results, Root, err, out
-from accord.benchmark.launch.local import LocalLauncher
-from accord.benchmark.launch.training import controller_of
-from accord.benchmark.records.store import SCRATCH, Store
-from accord.benchmark.seeding import seeded
-from accord.benchmark.specs.expand import runs_of
-from accord.benchmark.specs.resolved import resolve_run
-from accord.benchmark.specs.suite import load_suite
-from accord.envs.allocation.dynamics import STEPS, ResourceAllocation
-from accord.envs.catalogue import resolve
+from accord.benchmark.cli.options import MethodName, Results, Root, err, out, tell
+from accord.benchmark.places import RESULTS, SCRATCH
 from accord.envs.errors import UsageError
-from accord.envs.task import Step
 
 SUITE = "allocation"
 
@@ -36,11 +23,14 @@ def studies(
 
     Goes on where an earlier call stopped.
     """
+    from accord.benchmark.launch.local import LocalLauncher
+    from accord.benchmark.records.store import Store
+    from accord.benchmark.specs.suite import load_suite
     from accord.benchmark.studies.make import run_studies
-    from accord.benchmark.studies.report import markdown, write_studies  # late: seaborn takes a second to load
+    from accord.benchmark.studies.report import markdown, write_studies
 
     suite = load_suite(SUITE)
-    tables = run_studies(suite, Store(root), _tell, LocalLauncher(console=err, quiet=True))
+    tables = run_studies(suite, Store(root), tell, LocalLauncher(console=err, quiet=True))
     target = (results if publish else root / "reports") / SUITE / "studies"
     files = write_studies(tables, target)
     out.print(markdown(tables), markup=False, highlight=False, soft_wrap=True)
@@ -48,7 +38,7 @@ def studies(
 
 
 def film(
-    method: Annotated[str, typer.Argument(help="A method of the suite `allocation`.")],
+    method: MethodName,
     scenario: Annotated[str, typer.Argument(help="Address, like allocation_10x2/radius-1/jumps.")],
     seed: Annotated[int, typer.Option(min=0, help="Of the policy and the episode.")] = 0,
     variant: Annotated[str, typer.Option(help="Of the method; its default is the one without a name.")] = "",
@@ -56,11 +46,15 @@ def film(
     root: Root = SCRATCH,
 ) -> None:
     """Show an episode of multi-resource allocation as an animated GIF; a policy is trained first if there is none."""
-    from accord.envs.allocation.animation import animate  # late: so does matplotlib
+    from accord.baselines.registry import known_names, unknown_name
+    from accord.benchmark.specs.expand import runs_of
+    from accord.benchmark.specs.suite import load_suite
+    from accord.benchmark.studies.film import film_episode
+    from accord.envs.allocation.dynamics import ResourceAllocation
+    from accord.envs.catalogue import resolve
 
-    task = resolve(scenario).task()
-    if not isinstance(task, ResourceAllocation):
-        raise UsageError(f"SCENARIO: '{scenario}' is not multi-resource allocation; see accord list")
+    if not isinstance(resolve(scenario).task(), ResourceAllocation):
+        raise UsageError(f"SCENARIO: '{scenario}' is not multi-resource allocation; see accord districts")
     if method not in known_names():
         raise UsageError(f"METHOD: {unknown_name(method)}")
     known = {
@@ -72,21 +66,6 @@ def film(
         allowed = ", ".join(f"'{name}'" for name in known)
         raise UsageError(f"--variant: {method} has no variant '{variant}' on '{scenario}'; allowed: {allowed}")
     spec = known[variant].model_copy(update={"seed": seed})
-    run = resolve_run(spec)
-    controller, network = controller_of(run, Store(root), run.scenario), run.scenario.network()
-    generator = seeded(seed, "evaluate")
-    begin(task, controller, network, 1, generator)
     path = to or Path(f"{method}.gif")
-
-    def act(step: Step) -> Tensor:
-        assert step.links is not None
-        network.move(step.links)
-        return controller.act(step)
-
-    with torch.inference_mode():
-        total = animate(task, act, path, generator, STEPS)
+    total = film_episode(spec, path, root)
     out.print(f"{path}: return {total:.2f}", soft_wrap=True)
-
-
-def _tell(line: str) -> None:
-    err.print(line, markup=False, highlight=False, soft_wrap=True)

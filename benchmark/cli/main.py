@@ -3,49 +3,80 @@
 from __future__ import annotations
 
 import logging
+import platform
 import sys
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from typing import Annotated
 
 import typer
-from rich.logging import RichHandler
 
 from accord.benchmark.cli.allocation import film, studies
-from accord.benchmark.cli.listing import list_all
-from accord.benchmark.cli.options import err
+from accord.benchmark.cli.evaluating import evaluate
+from accord.benchmark.cli.listing import districts, list_all, methods, metrics, settings, suites
+from accord.benchmark.cli.options import err, out, tell
 from accord.benchmark.cli.reproduction import reproduce
 from accord.benchmark.cli.runs import publish, report, run, show
 from accord.benchmark.cli.tools import audit, profile, scale, scale_quality, tune
 from accord.envs.errors import UsageError
 
 INTERRUPTED = 130
-app = typer.Typer(
-    add_completion=False,
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    help="Accord: the benchmark's command line.",
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
+COMMANDS: tuple[Callable[..., None], ...] = (
+    *(run, evaluate, report, show, publish, reproduce),
+    *(suites, methods, settings, districts, metrics),
+    *(audit, tune, scale, scale_quality, profile, studies, film),
 )
-app.command()(run)
-app.command(name="list")(list_all)
-for command in (show, report, publish, reproduce, tune, audit, scale, scale_quality, profile, studies, film):
+for command in COMMANDS:
     app.command()(command)
+app.command(name="list")(list_all)
+
+
+def print_version(wanted: bool) -> None:
+    """Print the versions that a result depends on most, and leave."""
+    if wanted:
+        found = (f"{name} {_version(package)}" for name, package in (("accord", "accord-bench"), ("torch", "torch")))
+        out.print(", ".join([*found, f"Python {platform.python_version()}"]), highlight=False, soft_wrap=True)
+        raise typer.Exit
+
+
+@app.callback()
+def accord(
+    version: Annotated[
+        bool, typer.Option("--version", callback=print_version, is_eager=True, help="Versions of what is installed.")
+    ] = False,
+) -> None:
+    """Accord: the benchmark's command line."""
 
 
 def main() -> None:
     """Entry point: a user's mistake is one line, Ctrl-C is not a crash."""
-    logging.basicConfig(
-        level=logging.WARNING,
-        format="%(message)s",
-        handlers=[RichHandler(console=err, show_time=False, show_path=False)],
-    )
+    logging.basicConfig(level=logging.WARNING, handlers=[Lines()])
     try:
         app(standalone_mode=True)
     except UsageError as mistake:
-        err.print(f"error: {mistake}", markup=False, highlight=False, soft_wrap=True)
+        tell(f"error: {mistake}")
         sys.exit(2)
     except OSError as fault:
         where = f"{fault.filename}: " if fault.filename else ""
-        err.print(f"error: {where}{fault.strerror or fault}", markup=False, highlight=False, soft_wrap=True)
+        tell(f"error: {where}{fault.strerror or fault}")
         sys.exit(2)
     except SystemExit as ended:
         if ended.code == INTERRUPTED:  # what typer makes of a KeyboardInterrupt
             err.print("stopped; the same command goes on from here")
         raise
+
+
+class Lines(logging.Handler):
+    """What is logged is one line each, however narrow the terminal."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print level and message."""
+        tell(f"{record.levelname.lower()}: {record.getMessage()}")
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"

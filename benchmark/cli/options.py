@@ -1,4 +1,7 @@
-"""What the commands share: where they print, their options, and how lists are typed."""
+"""What the commands share: where they print, their options, and how lists are typed.
+
+Nothing here imports torch, nor do the modules of commands at their top: help and completion answer at once.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +11,29 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from accord.benchmark.cli.completion import method_name, method_names, suite_names
 from accord.envs.errors import UsageError
+from accord.envs.plugins import import_files
 
-RESULTS = Path("results")
 out, err = Console(), Console(stderr=True)
 
-SuiteName = Annotated[str, typer.Argument(help="A suite's name (see `accord list`) or a YAML file.")]
+
+def imported(ctx: typer.Context, files: list[Path] | None) -> list[Path]:
+    """Import what --import names before any other option is looked at; not while the shell completes a word."""
+    return [] if ctx.resilient_parsing else import_files(files or [])
+
+
+SuiteName = Annotated[
+    str,
+    typer.Argument(
+        help="A suite's name (see `accord suites`), one of your own that was run, or a YAML file.",
+        autocompletion=suite_names,
+    ),
+]
+MethodName = Annotated[str, typer.Argument(help="A method's name, see `accord methods`.", autocompletion=method_name)]
 Root = Annotated[Path, typer.Option(help="Where scratch runs are kept.")]
 Results = Annotated[Path, typer.Option(help="Where published runs are kept.")]
-Methods = Annotated[str, typer.Option(help="Only these methods, separated by commas.")]
+Methods = Annotated[str, typer.Option(help="Only these methods, separated by commas.", autocompletion=method_names)]
 Scenarios = Annotated[str, typer.Option(help="Only scenarios whose address has one of these words, whole ones.")]
 Variants = Annotated[str, typer.Option(help="Only these variants.")]
 Budgets = Annotated[str, typer.Option(help="These budgets instead of the suite's, like average-0.25,hourly-0.3.")]
@@ -25,6 +42,15 @@ SeedList = Annotated[str, typer.Option(help="Exactly these seeds, separated by c
 Steps = Annotated[int | None, typer.Option(min=1, help="Agent-steps of training.")]
 Jobs = Annotated[int | None, typer.Option(min=1, help="Processes at a time; one per core by default.")]
 Wandb = Annotated[str | None, typer.Option(help="online, offline or disabled; else WANDB_MODE, else offline.")]
+Imports = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--import",
+        help="A Python file that registers methods, tasks or metrics; may be given again.",
+        callback=imported,
+        is_eager=True,
+    ),
+]
 
 
 def words_of(text: str) -> list[str]:
@@ -43,3 +69,8 @@ def numbers_of(text: str) -> list[int]:
         if not word.isdecimal():
             raise UsageError(f"--seed-list: '{word}' is not a seed; allowed: whole numbers from 0, separated by commas")
     return [int(word) for word in words]
+
+
+def tell(line: str) -> None:
+    """A line of progress, as it is."""
+    err.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from accord.benchmark.cli.options import (
-    RESULTS,
+    Imports,
     Jobs,
     Methods,
     Results,
@@ -22,17 +22,12 @@ from accord.benchmark.cli.options import (
     out,
     words_of,
 )
-from accord.benchmark.launch import launch
-from accord.benchmark.records.record import Record
-from accord.benchmark.records.store import Store
-from accord.benchmark.report.draw import drawn, shortest_of_each_method
-from accord.benchmark.report.leaderboard import read_runs
-from accord.benchmark.report.publish import published_runs
-from accord.benchmark.report.reproduce import report_rerun, rerun_folder
-from accord.benchmark.specs.resolved import resolve_run
-from accord.benchmark.specs.run import RunSpec, in_scenario
-from accord.benchmark.specs.suite import load_suite
+from accord.benchmark.places import RESULTS, SCRATCH
 from accord.envs.errors import UsageError
+
+if TYPE_CHECKING:
+    from accord.benchmark.records.record import Record
+    from accord.benchmark.specs.run import RunSpec
 
 ALL = "all"
 LIMITED = ("out of time", "out of memory")
@@ -52,8 +47,12 @@ def reproduce(
     jobs: Jobs = None,
     root: Annotated[Path | None, typer.Option(help="Where the reruns are kept; by default by git revision.")] = None,
     results: Results = RESULTS,
+    imports: Imports = None,
 ) -> None:
     """Rerun what results/ publishes: identical on the same kind of machine, one test per row on another one."""
+    from accord.benchmark.report.draw import shortest_of_each_method
+    from accord.benchmark.report.reproduce import report_rerun, rerun_folder
+
     if short and within is not None:
         raise UsageError("--short: leave out --within")
     published = _published(suite, results)
@@ -66,7 +65,7 @@ def reproduce(
     wanted = shortest_of_each_method(wanted) if short else wanted
     if not wanted:
         raise UsageError("--short: bounds alone are left after the filters, and they are compared in every other row")
-    again = _rerun(wanted, root or rerun_folder(), jobs)
+    again = _rerun(wanted, root or rerun_folder(), jobs, imports or ())
     held = [report_rerun(record, again[record.spec.digest], published, out) for record in wanted]
     out.print(f"{sum(held)} of {len(held)} published runs reproduce")
     if any(record.status in LIMITED for record in named):
@@ -76,8 +75,12 @@ def reproduce(
 
 
 def _published(suite: str, results: Path) -> list[Record]:
+    from accord.benchmark.report.leaderboard import read_runs
+    from accord.benchmark.report.publish import published_runs
+    from accord.benchmark.specs.suite import load_suite
+
     if suite != ALL:
-        return published_runs(load_suite(suite), results)
+        return published_runs(load_suite(suite, SCRATCH), results)
     tables = sorted(results.glob("*/runs.parquet"))
     if not tables:
         raise UsageError(f"nothing is published under {results}/")
@@ -86,6 +89,8 @@ def _published(suite: str, results: Path) -> list[Record]:
 
 def _choose(records: Sequence[Record], within: float, draw: int, jobs: int | None) -> list[Record]:
     """Rows that fit, of every suite for the same share of the time."""
+    from accord.benchmark.report.draw import drawn
+
     by_suite: dict[str, list[Record]] = {}
     for record in records:
         by_suite.setdefault(record.spec.suite, []).append(record)
@@ -93,11 +98,17 @@ def _choose(records: Sequence[Record], within: float, draw: int, jobs: int | Non
     return [record for own in by_suite.values() for record in drawn(own, seconds, draw)]
 
 
-def _rerun(wanted: Sequence[Record], folder: Path, jobs: int | None) -> dict[str, Record | str]:
+def _rerun(
+    wanted: Sequence[Record], folder: Path, jobs: int | None, imports: Sequence[Path]
+) -> dict[str, Record | str]:
     """Reruns by the digest of their spec, or why there is none.
 
     What was trained to its end is trained to its end again, however slow this machine is.
     """
+    from accord.benchmark.launch import launch
+    from accord.benchmark.records.store import Store
+    from accord.benchmark.specs.resolved import resolve_run
+
     found: dict[str, Record | str] = {}
     for record in wanted:
         try:
@@ -106,12 +117,14 @@ def _rerun(wanted: Sequence[Record], folder: Path, jobs: int | None) -> dict[str
             found[record.spec.digest] = f"cannot be made here: {why}"
     specs = [record.spec for record in wanted if record.spec.digest not in found]
     if specs:
-        again = launch(specs, Store(folder), jobs=jobs, console=err, unlimited=True)
+        again = launch(specs, Store(folder), jobs=jobs, console=err, unlimited=True, imports=imports)
         found |= {record.spec.digest: record for record in again.records}
     return found
 
 
 def _wanted(spec: RunSpec, methods: str, scenarios: str, variants: str, seed_list: str) -> bool:
+    from accord.benchmark.specs.run import in_scenario
+
     seeds, parts = numbers_of(seed_list), words_of(scenarios)
     return (
         (not methods or spec.method in words_of(methods))

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
 from accord.benchmark.cli.options import (
-    RESULTS,
     Budgets,
+    Imports,
     Jobs,
     Methods,
     Results,
@@ -23,23 +22,23 @@ from accord.benchmark.cli.options import (
     SuiteName,
     Variants,
     Wandb,
-    err,
     numbers_of,
     out,
     words_of,
 )
-from accord.benchmark.evaluation.metrics import METRICS
-from accord.benchmark.launch import launch
-from accord.benchmark.records.record import Record
-from accord.benchmark.records.store import SCRATCH, Store
-from accord.benchmark.report.leaderboard import read_runs
-from accord.benchmark.report.publish import publish_runs, published_runs, summary_of
-from accord.benchmark.report.report import write_report
-from accord.benchmark.report.tracking import Tracker, tracking_mode
-from accord.benchmark.specs.expand import runs_of
-from accord.benchmark.specs.overrides import Overrides
-from accord.benchmark.specs.suite import Suite, load_suite
+from accord.benchmark.cli.printing import print_table
+from accord.benchmark.places import RESULTS, SCRATCH
 from accord.envs.errors import UsageError
+
+if TYPE_CHECKING:
+    from accord.benchmark.records.record import Record
+    from accord.benchmark.records.store import Store
+    from accord.benchmark.specs.suite import Suite
+
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="A setting for every method that learns, like ppo.lr=1e-3; may be given again."),
+]
 
 
 def run(
@@ -51,35 +50,37 @@ def run(
     seeds: Seeds = None,
     seed_list: SeedList = "",
     steps: Steps = None,
+    settings: Settings = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done, and how long.")] = False,
     jobs: Jobs = None,
     wandb: Wandb = None,
     root: Root = SCRATCH,
+    results: Results = RESULTS,
+    imports: Imports = None,
 ) -> None:
     """Run a suite, going on where an earlier call stopped, and print its leaderboard."""
-    chosen, store = load_suite(suite), Store(root)
-    specs = runs_of(chosen, _overrides(methods, scenarios, variants, budgets, seeds, seed_list, steps))
-    tracker = Tracker(tracking_mode(wandb), root)
-    err.print(f"suite {chosen.name}: {len(specs)} runs under {root}/, W&B {tracker.mode}", highlight=False)
+    from accord.benchmark.cli.carrying_out import carry_out, forecast
+    from accord.benchmark.records.store import Store
+    from accord.benchmark.report.tracking import Tracker, tracking_mode
+    from accord.benchmark.specs.expand import runs_of
+    from accord.benchmark.specs.overrides import Overrides, settings_from
+    from accord.benchmark.specs.suite import load_suite
 
-    def track(record: Record) -> None:
-        policy = store.policy(record.policy_name).finished() if record.policy_name else None
-        if tracker.log_run(record, policy["curve"] if policy else [], store.traces(record.spec)):
-            store.mark_tracked(record.spec)
-
-    outcome = launch(specs, store, jobs=jobs, console=err, on_record=track)
-    for record in outcome.records:
-        # Finished by a call that was stopped, or that did not track.
-        if not store.tracked(record.spec):
-            track(record)
-    found = summary_of(chosen, outcome.records, store)
-    files = write_report(found, root / "reports" / chosen.name, store.traces)
-    if outcome.fresh:
-        tracker.log_leaderboard(chosen.name, found.board, [file for file in files if file.suffix != ".pdf"])
-    out.print(found.render("md"), markup=False, highlight=False, soft_wrap=True)
-    done = sum(record.status == "done" for record in outcome.records)
-    where = f"report in {root}/reports/{chosen.name}/"
-    err.print(f"{done} of {len(specs)} runs done, {outcome.fresh} carried out now; {where}", soft_wrap=True)
-    if outcome.failed or "FAILED" in found.locality.values():
+    chosen, store = load_suite(suite, root), Store(root)
+    overrides = Overrides(
+        words_of(methods),
+        words_of(scenarios),
+        words_of(variants),
+        words_of(budgets),
+        seeds,
+        numbers_of(seed_list),
+        steps,
+        settings_from(settings or []),
+    )
+    specs = runs_of(chosen, overrides)
+    if dry_run:
+        forecast(specs, store, results, jobs)
+    elif not carry_out(chosen, specs, store, Tracker(tracking_mode(wandb), root), jobs, imports or ()):
         raise typer.Exit(1)
 
 
@@ -89,6 +90,8 @@ def show(
     results: Results = RESULTS,
 ) -> None:
     """One run: its spec, how it ended, every metric, where it was made."""
+    from accord.benchmark.evaluation.metrics import METRICS
+
     found = [record for record in _all_records(root, results) if record.spec.digest.startswith(run_name)]
     if not found:
         where = f"{root}/ or {results}/; see the column `run` of runs.parquet"
@@ -97,11 +100,12 @@ def show(
         names = ", ".join(sorted({record.spec.digest for record in found})[:5])
         raise UsageError(f"RUN: '{run_name}' is the beginning of several runs: {names}")
     record = found[0]
-    out.print(f"{record.spec.label}: {record.status} {record.error}", highlight=False)
-    table = Table("metric", "value", "unit", box=None)
+    out.print(f"{record.spec.label}: {record.status} {record.error}", highlight=False, soft_wrap=True)
+    rows = []
     for name, value in record.metrics.items():
-        table.add_row(name, f"{value:.6g}" if isinstance(value, float) else str(value), _unit(name))
-    out.print(table)
+        text = f"{value:.6g}" if isinstance(value, float) else str(value)
+        rows.append([name, text, METRICS[name].unit if name in METRICS else ""])
+    print_table(["metric", "value", "unit"], rows)
     out.print_json(
         json.dumps(
             {
@@ -115,23 +119,52 @@ def show(
 
 def report(
     suite: SuiteName,
-    format: Annotated[str, typer.Option(help="md, latex or csv.")] = "md",
+    format: Annotated[
+        str, typer.Option(help="md, latex or csv; by default tables on a terminal, and md elsewhere.")
+    ] = "",
+    summary: Annotated[
+        bool, typer.Option("--summary", help="One table: a row per method, a column per scenario.")
+    ] = False,
+    methods: Annotated[
+        str, typer.Option(help="Only these methods, in this order: NAME with its variants, NAME[VARIANT], NAME[].")
+    ] = "",
+    scenarios: Scenarios = "",
+    columns: Annotated[str, typer.Option(help="Only these columns of numbers, like objective,violation.")] = "",
+    label: Annotated[
+        list[str] | None, typer.Option(help="Another name for a method, METHOD=TEXT; may be given again.")
+    ] = None,
     published: Annotated[bool, typer.Option("--published", help="From --results instead of scratch runs.")] = False,
     write: Annotated[
         bool, typer.Option("--write", help="With --published: write that report anew in --results.")
     ] = False,
     root: Root = SCRATCH,
     results: Results = RESULTS,
+    imports: Imports = None,
 ) -> None:
-    """Print a suite's leaderboard and write its report anew."""
+    """Print a suite's leaderboard, or a part of it, and write its report anew.
+
+    The report that is written is whole, whatever is printed.
+    """
+    from accord.benchmark.boards.selection import Selection, labels_from
+    from accord.benchmark.cli.terminal import print_report
+    from accord.benchmark.records.store import Store
+    from accord.benchmark.report.publish import published_runs, summary_of
+    from accord.benchmark.report.report import SuiteReport, write_report
+    from accord.benchmark.specs.suite import load_suite
+
     if write and not published:
         raise UsageError("--write: only with --published; scratch runs are published by: accord publish")
-    chosen, store = load_suite(suite), Store(root)
+    if summary and columns:
+        raise UsageError("--columns: leave it out with --summary, whose cells are gap, violation and verdict")
+    selection = Selection(words_of(methods), words_of(scenarios), words_of(columns), labels_from(label or []))
+    chosen, store = load_suite(suite, root), Store(root)
     if published:
-        found = summary_of(chosen, published_runs(chosen, results))
+        records = published_runs(chosen, results)
+        # A summary has no column for what the audit says, which takes its time.
+        found = SuiteReport(chosen, records) if summary and not write else summary_of(chosen, records)
     else:
         found = summary_of(chosen, _recorded(chosen, store, suite), store)
-    out.print(found.render(format), markup=False, highlight=False, soft_wrap=True)
+    print_report(found, selection, format, summary=summary)
     if not published:
         write_report(found, root / "reports" / chosen.name, store.traces)
     elif write:
@@ -145,37 +178,23 @@ def publish(
     variants: Variants = "",
     root: Root = SCRATCH,
     results: Results = RESULTS,
+    imports: Imports = None,
 ) -> None:
     """Copy a suite's records and report from scratch to results/: all of its runs, and none that it does not name.
 
     With --methods, --scenarios or --variants all runs of these alone; what is published of the others stays as it is.
     """
-    chosen = load_suite(suite)
+    from accord.benchmark.records.store import Store
+    from accord.benchmark.report.publish import publish_runs
+    from accord.benchmark.specs.overrides import Overrides
+    from accord.benchmark.specs.suite import load_suite
+
+    chosen = load_suite(suite, root)
     overrides = Overrides(words_of(methods), words_of(scenarios), words_of(variants))
     done = publish_runs(chosen, overrides, Store(root), results, typed=suite)
     beside = f" beside {done.kept}" if done.kept else ""
     text = f"{done.published} runs published{beside}: {len(done.files)} files under {results / chosen.name}/"
     out.print(text, soft_wrap=True)
-
-
-def _overrides(
-    methods: str,
-    scenarios: str,
-    variants: str,
-    budgets: str,
-    seeds: int | None,
-    seed_list: str,
-    steps: int | None,
-) -> Overrides:
-    return Overrides(
-        words_of(methods),
-        words_of(scenarios),
-        words_of(variants),
-        words_of(budgets),
-        seeds,
-        numbers_of(seed_list),
-        steps,
-    )
 
 
 def _recorded(suite: Suite, store: Store, typed: str) -> list[Record]:
@@ -186,9 +205,8 @@ def _recorded(suite: Suite, store: Store, typed: str) -> list[Record]:
 
 
 def _all_records(root: Path, results: Path) -> list[Record]:
+    from accord.benchmark.records.store import Store
+    from accord.benchmark.report.leaderboard import read_runs
+
     published = [record for path in sorted(results.glob("*/runs.parquet")) for record in read_runs(path)]
     return [*Store(root).records(), *published]
-
-
-def _unit(name: str) -> str:
-    return METRICS[name].unit if name in METRICS else ""

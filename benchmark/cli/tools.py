@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
 
-import torch
 import typer
-from rich.table import Table
 
-from accord.baselines.audit import SCENARIO, audit_method
-from accord.baselines.registry import METHODS, REFERENCES
-from accord.benchmark.cli.options import RESULTS, Jobs, Results, Root, Wandb, err, out, words_of
-from accord.benchmark.launch.local import LocalLauncher
-from accord.benchmark.performance.cells import LEAST_SHARE, Row, busy
-from accord.benchmark.performance.profiling import profile as run_profile
-from accord.benchmark.performance.scale import CPU, Line, load_scale, run_scale
-from accord.benchmark.performance.scale_quality import load_scale_quality, run_scale_quality
-from accord.benchmark.records.store import SCRATCH, Store
-from accord.benchmark.report.tracking import Tracker, tracking_mode
-from accord.benchmark.tuning.search import tune as run_search
-from accord.benchmark.tuning.space import load_search
+from accord.benchmark.cli.completion import method_name, method_names
+from accord.benchmark.cli.options import Imports, Jobs, MethodName, Results, Root, Wandb, err, out, tell, words_of
+from accord.benchmark.cli.printing import print_table
+from accord.benchmark.places import RESULTS, SCRATCH
 from accord.envs.errors import UsageError
+
+if TYPE_CHECKING:
+    from accord.benchmark.performance.cells import Row
 
 
 def tune(
-    methods: Annotated[str, typer.Argument(help="Methods of the search, separated by commas; all by default.")] = "",
+    methods: Annotated[
+        str,
+        typer.Argument(help="Methods of the search, separated by commas; all by default.", autocompletion=method_names),
+    ] = "",
     search: Annotated[
         str, typer.Option(help="Which search: a file in benchmark/searches, by the suite's name.")
     ] = "core",
@@ -33,6 +30,11 @@ def tune(
     results: Results = RESULTS,
 ) -> None:
     """Search for settings on training hours, going on where an earlier call stopped; see benchmark/searches/."""
+    from accord.benchmark.launch.local import LocalLauncher
+    from accord.benchmark.records.store import Store
+    from accord.benchmark.tuning.search import tune as run_search
+    from accord.benchmark.tuning.space import load_search
+
     chosen = load_search(search)
     run_search(
         chosen,
@@ -40,24 +42,31 @@ def tune(
         results / "tuning" / search,
         Store(root),
         LocalLauncher(jobs, err, quiet=True),
-        _tell,
+        tell,
     )
 
 
 def audit(
-    method: Annotated[str, typer.Argument(help="A method's name.")],
-    scenario: Annotated[str, typer.Option(help="Address to audit on.")] = SCENARIO,
+    method: MethodName,
+    scenario: Annotated[str, typer.Option(help="Address to audit on; by default seven buildings on a path.")] = "",
+    imports: Imports = None,
 ) -> None:
     """Change one agent's numbers and see whose actions move, when, and how far along the graph."""
+    from accord.baselines.audit import SCENARIO, audit_method
+    from accord.baselines.registry import METHODS, REFERENCES
+
     if method in REFERENCES:
         raise UsageError(f"METHOD: '{method}' is a bound and does not act; allowed: {', '.join(sorted(METHODS))}")
-    result = audit_method(method, address=scenario)
-    table = Table("steps after the change", "hops reached", "hops allowed", box=None)
-    for n, (reached, allowed) in enumerate(zip(result.reach, result.allowed, strict=True)):
-        table.add_row(str(n), str(reached), str(allowed) if result.decentralised else "any")
-    out.print(table)
+    result = audit_method(method, address=scenario or SCENARIO)
+    print_table(
+        ["steps after the change", "hops reached", "hops allowed"],
+        [
+            [str(n), str(reached), str(allowed) if result.decentralised else "any"]
+            for n, (reached, allowed) in enumerate(zip(result.reach, result.allowed, strict=True))
+        ],
+    )
     claim = "claims to be decentralised" if result.decentralised else "makes no claim"
-    out.print(f"{method} {claim}: {result.verdict}")
+    out.print(f"{method} {claim}: {result.verdict}", soft_wrap=True)
     if not result.passed:
         raise typer.Exit(1)
 
@@ -74,8 +83,9 @@ def scale(
     results: Results = RESULTS,
 ) -> None:
     """Measure cost and memory against the number of agents, going on where it stopped; see performance/scale.yaml."""
-    # Late: seaborn takes a second to load.
+    from accord.benchmark.performance.scale import load_scale, run_scale
     from accord.benchmark.performance.scale_report import beside_published, cells, markdown, named_apart, write_scale
+    from accord.benchmark.report.tracking import Tracker, tracking_mode
 
     given = {"seconds": seconds, "memory_gib": memory}
     changed = {name: value for name, value in given.items() if value is not None}
@@ -86,7 +96,7 @@ def scale(
     sizes = [_size(word) for word in words_of(agents)]
     tracker = Tracker(tracking_mode(wandb), root)
     target = results / "scale" if publish else root / "reports" / "scale"
-    rows = run_scale(suite, words_of(lines), sizes, root, _tell)
+    rows = run_scale(suite, words_of(lines), sizes, root, tell)
     if publish:
         _check_busy(rows)
     part, table = publish and bool(lines), cells(rows)
@@ -108,6 +118,7 @@ def scale_quality(
     results: Results = RESULTS,
 ) -> None:
     """Seconds and samples until a policy is good, against the number of agents; see performance/scale_quality.yaml."""
+    from accord.benchmark.performance.scale_quality import load_scale_quality, run_scale_quality
     from accord.benchmark.performance.scale_report import quality_markdown, write_scale_quality
 
     _only_whole(publish, lines, agents, seconds)
@@ -120,7 +131,7 @@ def scale_quality(
         sizes,
         jobs or 1,
         root,
-        _tell,
+        tell,
     )
     if publish:
         _check_busy(rows)
@@ -131,10 +142,16 @@ def scale_quality(
 
 
 def profile(
-    method: Annotated[str, typer.Argument(help="A method's name, or a line of the suite `scale`.")],
+    method: Annotated[
+        str, typer.Argument(help="A method's name, or a line of the suite `scale`.", autocompletion=method_name)
+    ],
     agents: Annotated[int, typer.Option(min=2, help="Number of agents.")] = 64,
 ) -> None:
     """Where a method's time goes, in training and in execution: by stage and by function."""
+    from accord.baselines.registry import METHODS
+    from accord.benchmark.performance.profiling import profile as run_profile
+    from accord.benchmark.performance.scale import Line, load_scale
+
     suite = load_scale()
     if method not in suite.lines and method not in METHODS:
         known = ", ".join([*suite.lines, *(name for name in sorted(METHODS) if name not in suite.lines)])
@@ -142,22 +159,24 @@ def profile(
     run_profile(suite, suite.lines.get(method, Line(method=method)), agents, out)
 
 
-def _tell(line: str) -> None:
-    err.print(line, markup=False, highlight=False, soft_wrap=True)
-
-
 def _only_whole(publish: bool, *changes: object) -> None:
     if publish and any(changes):
         raise UsageError("--publish: the suite is published whole; leave out LINES, --agents and the limits")
 
 
-def _check_busy(rows: list[Row]) -> None:
+def _check_busy(rows: Sequence[Row]) -> None:
+    from accord.benchmark.performance.cells import LEAST_SHARE, busy
+
     held_up = [f"{row['line']} at {row['n_agents']:,}" for row in rows if busy(row) < LEAST_SHARE]
     if held_up:
         raise UsageError(f"--publish: something else ran beside {', '.join(held_up)}; give the same command again")
 
 
 def _check_device(device: str) -> None:
+    import torch
+
+    from accord.benchmark.performance.scale import CPU
+
     here = [CPU, "cuda"] if torch.cuda.is_available() else [CPU]
     if device not in here:
         raise UsageError(f"--device: '{device}' is not here; allowed on this machine: {', '.join(here)}")

@@ -24,7 +24,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from accord.benchmark.launch.jobs import Ended, Fault, Job, Work, how_it_ended
 
-PRELOAD = ["__main__", "accord.benchmark"]
+PRELOAD = ["__main__", "accord.benchmark.launch.start"]
 GLANCE = 0.5  # seconds between looks at the clock and at Ctrl-C
 PLAIN_LINE = 30.0  # seconds between lines where there is no terminal to draw bars on
 

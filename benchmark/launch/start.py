@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from rich.console import Console
 
 from accord.benchmark.launch.contexts import compared_on, prepare_context
-from accord.benchmark.launch.jobs import Ended, Job, Launcher, Tell
+from accord.benchmark.launch.jobs import Ended, Job, Launcher, Tell, Work
 from accord.benchmark.launch.local import LocalLauncher
 from accord.benchmark.launch.runner import ended_badly, execute, holds
 from accord.benchmark.launch.training import prepare_policy
@@ -20,6 +20,9 @@ from accord.benchmark.records.record import Record
 from accord.benchmark.records.store import Store
 from accord.benchmark.specs.resolved import Identity, ResolvedRun, resolve_run
 from accord.benchmark.specs.run import RunSpec
+from accord.envs.plugins import import_files
+
+Kind = Literal["optimum", "training", "run"]
 
 
 @dataclass
@@ -40,6 +43,21 @@ class Outcome:
         return [record for record in self.records if record.status == "failed"]
 
 
+@dataclass(frozen=True)
+class Planned:
+    """One piece of work that is not done yet.
+
+    Attributes:
+        kind: Of the work.
+        spec: The run, or the first of those that it is for.
+        title: For people.
+    """
+
+    kind: Kind
+    spec: RunSpec
+    title: str
+
+
 def launch(
     specs: Sequence[RunSpec],
     store: Store,
@@ -49,6 +67,7 @@ def launch(
     launcher: Launcher | None = None,
     on_record: Callable[[Record], None] | None = None,
     unlimited: bool = False,
+    imports: Sequence[Path] = (),
 ) -> Outcome:
     """Carry out every run that the store does not hold yet.
 
@@ -62,6 +81,7 @@ def launch(
         launcher: What carries the jobs out; processes on this machine by default.
         on_record: Called with each finished record, in this process.
         unlimited: Trainings that are missing have no wall-clock limit.
+        imports: Python files that the processes import first: they register what the specs name.
 
     Raises:
         OSError: the store's folder cannot be made.
@@ -70,11 +90,7 @@ def launch(
     store.root.mkdir(parents=True, exist_ok=True)
     console = console or Console(stderr=True)
     found = {spec.digest: store.load(spec) for spec in specs}
-    runs: dict[str, ResolvedRun] = {}
-    for spec in specs:
-        run, kept = identify(resolve_run(spec)), found[spec.digest]
-        if kept is None or not holds(kept, run):
-            runs[f"run {spec.digest}"] = run
+    runs = _missing(specs, found)
 
     def ended(over: Ended) -> None:
         run = runs.get(over.job.name)
@@ -92,11 +108,28 @@ def launch(
             on_record(record)
 
     if runs:
-        (launcher or LocalLauncher(jobs, console)).work(_plan(runs, store, unlimited), ended)
+        (launcher or LocalLauncher(jobs, console)).work(_plan(runs, store, unlimited, imports), ended)
     return Outcome([record for spec in specs if (record := found[spec.digest]) is not None], len(runs))
 
 
-def _plan(runs: Mapping[str, ResolvedRun], store: Store, unlimited: bool) -> list[Job]:
+def planned(specs: Sequence[RunSpec], store: Store) -> list[Planned]:
+    """What `launch` would do: optima and trainings that are missing, each once, and the runs, in its order."""
+    runs = _missing(specs, {spec.digest: store.load(spec) for spec in specs})
+    kinds: dict[Work, Kind] = {_compare: "optimum", _train: "training", _run: "run"}
+    return [Planned(kinds[job.work], RunSpec(**job.data["spec"]), job.title) for job in _plan(runs, store, False, ())]
+
+
+def _missing(specs: Sequence[RunSpec], found: Mapping[str, Record | None]) -> dict[str, ResolvedRun]:
+    """The runs whose record is missing, failed or of other code, data or network than is here, by the name of a job."""
+    runs: dict[str, ResolvedRun] = {}
+    for spec in specs:
+        run, kept = identify(resolve_run(spec)), found[spec.digest]
+        if kept is None or not holds(kept, run):
+            runs[f"run {spec.digest}"] = run
+    return runs
+
+
+def _plan(runs: Mapping[str, ResolvedRun], store: Store, unlimited: bool, imports: Sequence[Path]) -> list[Job]:
     """Jobs in order: optima and trainings that are missing, each once, then the runs."""
     first: dict[str, Job] = {}
     last = []
@@ -117,8 +150,8 @@ def _plan(runs: Mapping[str, ResolvedRun], store: Store, unlimited: bool) -> lis
         last.append(Job(name, spec.label, _run, data, tuple(needs)))
     # Trainings are the longest: they start first.
     jobs = [*sorted(first.values(), key=lambda job: job.work is not _train), *last]
-    code = known_digests()
-    return [replace(job, data={**job.data, "code": code}) for job in jobs]
+    common = {"code": known_digests(), "imports": list(map(str, imports))}
+    return [replace(job, data={**job.data, **common}) for job in jobs]
 
 
 def _compare(data: Mapping[str, Any], tell: Tell) -> None:
@@ -135,6 +168,7 @@ def _run(data: Mapping[str, Any], tell: Tell) -> None:
 
 
 def _given(data: Mapping[str, Any]) -> tuple[ResolvedRun, Store]:
+    import_files([Path(file) for file in data["imports"]])
     take_digests(data["code"])
     run = identify(resolve_run(RunSpec(**data["spec"])))
     assert run.identity is not None

@@ -42,6 +42,8 @@ CHECKERS = frozenset({"pydantic", "psutil", "yaml"})  # installed, and without n
 ANY_METHOD = frozenset({"accord.baselines.registry.make_method", "accord.baselines.registry.METHODS"})
 INSTALLED = frozenset({"site-packages", "dist-packages"})
 
+UNREADABLE = "unknown"  # begins the digest of code that could not be read
+
 Names = tuple[str, ...]
 Key = tuple[Names, Names, Names]
 Files = dict[str, float]  # path to the time of its last change
@@ -61,7 +63,7 @@ def digest_of_code(roots: Iterable[str], alone: Iterable[str] = (), without: Ite
         return known[0]
     found = _read_all(*key)
     if found is None:
-        return f"unknown {secrets.token_hex(8)}"
+        return f"{UNREADABLE} {secrets.token_hex(8)}"
     text, files = found
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
     _KNOWN[key] = digest, files

@@ -6,14 +6,15 @@ digests of what was there, and is carried out again where they are no longer the
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import fields, replace
 from functools import partial
 from typing import Any
 
-from accord.baselines.registry import METHODS, REFERENCES, make_method
+from accord.baselines.registry import METHODS, REFERENCES, NamesCode, make_method
 from accord.benchmark.evaluation.metrics import METRICS
-from accord.benchmark.records.code import digest_of_code
+from accord.benchmark.records.code import UNREADABLE, digest_of_code
 from accord.benchmark.specs.resolved import Identity, ResolvedRun
 from accord.benchmark.specs.run import digest_of
 from accord.envs.catalogue import VERSION, family_of
@@ -40,6 +41,9 @@ def identity_here(run: ResolvedRun) -> Identity:
         [*method, *_scenario_modules(measured), *_scenario_modules(trained), *_evaluation_modules()],
         [*RUNNER, TRAINER, SEEDING],
     )
+    files = run.method.files() if isinstance(run.method, NamesCode) else ()
+    if files and not code.startswith(UNREADABLE):
+        code = digest_of([code, *(hashlib.sha256(path.read_bytes()).hexdigest() for path in files)])
     data, network = _both(measured.digest, trained.digest), _both(measured.network_digest, trained.network_digest)
     if not run.policy or run.method is None:
         return Identity(data=data, network=network, code=code)
@@ -55,7 +59,7 @@ def identity_here(run: ResolvedRun) -> Identity:
 
 def is_readable(identity: Identity) -> bool:
     """The code could be read; where not, no other look at it gives the same."""
-    return not identity.code.startswith("unknown")
+    return not identity.code.startswith(UNREADABLE)
 
 
 def policy_name(policy: str, identity: Identity) -> str:
@@ -87,7 +91,8 @@ def _method_modules(run: ResolvedRun) -> list[str]:
     if run.method is None:
         return [REFERENCES[run.spec.method].__module__]
     registered_in = METHODS[run.spec.method].registered_in
-    return [*(kind.__module__ for kind in _bases(run.method)), *([registered_in] if registered_in else [])]
+    named = run.method.modules() if isinstance(run.method, NamesCode) else []
+    return [*(kind.__module__ for kind in _bases(run.method)), *([registered_in] if registered_in else []), *named]
 
 
 def _bases(made: object) -> list[type]:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from accord.benchmark.evaluation.context import Context
+from accord.benchmark.places import SCRATCH
 from accord.benchmark.records.files import read_traces, write_file, write_folder
 from accord.benchmark.records.identity import context_key
 from accord.benchmark.records.record import Record, load_record
@@ -18,7 +19,6 @@ from accord.benchmark.specs.run import RunSpec
 from accord.envs.errors import UsageError
 from accord.envs.scenario import Scenario
 
-SCRATCH = Path("runs")
 TRACKED = "tracked"  # an empty file in a record's folder
 CHECKPOINT = 2  # raised when what unfinished trainings keep changes
 

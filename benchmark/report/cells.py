@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
+from accord.benchmark.boards.selection import EVERYTHING, STEPS, Selection
 from accord.benchmark.evaluation.metric import BLANK, Column, Metric
 from accord.benchmark.evaluation.metrics import IMPRACTICAL_DELAY, METRICS
 from accord.benchmark.records.record import Record
@@ -15,6 +16,7 @@ from accord.benchmark.statistics import FEWEST_FOR_INTERVAL, estimate
 
 Style = Literal["best", "plain", "infeasible"]
 MOST_SEEDS = 10  # of a row whose seeds are shown each
+DECIMALS = 3  # of a metric that has no column in the tables of a suite
 MOST_NAMED = 3  # worst seeds that are named
 STEPS_PLACE = 90  # of the steps' column among those of metrics: just before the seconds of training
 
@@ -76,20 +78,28 @@ class Filled:
     cell: Callable[[Line], Cell]
 
 
-def filled_columns(records: Sequence[Record], protocol: str) -> list[Filled]:
+def filled_columns(records: Sequence[Record], protocol: str, selection: Selection = EVERYTHING) -> list[Filled]:
     """The columns of numbers in a table over hours or episodes; optional ones only where some run has a value."""
-    metrics = columns_for(records, protocol)
-    found = [Filled(heading_of(metric), column_of(metric).place, partial(metric_cell, metric)) for metric in metrics]
-    if any(record.spec.effort is not None for record in records):
-        found.append(Filled(Heading("steps", "million", is_number=True), STEPS_PLACE, steps_cell))
+    found = [
+        Filled(heading_of(metric), column_of(metric).place, partial(metric_cell, metric))
+        for metric in columns_for(records, protocol, selection)
+    ]
+    if selection.shows(STEPS) and any(record.spec.effort is not None for record in records):
+        found.append(Filled(Heading(STEPS, "million", is_number=True), STEPS_PLACE, steps_cell))
     return sorted(found, key=lambda column: column.place)
 
 
-def columns_for(records: Sequence[Record], protocol: str) -> list[Metric]:
-    """The metrics that have a column in tables over hours or episodes, as their columns are placed."""
-    shown = [m for m in METRICS.values() if m.column is not None and m.column.shown in (protocol, "both")]
+def columns_for(records: Sequence[Record], protocol: str, selection: Selection = EVERYTHING) -> list[Metric]:
+    """The metrics that have a column in tables over hours or episodes, as their columns are placed.
+
+    Those that a selection names instead, where some run has a value: any that is a number.
+    """
     measured = {name for record in records for name, value in record.metrics.items() if value is not None}
-    wanted = [m for m in shown if not column_of(m).optional or m.name in measured]
+    if selection.columns:
+        wanted = [m for m in METRICS.values() if m.is_number and selection.shows(m.name) and m.name in measured]
+    else:
+        shown = [m for m in METRICS.values() if m.column is not None and m.column.shown in (protocol, "both")]
+        wanted = [m for m in shown if not column_of(m).optional or m.name in measured]
     return sorted(wanted, key=lambda metric: column_of(metric).place)
 
 
@@ -99,9 +109,8 @@ def heading_of(metric: Metric) -> Heading:
 
 
 def column_of(metric: Metric) -> Column:
-    """The column of a metric that has one."""
-    assert metric.column is not None
-    return metric.column
+    """The column of a metric; one in its own unit where it has none in the tables of a suite."""
+    return metric.column or Column(metric.name.replace("_", " "), metric.unit, decimals=DECIMALS)
 
 
 def verdict_cell(line: Line) -> Cell:
@@ -140,7 +149,9 @@ def text_of(metric: Metric, value: float | None) -> str:
     return BLANK if value is None else f"{column.factor * value:z.{column.decimals}f}"
 
 
-def every_seed(lines: Sequence[Line], labels: Sequence[str], protocol: str) -> Grid | None:
+def every_seed(
+    lines: Sequence[Line], labels: Sequence[str], protocol: str, selection: Selection = EVERYTHING
+) -> Grid | None:
     """One row per line of two to ten runs: gap, violation and delay, or return and share served, and verdict by seed.
 
     Lines whose cells hold every seed already are left out: fewer than five, which all ended alike. None where no line
@@ -150,13 +161,15 @@ def every_seed(lines: Sequence[Line], labels: Sequence[str], protocol: str) -> G
         lines: Of one table.
         labels: Headings of their labels.
         protocol: hours or episodes.
+        selection: The columns of numbers that are shown.
     """
     several = [line for line in lines if 1 < len(line.records) <= MOST_SEEDS and _hides_seeds(line)]
     if not several:
         return None
     records = [record for line in several for record in line.records]
     wanted = ("optimality_gap", "violation", "delay") if protocol == "hours" else ("episode_return", "served")
-    measured = [name for name in wanted if any(record.metrics.get(name) is not None for record in records)]
+    shown_of = [name for name in wanted if selection.shows(name)]
+    measured = [name for name in shown_of if any(record.metrics.get(name) is not None for record in records)]
     shown = [metric for metric in columns_for(records, protocol) if metric.name in measured]
     endings = any(map(_ending, records))
     rows = []

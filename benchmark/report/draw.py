@@ -8,16 +8,15 @@ from collections.abc import Sequence
 import numpy as np
 
 from accord.baselines.registry import REFERENCES
+from accord.benchmark.launch.forecast import PROGRAMME, START
 from accord.benchmark.records.record import Record
 from accord.benchmark.report.leaderboard import number
 from accord.envs.catalogue import resolve
 from accord.envs.errors import UsageError
 from accord.envs.scenario import Hours
 
-START = 3.0  # seconds of a process
 MANY = 5000  # agents
 SHORT = 20.0  # seconds of a row that every change can afford
-PROGRAMME = 4e-4  # seconds of the linear programme per building and measured hour
 
 
 def drawn(records: Sequence[Record], seconds: float, draw: int) -> list[Record]:

@@ -40,7 +40,7 @@ def summary_of(suite: Suite, records: Sequence[Record], store: Store | None = No
         records,
         audit_records(records),
         contexts=lambda address: store.load_context(resolve(address)),
-        stale=sum(is_stale(record) for record in records),
+        stale=frozenset(record.spec.digest for record in records if is_stale(record)),
     )
 
 
@@ -89,7 +89,7 @@ def publish_runs(suite: Suite, overrides: Overrides, store: Store, results: Path
     earlier = published_runs(suite, results) if part else []
     kept = [record for record in earlier if place(record.spec) not in replaced]
     # Nothing that is published here is stale; what is kept was published by the code of its day.
-    report = replace(summary_of(suite, [*kept, *records], store), stale=0)
+    report = replace(summary_of(suite, [*kept, *records], store), stale=frozenset())
     files = write_report(report, target, store.traces, part=part)
     return Published(len(records), len(kept), files)
 

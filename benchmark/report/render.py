@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import re
 from collections.abc import Sequence
 
+from accord.benchmark.boards.summary import CELL, Summary
 from accord.benchmark.evaluation.metric import BLANK
+from accord.benchmark.markdown import markdown_table
 from accord.benchmark.report.cells import Cell, Grid, Row
 from accord.benchmark.report.tables import BEST, HOW_TO_READ, SEES, SMOKE, UNMET, Layout, Table
 
@@ -27,23 +31,39 @@ def markdown(layout: Layout) -> str:
     return "\n\n".join(parts)
 
 
+def render_summary(summary: Summary, fmt: str) -> str:
+    """A summary as md, latex or csv."""
+    if fmt == "csv":
+        file = io.StringIO()
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["method", "variant", *summary.scenarios])
+        writer.writerows([method, variant, *cells] for method, variant, cells in summary.rows)
+        return file.getvalue()
+    if fmt == "md":
+        headings = ["method", *(f"`{address}`" for address in summary.scenarios)]
+        rows = [[f"`{method}`{f' [{variant}]' if variant else ''}", *cells] for method, variant, cells in summary.rows]
+        return f"{markdown_table(headings, rows)}\n\n{CELL}"
+    heads = ["method", *(f"\\texttt{{{_escaped(address)}}}" for address in summary.scenarios)]
+    lines = [heads, *([_escaped(f"{m} [{v}]" if v else m), *map(_escaped, cells)] for m, v, cells in summary.rows)]
+    first, *body = (" & ".join(line) + " \\\\" for line in lines)
+    columns = "l" * len(heads)
+    opening = ["% Needs \\usepackage{booktabs}.", f"\\begin{{tabular}}{{@{{}}{columns}@{{}}}}", "\\toprule", first]
+    return "\n".join([*opening, "\\midrule", *body, "\\bottomrule", "\\end{tabular}", f"% {CELL}"]) + "\n"
+
+
 def _listed(opening: str, lines: Sequence[str]) -> str:
     return f"{opening}\n\n" + "\n".join(f"- {line}" for line in lines)
 
 
 def _markdown_grid(grid: Grid) -> str:
     marks = {"best": "**", "plain": "", "infeasible": "*"}
-    rows = [[f"{heading.name} ({heading.unit})" if heading.unit else heading.name for heading in grid.headings]]
+    headings = [f"{heading.name} ({heading.unit})" if heading.unit else heading.name for heading in grid.headings]
+    rows = []
     for row in grid.rows:
-        texts = [" ".join([", ".join(cell.values), *cell.notes]).replace("|", "\\|") for cell in row.cells]
+        texts = [" ".join([", ".join(cell.values), *cell.notes]) for cell in row.cells]
         mark = marks[row.style]
         rows.append([text if text in ("", BLANK) else f"{mark}{text}{mark}" for text in texts])
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    rule = ["-" * width for width in widths]
-    lines = [
-        [cell.ljust(width) for cell, width in zip(cells, widths, strict=True)] for cells in [rows[0], rule, *rows[1:]]
-    ]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+    return markdown_table(headings, rows)
 
 
 def latex(layout: Layout) -> str:

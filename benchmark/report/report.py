@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from accord.benchmark.boards.selection import EVERYTHING, Selection
+from accord.benchmark.boards.summary import Summary, summarise
 from accord.benchmark.figures.curves import curves_table
 from accord.benchmark.figures.sweeps import Contexts, Traces
 from accord.benchmark.records.files import write_file
@@ -16,12 +18,13 @@ from accord.benchmark.records.record import Record
 from accord.benchmark.report.comparison import improvements
 from accord.benchmark.report.leaderboard import Locality, leaderboard, write_runs
 from accord.benchmark.report.origins import stale_runs
-from accord.benchmark.report.render import latex, markdown
+from accord.benchmark.report.render import latex, markdown, render_summary
 from accord.benchmark.report.tables import Layout, lay_out
 from accord.benchmark.specs.suite import Suite
 from accord.envs.errors import UsageError
 
 FORMATS = ("md", "latex", "csv")
+OTHER_WORDS = {"markdown": "md"}
 NO_FIGURES = "No figures: these runs left no traces."
 
 
@@ -34,14 +37,25 @@ class SuiteReport:
         records: Its runs, whatever way they ended.
         locality: What the audit says of a (method, variant).
         contexts: What a scenario's runs are compared with, by its address; gives the smallest level that can be met.
-        stale: How many of the runs are of other code, data or network than is here.
+        stale: Digests of the runs that are of other code, data or network than is here.
+        selection: What of it is shown.
     """
 
     suite: Suite
     records: Sequence[Record]
     locality: Locality = field(default_factory=dict)
     contexts: Contexts | None = None
-    stale: int = 0
+    stale: frozenset[str] = frozenset()
+    selection: Selection = EVERYTHING
+
+    def selected(self, selection: Selection) -> SuiteReport:
+        """A part of it, to be printed.
+
+        Raises:
+            UsageError: a method, a scenario or a column that is not there.
+        """
+        selection.check(self.records)
+        return replace(self, records=selection.records(self.records), selection=selection)
 
     @cached_property
     def board(self) -> pd.DataFrame:
@@ -51,22 +65,35 @@ class SuiteReport:
     @cached_property
     def layout(self) -> Layout:
         """The leaderboard laid out as tables."""
-        layout = lay_out(self.records, self.board, smoke=self.suite.smoke, contexts=self.contexts)
-        return replace(layout, origins=(*layout.origins, *stale_runs(self.stale, len(self.records))))
+        layout = lay_out(
+            self.records, self.board, smoke=self.suite.smoke, contexts=self.contexts, selection=self.selection
+        )
+        wanted = [r for r in self.records if self.selection.wants(r.spec.method, r.spec.variant)]
+        stale = sum(record.spec.digest in self.stale for record in wanted)
+        return replace(layout, origins=(*layout.origins, *stale_runs(stale, len(wanted))))
 
-    def render(self, fmt: str) -> str:
+    @property
+    def summary(self) -> Summary:
+        """The leaderboard in one table."""
+        return summarise(self.board, self.selection)
+
+    def render(self, fmt: str, *, summary: bool = False) -> str:
         """The leaderboard as text.
 
         Args:
-            fmt: md, latex or csv.
+            fmt: md (or markdown), latex or csv.
+            summary: One table, a row per method and a column per scenario.
 
         Raises:
             UsageError: an unknown format.
         """
+        fmt = OTHER_WORDS.get(fmt, fmt)
         if fmt not in FORMATS:
             raise UsageError(f"--format: unknown format '{fmt}'; allowed: {', '.join(FORMATS)}")
+        if summary:
+            return render_summary(self.summary, fmt)
         if fmt == "csv":
-            return self.board.to_csv(index=False)
+            return self.selection.of_board(self.board).to_csv(index=False)
         return markdown(self.layout) if fmt == "md" else latex(self.layout)
 
 

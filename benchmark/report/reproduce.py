@@ -20,10 +20,10 @@ from scipy import stats
 from accord.baselines.registry import has_randomness
 from accord.benchmark.evaluation.context import Value
 from accord.benchmark.evaluation.metrics import METRICS
+from accord.benchmark.places import SCRATCH
 from accord.benchmark.records.provenance import Provenance, provenance_here
 from accord.benchmark.records.record import Record
 from accord.benchmark.records.setups import setup_of
-from accord.benchmark.records.store import SCRATCH
 from accord.benchmark.specs.run import digest_of
 from accord.envs.catalogue import is_episodic
 

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from accord.baselines.registry import METHODS, REFERENCES
+from accord.benchmark.boards.selection import EVERYTHING, Selection
 from accord.benchmark.evaluation.metrics import IMPRACTICAL_DELAY
 from accord.benchmark.figures.sweeps import Contexts
 from accord.benchmark.records.record import Record
@@ -95,7 +96,12 @@ class Layout:
 
 
 def lay_out(
-    records: Sequence[Record], board: pd.DataFrame, *, smoke: bool = False, contexts: Contexts | None = None
+    records: Sequence[Record],
+    board: pd.DataFrame,
+    *,
+    smoke: bool = False,
+    contexts: Contexts | None = None,
+    selection: Selection = EVERYTHING,
 ) -> Layout:
     """Lay a suite's runs out as tables.
 
@@ -104,32 +110,43 @@ def lay_out(
         board: Their leaderboard.
         smoke: The suite is not for a paper, and the tables say so.
         contexts: What each scenario is compared with; gives the smallest feasible level.
+        selection: The rows and columns that are laid out; what is best is best of all rows.
     """
     rows = {_key(row): row for row in board.to_dict("records")}
-    meanings = list(dict.fromkeys(map(_meaning, rows.values())))
+    shown = [row for row in rows.values() if selection.wants(row["method"], row["variant"])]
+    meanings = list(dict.fromkeys(map(_meaning, shown)))
     letters = {meaning: letter for meaning, letter in zip(meanings, _letters(len(meanings)), strict=True) if meaning}
     found = groups(records)
     by_place = {place.title: (place, shared_rows(found, place)) for place in places(key[1] for key in found)}
     tables = []
     for place, shared in by_place.values():
         own = [record for key, group in found.items() if key[1] in place.networks for record in group]
-        lines = [_line(row, rows[row.key], place) for row in shared]
+        lines = [_line(row, rows[row.key], place, selection) for row in shared]
         lines.sort(key=lambda line: standing(line.row))
-        tables.append(_table(place, lines, own, letters, contexts))
+        if any(_is_wanted(line.records[0], selection) for line in lines):
+            tables.append(_table(place, lines, own, letters, contexts, selection))
     once = [record for _, shared in by_place.values() for row in shared for record in row.records]
-    origins = tuple(text for text in (made_by(records), trainings(records, once)) if text)
+    wanted, once = ([record for record in every if _is_wanted(record, selection)] for every in (records, once))
+    origins = tuple(text for text in (made_by(wanted), trainings(wanted, once)) if text)
     return Layout(tuple(tables), {letter: meaning for meaning, letter in letters.items()}, origins, smoke)
 
 
 def _table(
-    place: Place, lines: Sequence[Line], records: Sequence[Record], letters: dict[str, str], contexts: Contexts | None
+    place: Place,
+    lines: Sequence[Line],
+    records: Sequence[Record],
+    letters: dict[str, str],
+    contexts: Contexts | None,
+    selection: Selection,
 ) -> Table:
     protocol = "episodes" if is_episodic(records[0].spec.scenario) else "hours"
     labels = (*LABELS, *([NETWORK] if place.several else []))
-    columns = filled_columns(records, protocol)
+    columns = filled_columns(records, protocol, selection)
     best = best_of(lines)
+    pairs = zip(lines, best, strict=True)
+    shown = [(line, is_best) for line, is_best in pairs if _is_wanted(line.records[0], selection)]
     rows = []
-    for line, is_best in zip(lines, best, strict=True):
+    for line, is_best in shown:
         words = (*line.labels, letters.get(_meaning(line.row), ""))
         cells = (*(Cell((word,)) for word in words), verdict_cell(line), *(column.cell(line) for column in columns))
         style: Style = "best" if is_best else "infeasible" if line.row["feasible_rate"] < 0.5 else "plain"
@@ -138,13 +155,19 @@ def _table(
     said = opening(place, records, contexts)
     if sum(best) > 1 and all(is_best or not competes(line) for line, is_best in zip(lines, best, strict=True)):
         said = f"{said} {NOT_TOLD}"
-    return Table(place.title, said, Grid(headings, tuple(rows)), every_seed(lines, labels, protocol), faults(records))
+    seeds = every_seed([line for line, _ in shown], labels, protocol, selection)
+    ended = faults([record for record in records if _is_wanted(record, selection)])
+    return Table(place.title, said, Grid(headings, tuple(rows)), seeds, ended)
 
 
-def _line(shared: Shared, row: Mapping[Any, Any], place: Place) -> Line:
+def _is_wanted(record: Record, selection: Selection) -> bool:
+    return selection.wants(record.spec.method, record.spec.variant)
+
+
+def _line(shared: Shared, row: Mapping[Any, Any], place: Place, selection: Selection) -> Line:
     *_, method, variant, setup = shared.key
     name = ", ".join(word for word in (variant, setup) if word)
-    return Line((method, name, *([shared.named(place)] if place.several else [])), row, shared.records)
+    return Line((selection.named(method), name, *([shared.named(place)] if place.several else [])), row, shared.records)
 
 
 def best_of(lines: Sequence[Line]) -> list[bool]:

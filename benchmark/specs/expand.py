@@ -30,6 +30,10 @@ def runs_of(suite: Suite, overrides: Overrides | None = None) -> list[RunSpec]:
             f"suite '{suite.name}': no run is left after the filters on the command line; --scenarios takes whole "
             "words of addresses, from slash to slash"
         )
+    if chosen.settings and not any(chosen.changes(spec.method) for spec in unique):
+        raise UsageError(
+            f"--set: no method that is left has the settings {', '.join(chosen.settings)}; choose by --methods"
+        )
     for label, count in Counter(spec.label for spec in unique).items():
         if count > 1:
             raise UsageError(

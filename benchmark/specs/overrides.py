@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import reduce
 from typing import Any
 
-from accord.baselines.registry import has_randomness, known_names, learns, unknown_name
+import yaml
+from pydantic import BaseModel
+
+from accord.baselines.registry import (
+    METHODS,
+    has_randomness,
+    known_names,
+    learns,
+    make_method,
+    merge,
+    nest,
+    unknown_name,
+)
+from accord.benchmark.specs.settings import text_of
 from accord.benchmark.specs.suite import Entry, Suite
 from accord.envs.errors import UsageError
 
@@ -23,6 +37,8 @@ class Overrides:
         seeds: Seeds 0 to this number, less one.
         seed_list: Exactly these seeds.
         steps: Agent-steps of training.
+        settings: By dotted name, what the methods are run with on top of their variants; the runs are variants of their
+            own, whose names say so.
     """
 
     methods: Sequence[str] = ()
@@ -32,6 +48,7 @@ class Overrides:
     seeds: int | None = None
     seed_list: Sequence[int] = ()
     steps: int | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     def check_against(self, suite: Suite) -> None:
         """Raise a `UsageError` for a name that nothing knows."""
@@ -55,14 +72,75 @@ class Overrides:
         return [method for method in self.methods if method in entry.methods or method not in listed]
 
     def variants_for(self, method: str, entry: Entry) -> dict[str, dict[str, Any]]:
-        """Name and settings of each variant of a method that is wanted."""
-        if method not in entry.methods or not learns(method):
-            return {"": {}}
-        wanted = self.variants or entry.variants
-        return {name: settings for name, settings in entry.variants.items() if name in wanted}
+        """Name and settings of each variant of a method that is wanted.
+
+        Raises:
+            UsageError: a method that learns does not take the settings of the command line.
+        """
+        wanted: dict[str, dict[str, Any]] = {"": {}}
+        if method in entry.methods and learns(method):
+            chosen = self.variants or entry.variants
+            wanted = {name: settings for name, settings in entry.variants.items() if name in chosen}
+        if not self.changes(method):
+            return wanted
+        return dict(self._changed(method, name, settings) for name, settings in wanted.items())
+
+    def changes(self, method: str) -> bool:
+        """Its settings are changed; a rule or bound that has others, or none, runs as it is beside what learns."""
+        if not self.settings or method not in METHODS:
+            return False
+        return learns(method) or all(_has(METHODS[method].method.config_type, name) for name in self.settings)
+
+    def _changed(self, method: str, variant: str, settings: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+        together = merge(settings, nest(dict(self.settings)))
+        try:
+            config = make_method(method, together).config.model_dump(mode="json")
+        except UsageError as error:
+            raise UsageError(f"--set: {error}; see: accord settings {method}") from None
+        values = {name: reduce(lambda part, key: part[key], name.split("."), config) for name in self.settings}
+        words = [f"{name}={text_of(value)}" for name, value in values.items()]
+        return " ".join([*([variant] if variant else []), *words]), together
 
     def seeds_for(self, method: str, default: int) -> Sequence[int]:
         """Seeds of one method: a method without randomness has one run, whatever the seeds."""
         if not has_randomness(method):
             return (0,)
         return list(dict.fromkeys(self.seed_list)) or range(self.seeds or default)
+
+
+def settings_from(texts: Sequence[str]) -> dict[str, Any]:
+    """Settings by dotted name from words like `ppo.lr=1e-3`; values are read as in a suite's YAML.
+
+    Raises:
+        UsageError: a word is not of this form, or two of them are about one setting.
+    """
+    found: dict[str, Any] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        name = name.strip()
+        if not (equals and all(part.isidentifier() for part in name.split("."))):
+            raise UsageError(
+                f"--set: '{text}' is not NAME=VALUE; allowed: like ppo.lr=1e-3, see accord settings METHOD"
+            )
+        clash = next(
+            (other for other in found if f"{other}.".startswith(f"{name}.") or f"{name}.".startswith(f"{other}.")), None
+        )
+        if clash is not None:
+            raise UsageError(f"--set: '{text}' is about the same setting as '{clash}={found[clash]}'; leave one out")
+        try:
+            found[name] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise UsageError(f"--set: '{text}': not valid YAML: {' '.join(str(error).split())}") from None
+        if isinstance(found[name], dict):
+            raise UsageError(f"--set: '{text}' has several settings; give each by itself, like ppo.lr=1e-3")
+    return found
+
+
+def _has(model: type[BaseModel], name: str) -> bool:
+    """A model has a setting of a dotted name."""
+    first, _, rest = name.partition(".")
+    field = model.model_fields.get(first)
+    if field is None:
+        return False
+    kind = field.annotation
+    return not rest or (isinstance(kind, type) and issubclass(kind, BaseModel) and _has(kind, rest))

@@ -97,7 +97,7 @@ def make_run(
         method: Name of a method or reference.
         seed: Seed of training and evaluation.
         suite: Name of the suite that it belongs to.
-        variant: A label for the settings.
+        variant: A label for the settings; without any, only what learns keeps it.
         settings: Changes to the method's defaults.
         effort: Of the training; left out where nothing is learned.
         trained_on: Address of another scenario whose policy is used.
@@ -117,7 +117,7 @@ def make_run(
         suite=suite,
         scenario=address,
         method=method,
-        variant=variant if trained else "",
+        variant=variant if trained or settings else "",
         seed=seed,
         config=config.model_dump(mode="json"),
         effort=effort if trained else None,

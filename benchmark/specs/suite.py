@@ -9,11 +9,10 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
+from accord.benchmark.specs.named import own_suites, suite_files
 from accord.benchmark.specs.run import EffortSpec
-from accord.benchmark.specs.yaml_file import files_of, read_model
+from accord.benchmark.specs.yaml_file import read_model
 from accord.envs.errors import UsageError
-
-HOME = "accord.benchmark.suites"  # where those lie that come with Accord
 
 
 class Entry(BaseModel):
@@ -76,22 +75,27 @@ class Suite(BaseModel):
 
 def suite_names() -> list[str]:
     """Suites that come with Accord."""
-    return list(files_of(HOME))
+    return list(suite_files())
 
 
-def load_suite(name: str) -> Suite:
+def load_suite(name: str, root: Path | None = None) -> Suite:
     """A suite by name, or a user's own by the path of its YAML file.
+
+    Args:
+        name: Of a suite that comes with Accord or that was run under `root`, or a path that ends in .yaml or .yml.
+        root: A folder of scratch runs.
 
     Raises:
         UsageError: no such suite, not YAML, an unknown key, a wrong type or a value out of range.
     """
-    path, ours = Path(name), files_of(HOME)
+    path = Path(name)
     if path.suffix not in (".yaml", ".yml"):
-        if name not in ours:
-            close = difflib.get_close_matches(name, ours, n=1)
+        known = own_suites(root) | suite_files()
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
             hint = f"did you mean '{close[0]}'? " if close else ""
-            raise UsageError(f"unknown suite '{name}'; {hint}allowed: {', '.join(ours)}, or a YAML file")
-        path = ours[name]
+            raise UsageError(f"unknown suite '{name}'; {hint}allowed: {', '.join(sorted(known))}, or a YAML file")
+        path = known[name]
     suite = read_model(path, Suite, name=path.stem)
     suite._source = str(path)
     return suite

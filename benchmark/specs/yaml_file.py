@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,12 +12,6 @@ from accord.baselines.registry import explain
 from accord.envs.errors import UsageError
 
 M = TypeVar("M", bound=BaseModel)
-
-
-def files_of(package: str) -> dict[str, Path]:
-    """The YAML files that lie in a package, by name without the suffix, in the order of names."""
-    found = (Path(str(file)) for file in resources.files(package).iterdir() if file.name.endswith(".yaml"))
-    return {path.stem: path for path in sorted(found)}
 
 
 def read_model(path: Path, model: type[M], **defaults: Any) -> M:

@@ -8,7 +8,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from accord.baselines.registry import make_method, nest
-from accord.benchmark.specs.yaml_file import files_of, read_model
+from accord.benchmark.specs.named import files_of
+from accord.benchmark.specs.yaml_file import read_model
 from accord.envs.errors import UsageError
 
 HOME = "accord.benchmark.searches"  # where those lie that come with Accord

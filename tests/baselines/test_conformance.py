@@ -1,5 +1,6 @@
 """Every method that is registered keeps the contract that outsiders are held to."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -31,6 +32,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "iql": VALUES,
     "vdn": VALUES,
     "qmix": VALUES,
+    "outside": {"policy": f"{Path(__file__).parents[1] / 'helpers' / 'half_policy.py'}:policy"},
     "rule_based": {"shares": [0.5], "patience": [1.0], "hours": 48},
 }
 CENTRAL = {

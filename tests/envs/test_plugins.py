@@ -1,8 +1,11 @@
 """What outside packages add: a broken one costs a line and nothing else."""
 
 import logging
+import re
+import sys
 from collections.abc import Callable, Iterator
 from importlib.metadata import EntryPoint
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +14,7 @@ from accord.envs.catalogue import families, family_of, resolve
 from accord.envs.districts import named
 from accord.envs.districts.named import make_district, named_districts
 from accord.envs.errors import UsageError
+from accord.envs.plugins import import_file, import_files
 from accord.envs.toy.games import GAMES
 
 Add = Callable[..., None]
@@ -54,7 +58,7 @@ def test_a_family_is_known_by_its_word(add: Add) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
-        ("foo", "nowhere_at_all:FOO", "nowhere_at_all:FOO cannot be loaded: No module named 'nowhere_at_all'"),
+        ("foo", "nowhere_at_all:FOO", "FOO cannot be loaded: ModuleNotFoundError: No module named 'nowhere_at_all'"),
         ("foo", "accord.envs.toy.games:NOTHING", "cannot be loaded"),
         ("foo", "accord.envs.toy.games:climbing", "it is a function; allowed: a Family"),
         ("homes", "accord.envs.toy.games:GAMES", "its word is taken"),
@@ -88,3 +92,65 @@ def test_a_district_that_is_none_is_named_when_it_is_asked_for(add: Add, caplog:
     told = [record.getMessage() for record in caplog.records]
     assert any("'homes_17'" in line and "its name is taken" in line for line in told)
     assert any("'gone'" in line and "cannot be loaded" in line for line in told)
+
+
+def test_a_file_is_a_module_that_finds_what_lies_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "beside_plug_in.py").write_text("NUMBER = 7\n")
+    path = tmp_path / "own_plug_in.py"
+    path.write_text("from beside_plug_in import NUMBER\nDOUBLE = 2 * NUMBER\n")
+    module = import_file(path, "--import")
+    assert module.DOUBLE == 14
+    assert module.__name__ == "own_plug_in"
+    assert import_files([path, path]) == [path, path]
+    assert import_file(path, "--import") is module
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("nowhere.py", None, "nowhere.py: no such file"),
+        ("notes.txt", "", "notes.txt is no Python module; allowed: files like my_method.py"),
+        ("my-method.py", "", "my-method.py is no Python module"),
+        ("random.py", "", "random.py has the name of another module, 'random'; give it another one"),
+        ("torch.py", "", "torch.py has the name of another module, 'torch'"),
+    ],
+)
+def test_a_file_that_cannot_be_a_module_is_named(tmp_path: Path, name: str, content: str | None, said: str) -> None:
+    if content is not None:
+        (tmp_path / name).write_text(content)
+    with pytest.raises(UsageError, match=f"--import: .*{said}"):
+        import_files([tmp_path / name])
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("def f(:\n", "SyntaxError"),
+        ("\n\nimport nowhere_at_all\n", r"ModuleNotFoundError: No module named 'nowhere_at_all' \(line 3\)"),
+        ("raise SystemExit(3)\n", r"SystemExit: 3 \(line 1\)"),
+    ],
+)
+def test_a_broken_file_is_passed_over_in_one_line(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, content: str, said: str
+) -> None:
+    path = tmp_path / "broken_own.py"
+    path.write_text(content)
+    with caplog.at_level(logging.WARNING, logger="accord"):
+        assert import_files([path]) == []
+    (told,) = [record.getMessage() for record in caplog.records]
+    assert re.match(f"--import: .*broken_own.py is passed over: {said}", told)
+    assert "\n" not in told
+    assert "broken_own" not in sys.modules
+    assert str(tmp_path) not in sys.path
+
+
+def test_a_file_registers_a_family(add: Add) -> None:
+    add("accord.tasks")
+    catalogue.register_family("chess", GAMES)
+    catalogue.register_family("chess", GAMES)
+    try:
+        assert family_of("chess_2/two_step") is GAMES
+    finally:
+        del catalogue._REGISTERED["chess"]
+    with pytest.raises(ValueError, match="the word 'games' of a family is taken"):
+        catalogue.register_family("games", GAMES)

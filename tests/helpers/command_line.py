@@ -7,11 +7,15 @@ import pytest
 from accord.benchmark.cli import main, options
 
 
-def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
-    """Exit status, standard output, standard error."""
+def call(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *words: str, terminal: int | None = None
+) -> tuple[int, str, str]:
+    """Exit status, standard output, standard error; as on a terminal of so many columns, or through a pipe."""
     monkeypatch.setattr(sys, "argv", ["accord", *words])
     for console in (options.out, options.err):
-        monkeypatch.setattr(console, "_width", 200)
+        monkeypatch.setattr(console, "_width", terminal or 200)
+        monkeypatch.setattr(console, "_force_terminal", terminal is not None)
+        monkeypatch.setattr(console, "_color_system", None)
     status = 0
     try:
         main()

@@ -1,7 +1,7 @@
 import pytest
 
 from accord.benchmark.specs.expand import runs_of
-from accord.benchmark.specs.overrides import Overrides
+from accord.benchmark.specs.overrides import Overrides, settings_from
 from accord.benchmark.specs.suite import Suite, load_suite
 from accord.envs.errors import UsageError
 
@@ -76,3 +76,42 @@ def test_one_name_is_not_given_to_two_kinds_of_runs() -> None:
 def test_a_mistake_on_the_command_line_names_the_option(chosen: Overrides, said: str) -> None:
     with pytest.raises(UsageError, match=said):
         runs_of(SUITE, chosen)
+
+
+def test_a_setting_of_the_command_line_makes_variants_that_say_so() -> None:
+    chosen = Overrides(seeds=1, scenarios=["ring/average-0.3"], settings=settings_from(["ppo.lr=1e-3", "copies=8"]))
+    runs = {(run.method, run.variant): run for run in runs_of(SUITE, chosen)}
+    assert runs.keys() == {
+        ("serve_now", ""),
+        ("random", ""),
+        ("consensus-gossip", "slow ppo.lr=0.001 copies=8"),
+        ("consensus-gossip", "tuned ppo.lr=0.001 copies=8"),
+    }
+    slow = runs["consensus-gossip", "slow ppo.lr=0.001 copies=8"].config
+    assert (slow["ppo"]["lr"], slow["copies"], slow["dual"]["alpha"]) == (0.001, 8, 0.05)
+
+
+def test_a_method_without_learning_can_be_set_by_itself() -> None:
+    chosen = Overrides(methods=["lookahead"], scenarios=["star/average-0.3"], settings={"horizon": 24})
+    (run,) = runs_of(SUITE, chosen)
+    assert (run.variant, run.config["horizon"]) == ("horizon=24", 24)
+
+
+@pytest.mark.parametrize(
+    ("texts", "methods", "said"),
+    [
+        (["ppo.lr"], [], r"--set: 'ppo\.lr' is not NAME=VALUE; allowed: like ppo\.lr=1e-3"),
+        (["=3"], [], "--set: '=3' is not NAME=VALUE"),
+        (["copies=[1"], [], "--set: .* not valid YAML"),
+        (["copies=1", "copies=2"], [], "--set: 'copies=2' is about the same setting as 'copies=1'"),
+        (["ppo=3", "ppo.lr=1"], [], "--set: 'ppo.lr=1' is about the same setting as 'ppo=3'"),
+        (["ppo={lr: 1}"], [], "--set: .* has several settings; give each by itself"),
+        (["ppo.lrr=1"], [], r"--set: method 'consensus-gossip': unknown key 'ppo\.lrr'; see: accord settings cons"),
+        (["ppo.lr=-1"], [], r"--set: .* key 'ppo\.lr': input should be greater than 0, got -1"),
+        (["rule=gossip"], [], "--set: .*'rule' is fixed by the name"),
+        (["horizon=24"], ["serve_now"], "--set: no method that is left has the settings horizon"),
+    ],
+)
+def test_a_mistaken_setting_names_the_option(texts: list[str], methods: list[str], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        runs_of(SUITE, Overrides(methods=methods, settings=settings_from(texts)))

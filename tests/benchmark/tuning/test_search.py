@@ -10,8 +10,8 @@ from accord.baselines.registry import METHODS, make_method, nest
 from accord.benchmark.launch.local import LocalLauncher
 from accord.benchmark.records.store import Store
 from accord.benchmark.specs.expand import runs_of
+from accord.benchmark.specs.named import files_of
 from accord.benchmark.specs.suite import load_suite
-from accord.benchmark.specs.yaml_file import files_of
 from accord.benchmark.tuning.search import _ask, _read, score, tune
 from accord.benchmark.tuning.space import HOME, Finals, Range, Search, defaults, load_search
 from accord.envs.errors import UsageError

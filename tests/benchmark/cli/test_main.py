@@ -1,0 +1,58 @@
+"""What the command line does before any work: versions, help, completion, and none of it slow."""
+
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = ("numpy", "torch", "scipy", "pandas", "matplotlib", "seaborn", "wandb", "pettingzoo")
+CALL = f"""
+import sys
+sys.argv = ["accord", *sys.argv[1:]]
+from accord.benchmark.cli import main
+try:
+    main()
+finally:
+    print("loaded:", *(name for name in {HEAVY} if name in sys.modules), file=sys.stderr)
+"""
+
+
+def call(*words: str, **environment: str) -> tuple[str, str]:
+    """Standard output of the command line, and which heavy packages it loaded."""
+    command = [sys.executable, "-c", CALL, *words]
+    ended = subprocess.run(command, env=os.environ | environment, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout, ended.stderr.rpartition("loaded:")[2].strip()
+
+
+def test_version_is_one_line() -> None:
+    said, loaded = call("--version")
+    assert re.fullmatch(r"accord \d+\.\d+\.\d+, torch \d+\.\d+\S*, Python 3\.\d+\.\d+\n", said)
+    assert not loaded
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"), [(["--help"], "Run a suite"), (["run", "--help"], "--dry-run"), (["suites"], "| core")]
+)
+def test_help_and_suites_load_nothing_heavy(words: list[str], shown: str) -> None:
+    said, loaded = call(*words)
+    assert shown in said
+    assert not loaded
+
+
+@pytest.mark.parametrize(
+    ("typed", "completed"),
+    [
+        ("accord run qu", ["quick"]),
+        ("accord report hou", ["hourly"]),
+        ("accord settings consensus-g", ["consensus-gossip"]),
+        ("accord run core --methods serve_now,rule", ["serve_now,rule_based"]),
+    ],
+)
+def test_a_shell_completes_names_and_loads_nothing_heavy(typed: str, completed: list[str]) -> None:
+    where = str(len(typed.split()) - 1)
+    said, loaded = call(_ACCORD_COMPLETE="complete_bash", COMP_WORDS=typed, COMP_CWORD=where)
+    assert said.split() == completed
+    assert not loaded

@@ -1,0 +1,37 @@
+"""Settings as people read them."""
+
+import pytest
+
+from accord.baselines import METHODS
+from accord.benchmark.specs.settings import Setting, settings_of
+
+
+@pytest.mark.parametrize("method", sorted(METHODS))
+def test_every_setting_says_what_it_does_in_a_sentence(method: str) -> None:
+    for setting in settings_of(method):
+        assert setting.meaning.endswith("."), setting.name
+        assert setting.allowed, setting.name
+
+
+def test_a_setting_has_default_unit_and_range() -> None:
+    horizon, carry, memory = settings_of("lookahead")
+    meaning = "Hours planned; the second day repeats the first."
+    assert horizon == Setting("horizon", "48", "h", "whole number ≥ 24", meaning)
+    assert (carry.unit, carry.allowed) == ("h", "number ≥ 0")
+    assert (memory.unit, memory.allowed) == ("", "number ≥ 0, < 1")
+
+
+def test_defaults_are_those_of_the_name() -> None:
+    found = {setting.name: setting for setting in settings_of("mappo-lagrangian")}
+    assert found["constraints.lr"].default == "0.279"
+    assert found["constraints.lr"].group == "constraints"
+    assert found["critic"].allowed == found["handling"].allowed == "fixed by the name"
+    assert found["ppo.hidden"] == Setting(
+        "ppo.hidden", "[128,128]", "neurons", "list of whole numbers, at least 1", found["ppo.hidden"].meaning
+    )
+    assert found["iterate"].allowed == "mixture, last"
+    assert found["shaping"].allowed == "true, false"
+
+
+def test_a_bound_has_none() -> None:
+    assert settings_of("oracle") == []
