@@ -16,9 +16,10 @@ from accord.benchmark.figures.sweeps import Contexts, Traces
 from accord.benchmark.records.files import write_file
 from accord.benchmark.records.record import Record
 from accord.benchmark.report.comparison import improvements
+from accord.benchmark.report.latex import latex
 from accord.benchmark.report.leaderboard import Locality, leaderboard, write_runs
 from accord.benchmark.report.origins import stale_runs
-from accord.benchmark.report.render import latex, markdown, render_summary
+from accord.benchmark.report.render import markdown, render_summary
 from accord.benchmark.report.tables import Layout, lay_out
 from accord.benchmark.specs.suite import Suite
 from accord.envs.errors import UsageError
@@ -91,7 +92,7 @@ class SuiteReport:
         if fmt not in FORMATS:
             raise UsageError(f"--format: unknown format '{fmt}'; allowed: {', '.join(FORMATS)}")
         if summary:
-            return render_summary(self.summary, fmt)
+            return render_summary(self.summary, self.suite.name, fmt)
         if fmt == "csv":
             return self.selection.of_board(self.board).to_csv(index=False)
         return markdown(self.layout) if fmt == "md" else latex(self.layout)
