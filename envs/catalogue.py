@@ -3,7 +3,8 @@
     campus_seven/two_groups/hourly-0.35     district / network / budget
     games/two_step                          another family of scenarios, by its own first word
 
-Outside packages add a family as an entry point in `accord.tasks`: its first word, and a `Family`.
+A script adds a family with `register_family`, a package as an entry point in `accord.tasks`: its first word, and a
+`Family`.
 """
 
 from __future__ import annotations
@@ -26,24 +27,47 @@ VERSION = 1
 BUILT_IN = {"games": GAMES, "mpe2": MPE2, "lbf": LBF, "allocation": ALLOCATION}
 DISTRICT_WORDS = (*NAMED, SYNTHETIC)
 GROUP = "accord.tasks"
+_ADDED: dict[str, Family] = {}
+
+
+def register_family(word: str, family: Family) -> None:
+    """Make a family of scenarios known, from a script or a file of one's own; again replaces it, as in a notebook.
+
+    Args:
+        word: The first word of its addresses, up to a slash or an underscore.
+        family: What they mean.
+
+    Raises:
+        ValueError: the word is a district's or another family's.
+    """
+    if word not in _ADDED and _is_taken(word, {*DISTRICT_WORDS, *families()}):
+        raise ValueError(f"family '{word}': its word is taken")
+    _ADDED[word] = family
+    families.cache_clear()
+    _resolved.cache_clear()
 
 
 @cache
 def families() -> dict[str, Family]:
-    """Every family of scenarios but the districts, by its first word: ours, then those of other packages.
+    """Every family of scenarios but the districts, by its first word: ours, a script's, those of other packages.
 
     One that is no family, or whose word is taken by a family or a district of ours, is passed over with a warning.
     """
-    found, taken = dict(BUILT_IN), {*BUILT_IN, *DISTRICT_WORDS}
+    found = BUILT_IN | _ADDED
+    taken = {*found, *DISTRICT_WORDS}
     for name, family in loaded(GROUP):
         if not isinstance(family, Family):
             kind = type(family).__name__
             refuse(GROUP, name, f"it is a {kind}; allowed: a Family (a district goes to accord.districts)")
-        elif any(f"{word}_".startswith(f"{name}_") for word in taken):
+        elif _is_taken(name, taken):
             refuse(GROUP, name, "its word is taken")
         else:
             found[name] = family
     return found
+
+
+def _is_taken(word: str, taken: set[str]) -> bool:
+    return any(f"{other}_".startswith(f"{word}_") for other in taken)
 
 
 def family_of(address: str) -> Family:
