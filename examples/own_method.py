@@ -37,7 +37,7 @@ class ThroughDynamics(Method):
             adam.zero_grad()
             (loss + 2 * spec.price_scale * owed).backward()
             adam.step()
-            prices = (prices + 0.1 * excess.detach() / spec.limits).clamp_min(0.0)
+            prices = (prices + 0.03 * excess.detach() / spec.limits).clamp_min(0.0)
             done += 16 * 24 * spec.n_agents
             training.log({"steps": done, "seconds": time.perf_counter() - began})
         return controller
@@ -60,6 +60,6 @@ class NetworkController(Controller):
 
 if __name__ == "__main__":
     # --8<-- [start:run]
-    record = accord.run("campus_seven/two_groups/hourly-0.35", "through-dynamics", steps=300_000)
+    record = accord.run("campus_seven/two_groups/hourly-0.35", "through-dynamics", steps=1_000_000)
     print({name: record.metrics[name] for name in ("verdict", "violation", "optimality_gap", "delay", "train_seconds")})
     # --8<-- [end:run]
