@@ -5,7 +5,7 @@ PEERS := .venv-peers/bin
 SUITE ?= quick
 
 .DEFAULT_GOAL := help
-.PHONY: help bench bench-throughput bench-peers scale scale-quality test lint leaderboard reproduce reproduce-short coverage tune data clean
+.PHONY: help bench bench-throughput bench-peers scale scale-quality test lint leaderboard reproduce reproduce-short coverage docs test-site tune data clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' | \
@@ -46,6 +46,12 @@ reproduce-short: .venv/installed ## rerun one short published row of every suite
 coverage: .venv/installed ## how often the printed intervals hold the truth, by simulation
 	@$(BIN)/python -m accord.benchmark.studies.coverage $(ARGS)
 
+docs: .venv/docs ## build the documentation into build/site; a warning is an error (ARGS="serve" shows it while you write)
+	@$(BIN)/python -m mkdocs $(or $(ARGS),build --quiet)
+
+test-site: .venv/dev docs ## look at every page of the documentation with chromium, which must be installed
+	@$(BIN)/python -m pytest -n 0 tests/site $(ARGS)
+
 tune: .venv/dev ## search for every method's settings again, going on where it stopped (hours; ARGS=...)
 	@$(BIN)/accord tune $(ARGS)
 
@@ -68,6 +74,10 @@ clean: ## remove the environments, scratch runs and caches
 
 .venv/dev: .venv/installed
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+.venv/docs: .venv/installed
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
 	@touch $@
 
 # BenchMARL needs packages that Accord does not, so it gets an environment of its own.

@@ -60,7 +60,7 @@ class HalfNow(Method):
 def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A fresh environment with the wheel that the sdist gives, an outside package, and foreign packages."""
     folder = tmp_path_factory.mktemp("installed")
-    for name in (".", "tests/outside"):
+    for name in (".", "examples/package"):
         copy = folder / "sources" / Path(name).name
         unwanted = shutil.ignore_patterns(
             ".*", "runs", "results", "wandb", "build", "dist", "*.egg-info", "__pycache__"

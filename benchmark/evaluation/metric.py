@@ -50,6 +50,7 @@ class Metric:
         clocked: Measured by a clock: it differs from run to run and machine to machine.
         column: Its column in tables; None where it has none.
         adds_up: The measure of episodic tasks that is added up over an episode for it.
+        meaning: What it is, in a sentence; None takes the first line of the docstring of `compute`.
     """
 
     name: str
@@ -60,10 +61,16 @@ class Metric:
     clocked: bool = False
     column: Column | None = None
     adds_up: str = ""
+    meaning: str | None = None
+
+    @property
+    def sentence(self) -> str:
+        """What it is."""
+        return self.meaning or ((self.compute and self.compute.__doc__) or "").strip().partition("\n")[0]
 
     @property
     def is_number(self) -> bool:
-        """It has an median over seeds."""
+        """It has a median over seeds."""
         return self.unit not in ("", "bool")
 
 

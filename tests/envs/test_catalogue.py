@@ -1,15 +1,18 @@
 import dataclasses
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
 import accord.envs
-from accord.envs.catalogue import is_episodic, resolve, resolve_district
+from accord.envs import catalogue
+from accord.envs.catalogue import families, is_episodic, resolve, resolve_district
 from accord.envs.demand_response.scenario import smallest_level
 from accord.envs.districts.named import make_district
 from accord.envs.errors import UsageError
-from accord.envs.scenario import EpisodicScenario
+from accord.envs.scenario import EpisodicScenario, Family
+from accord.envs.toy.games import GAMES
 
 
 def test_an_address_has_one_meaning() -> None:
@@ -115,3 +118,26 @@ def test_validation_hours_are_the_last_four_weeks_of_training_after_a_month_of_w
 def test_errors_name_the_word_and_what_is_allowed(address: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         resolve(address)
+
+
+@pytest.fixture
+def register(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, Family], None]]:
+    """`register_family`, undone when the test ends."""
+    monkeypatch.setattr(catalogue, "_REGISTERED", {})
+    yield catalogue.register_family
+    monkeypatch.undo()
+    families.cache_clear()
+
+
+def test_a_script_adds_a_family_and_a_second_call_replaces_it(register: Callable[[str, Family], None]) -> None:
+    register("chess", GAMES)
+    assert catalogue.family_of("chess/two_step") is GAMES
+    again = dataclasses.replace(GAMES)
+    register("chess", again)
+    assert catalogue.family_of("chess_2/two_step") is again
+
+
+@pytest.mark.parametrize("word", ["games", "homes_17", "homes"])
+def test_a_word_that_is_taken_is_refused(register: Callable[[str, Family], None], word: str) -> None:
+    with pytest.raises(ValueError, match=f"the word .{word}. of a family is taken"):
+        register(word, GAMES)

@@ -6,6 +6,7 @@ The best plan serves who values it most, and its multiplier is the value of the 
     sharing_N/NETWORK/C     like sharing_5/ring/0.5
 """
 
+# --8<-- [start:task]
 import hashlib
 import re
 from dataclasses import dataclass
@@ -92,6 +93,8 @@ class Sharing(Task):
         )
 
 
+# --8<-- [end:task]
+# --8<-- [start:scenario]
 @dataclass(frozen=True)
 class SharingScenario(Scenario):
     """One address of the family."""
@@ -153,3 +156,4 @@ SHARING = Family(
     lambda: [("sharing_N/NETWORK/C", "a resource that some value more than others, C of what all want")],
     ("sharing_5/ring/0.5",),
 )
+# --8<-- [end:scenario]
