@@ -36,8 +36,8 @@ class GridTask(Task):
             raise UsageError(f"discrete {levels!r}: allowed are whole numbers from 2, of levels per dimension")
         if not isinstance(task.spec.action, Box):
             raise UsageError(f"task '{task.spec.name}': its actions are discrete; a grid needs a box")
-        self._task = task
-        self._points = grid_points(task.spec.action, int(levels)).to(task.device)
+        self._task, self._levels = task, int(levels)
+        self._points = grid_points(task.spec.action, self._levels).to(task.device)
         self.device = task.device
         self.spec = replace(task.spec, action=Discrete(len(self._points)))
 
@@ -75,4 +75,4 @@ class GridTask(Task):
 
     def take(self, agents: Tensor) -> GridTask:
         """See `Task.take`."""
-        raise UsageError(f"task '{self.spec.name}': agents are taken before the grid is laid")
+        return GridTask(self._task.take(agents), self._levels)

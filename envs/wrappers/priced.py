@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal, TypeGuard
 
 import numpy as np
 import torch
@@ -28,8 +28,7 @@ class PricedTask(Task):
     u_k is the agent's use of budget k's resource in a step, c_k/N_k its equal share of the limit among the N_k agents
     of the budget (0 for the others), s its shortfall. λ_k ≥ 0 and π are prices in mean prices (`TaskSpec.price_scale`,
     $ per unit), so rewards stay in the task's currency. π is −ν of the methods here: above 0, postponing costs. Summed
-    over agents and steps it is the Lagrangian of the task. In `reward_parts`, where a task has them, what is paid is a
-    part of its own, `constraints`.
+    over agents and steps it is the Lagrangian of the task. Rewards have one part.
 
     Prices are held: given once, or drawn at every reset as the state-augmented methods draw them in training, λ once
     per copy and π once per agent. Drawn ones are appended to observations, as the fields `budget_prices` [m] and
@@ -60,7 +59,7 @@ class PricedTask(Task):
             spec,
             obs_fields={**spec.obs_fields, **self._fields()},
             state_dim=spec.state_dim + self._is_drawn * (len(spec.budgets) + spec.n_agents),
-            reward_parts=(*spec.reward_parts, "constraints") if spec.reward_parts else (),
+            reward_parts=(),
         )
 
     def reset(
@@ -79,17 +78,14 @@ class PricedTask(Task):
         step = self._task.reset(batch, generator, start=start, horizon=horizon, initial=initial)
         if step.shortfall is None and not self._is_drawn and bool(self._due.any()):
             raise UsageError(f"price of '{SHORTFALL}': task '{self.spec.name}' has no {SHORTFALL}; leave it out")
-        return self._shown(step)
+        return self._shown(replace(step, reward_parts=None))
 
     def step(self, actions: Tensor) -> Step:
         """Advance, and pay."""
         spec, step = self._task.spec, self._task.step(actions)
         allowed = (self._lam * step.counted[:, None] * self._share).sum(-1)
         reward = lagrangian(spec, step, self._lam, -self._due) + spec.price_scale * allowed
-        parts = step.reward_parts
-        if parts is not None:
-            parts = torch.cat([parts, (reward - step.reward)[..., None]], -1)
-        return self._shown(replace(step, reward=reward, reward_parts=parts))
+        return self._shown(replace(step, reward=reward, reward_parts=None))
 
     def charge(self, price: float | Mapping[str, float]) -> None:
         """Hold these prices from the next step on, in place of drawn ones: for a trained policy's dual updates.
@@ -147,7 +143,7 @@ class PricedTask(Task):
         prices = torch.cat([self._lam.expand(*shape, -1), self._due.expand(shape)[..., None]], -1)
         return replace(step, obs=torch.cat([step.obs, prices.to(step.obs)], -1))
 
-    def _prices(self, price: float | Mapping[str, float]) -> tuple[Tensor, Tensor]:
+    def _prices(self, price: object) -> tuple[Tensor, Tensor]:
         """λ [1, 1, m] and π [1, 1] of prices as they are typed.
 
         Raises:
@@ -155,19 +151,18 @@ class PricedTask(Task):
         """
         budgets = [budget.name for budget in self._task.spec.budgets]
         words = f"a number from 0, '{DRAWN}', or numbers by name of {', '.join(budgets)} or {SHORTFALL}"
-        if not isinstance(price, Mapping):
-            if not (_is_number(price) and price >= 0):
-                raise UsageError(f"price {price!r}; allowed: {words}")
-            price = dict.fromkeys(budgets, price)
-        for name, value in price.items():
+        if not (isinstance(price, Mapping) or (_is_number(price) and price >= 0)):
+            raise UsageError(f"price {price!r}; allowed: {words}")
+        named: Mapping[Any, Any] = price if isinstance(price, Mapping) else dict.fromkeys(budgets, price)
+        for name, value in named.items():
             if name not in (*budgets, SHORTFALL):
                 raise UsageError(f"price of {name!r}: unknown name; allowed: {words}")
             if not (_is_number(value) and (value >= 0 or name == SHORTFALL)):
                 raise UsageError(f"price of '{name}' is {value!r}; allowed: {words}, which alone may be below 0")
-        lam = [float(price.get(name, 0.0)) for name in budgets]
-        due = float(price.get(SHORTFALL, 0.0))
+        lam = [float(named.get(name, 0.0)) for name in budgets]
+        due = float(named.get(SHORTFALL, 0.0))
         return torch.tensor([[lam]], device=self.device), torch.tensor([[due]], device=self.device)
 
 
-def _is_number(value: object) -> bool:
+def _is_number(value: object) -> TypeGuard[float]:
     return isinstance(value, int | float | np.number) and not isinstance(value, bool) and math.isfinite(value)
