@@ -181,7 +181,8 @@ class Step:
         shortfall: [B, N], local equality: its long-run average must be 0; None if the task has none.
         active: [B, ahead, m], which budgets count in the coming steps; the present comes first.
         counted: [B, m], which budgets counted in the step that was just taken.
-        measures: Named physical quantities of the step that was just taken, each [B, N] or [B].
+        measures: Named physical quantities of the step that was just taken, each [B, N] or [B]; the same names in every
+            step, those of `reset` included.
         terminated: [B] bool, the task itself ended.
         truncated: [B] bool, a time limit ended the episode.
         alive: [B, N] bool.
