@@ -52,8 +52,8 @@ class PricedTask(Task):
         self.device = task.device
         if not spec.budgets:
             raise UsageError(f"price: task '{spec.name}' has no budgets; leave price out")
-        self._is_drawn, self._is_held = price == DRAWN, False
-        self._lam, self._due = self._prices({} if price == DRAWN else price)  # [B or 1, 1, m], [B or 1, N or 1]
+        self._is_drawn, self._is_held = isinstance(price, str) and price == DRAWN, False
+        self._lam, self._due = self._prices({} if self._is_drawn else price)  # [B or 1, 1, m], [B or 1, N or 1]
         self._share = equal_shares(spec)
         self.spec = replace(
             spec,

@@ -60,6 +60,7 @@ class VectorTask(VectorEnv):
         if hasattr(gymnasium.vector, "AutoresetMode"):
             self.metadata["autoreset_mode"] = gymnasium.vector.AutoresetMode.NEXT_STEP
         self.render_mode, self.closed, self.is_vector_env = None, False, True
+        self.viewer = None  # before 1.0 Gymnasium closes it
         self.single_observation_space = bounded_space(spec.obs_bounds)
         self.single_action_space = action_space(spec.action)
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)

@@ -85,14 +85,14 @@ def test_wrappers_of_gymnasium_take_it() -> None:
 
 
 def test_an_agent_that_stops_stays_until_its_copy_ends() -> None:
-    env = accord.envs.vector_env("allocation_10x2/radius-1/failures", 4)
+    env = accord.envs.vector_env("allocation_10x2/radius-1/failures", 4, horizon=100)
     env.reset(seed=0)
     alive = np.ones(40)
-    for n in range(200):
+    for n in range(100):
         _, rewards, terminations, truncations, infos = env.step(np.zeros((40, 2)))
         assert not rewards[alive == 0].any()
         assert not terminations.any()
-        assert truncations.all() == (n == 199)
+        assert truncations.all() == (n == 99)
         assert (infos["alive"] <= alive).all()
         alive = infos["alive"]
     assert 0 < alive.sum() < 40
