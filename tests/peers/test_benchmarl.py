@@ -10,6 +10,7 @@ from benchmarl.algorithms import MappoConfig
 from benchmarl.environments.pettingzoo.common import PettingZooClass
 from benchmarl.experiment import Experiment, ExperimentConfig
 from benchmarl.models import MlpConfig
+from torchrl.data import Composite
 from torchrl.envs import PettingZooWrapper
 
 import accord
@@ -46,9 +47,31 @@ class AccordTask(PettingZooClass):
 
 
 class BatchedAccordTask(AccordTask):
-    """The same in one batch."""
+    """The same in one batch; BenchMARL asks for the specs of one copy."""
 
     batched = True
+
+    def observation_spec(self, env: Any) -> Composite:
+        return self._part_of_group(env, "observation")
+
+    def info_spec(self, env: Any) -> Composite:
+        return self._part_of_group(env, "info")
+
+    def state_spec(self, env: Any) -> Composite:
+        return Composite({"state": env.full_observation_spec_unbatched["state"]})
+
+    def action_mask_spec(self, env: Any) -> None:
+        return None
+
+    def action_spec(self, env: Any) -> Composite:
+        return env.full_action_spec_unbatched
+
+    def _part_of_group(self, env: Any, name: str) -> Composite:
+        spec = env.full_observation_spec_unbatched.clone()
+        del spec["state"]
+        for key in [key for key in spec["agent"].keys() if key != name]:  # noqa: SIM118
+            del spec["agent", key]
+        return spec
 
 
 @pytest.mark.parametrize("kind", [AccordTask, BatchedAccordTask])

@@ -23,7 +23,7 @@ def test_ppo_trains_one_iteration() -> None:
             .env_runners(num_env_runners=0)
             .multi_agent(policies={"shared"}, policy_mapping_fn=lambda *_, **__: "shared")
             .rl_module(model_config=DefaultModelConfig(fcnet_hiddens=[16]))
-            .training(train_batch_size_per_learner=24, minibatch_size=84, num_epochs=1)
+            .training(train_batch_size_per_learner=24, minibatch_size=24, num_epochs=1)
         )
         algorithm = config.build_algo()
         found: dict[str, Any] = algorithm.train()
