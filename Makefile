@@ -1,11 +1,13 @@
-# Every target installs what it needs into .venv (bench-peers: .venv-peers too) on first use.
+# Every target installs what it needs into .venv on first use; bench-peers and test-peers also into .venv-peers and
+# .venv-rllib, which hold what Accord itself does not need.
 PYTHON ?= python3
 BIN := .venv/bin
 PEERS := .venv-peers/bin
+RLLIB := .venv-rllib/bin
 SUITE ?= quick
 
 .DEFAULT_GOAL := help
-.PHONY: help bench bench-throughput bench-peers scale scale-quality test lint leaderboard reproduce reproduce-short coverage docs test-site tune data clean
+.PHONY: help bench bench-throughput bench-peers scale scale-quality test test-peers lint leaderboard reproduce reproduce-short coverage docs test-site test-latex tune data clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' | \
@@ -28,6 +30,10 @@ scale-quality: .venv/installed ## seconds and samples until a policy is good, 4 
 
 test: .venv/dev ## run the tests
 	@$(BIN)/python -m pytest --durations 10 $(ARGS)
+
+test-peers: .venv-peers/dev .venv-rllib/installed ## TorchRL, BenchMARL, SB3 and RLlib take our tasks (minutes, and gigabytes to install)
+	@$(PEERS)/python -m pytest -n 0 --ignore tests/peers/test_rllib.py tests/peers $(ARGS)
+	@$(RLLIB)/python -m pytest -n 0 tests/peers/test_rllib.py $(ARGS)
 
 lint: .venv/dev ## ruff and mypy
 	@$(BIN)/ruff check .
@@ -52,6 +58,9 @@ docs: .venv/docs ## build the documentation into build/site; a warning is an err
 test-site: .venv/dev docs ## look at every page of the documentation with chromium, which must be installed
 	@$(BIN)/python -m pytest -n 0 tests/site $(ARGS)
 
+test-latex: .venv/dev ## compile the leaderboards with pdflatex, which must be installed, and see that they fit a page
+	@$(BIN)/python -m pytest tests/latex $(ARGS)
+
 tune: .venv/dev ## search for every method's settings again, going on where it stopped (hours; ARGS=...)
 	@$(BIN)/accord tune $(ARGS)
 
@@ -59,7 +68,7 @@ data: .venv/installed ## rebuild the data store from CityLearn's wheel and check
 	@$(BIN)/python -m accord.envs.districts.citylearn_data
 
 clean: ## remove the environments, scratch runs and caches
-	rm -rf .venv .venv-peers runs build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-peers .venv-rllib runs build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # torch comes first and alone, so that nothing else decides its build.
@@ -87,4 +96,18 @@ clean: ## remove the environments, scratch runs and caches
 	@$(PEERS)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
 	@$(PEERS)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt benchmarl==1.5.2 'torchrl==0.11.*'
 	@$(PEERS)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	@touch $@
+
+.venv-peers/dev: .venv-peers/installed
+	@$(PEERS)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt 'stable-baselines3==2.9.*' supersuit mpe2 lbforaging pytest pytest-xdist
+	@touch $@
+
+# RLlib asks for an older Gymnasium than the one that results were made with.
+.venv-rllib/installed: pyproject.toml constraints.txt
+	@test -x $(RLLIB)/python || $(PYTHON) -m venv .venv-rllib
+	@echo "installing RLlib into .venv-rllib (a few minutes the first time)"
+	@grep -v '^gymnasium==' constraints.txt > .venv-rllib/constraints.txt
+	@$(RLLIB)/python -m pip install --quiet --disable-pip-version-check -c .venv-rllib/constraints.txt torch
+	@$(RLLIB)/python -m pip install --quiet --disable-pip-version-check -c .venv-rllib/constraints.txt 'ray[rllib]==2.60.*' pytest pytest-xdist
+	@$(RLLIB)/python -m pip install --quiet --disable-pip-version-check -c .venv-rllib/constraints.txt -e .
 	@touch $@

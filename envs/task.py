@@ -7,6 +7,7 @@ uses shared resources; budgets bound the long-run average of that use. Everythin
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -47,12 +48,16 @@ class Field:
         unit: Physical unit of the quantity before scaling.
         scale: What the quantity is divided by, in words.
         ahead: How many coming steps the columns describe; 0 for the present alone.
+        low: No observation lies below this, after scaling.
+        high: No observation lies above this, after scaling.
     """
 
     where: slice
     unit: str
     scale: str
     ahead: int = 0
+    low: float = -math.inf
+    high: float = math.inf
 
 
 @dataclass(frozen=True)
@@ -131,6 +136,14 @@ class TaskSpec:
         """O, the width of an observation."""
         return max((f.where.stop for f in self.obs_fields.values()), default=0)
 
+    @property
+    def obs_bounds(self) -> tuple[Tensor, Tensor]:
+        """What no observation lies below and above, two of [O]."""
+        low, high = torch.full((self.obs_dim,), -math.inf), torch.full((self.obs_dim,), math.inf)
+        for part in self.obs_fields.values():
+            low[part.where], high[part.where] = part.low, part.high
+        return low, high
+
     @cached_property
     def limits(self) -> Tensor:
         """Bounds of the budgets, in units of their resource, [m]."""
@@ -168,7 +181,8 @@ class Step:
         shortfall: [B, N], local equality: its long-run average must be 0; None if the task has none.
         active: [B, ahead, m], which budgets count in the coming steps; the present comes first.
         counted: [B, m], which budgets counted in the step that was just taken.
-        measures: Named physical quantities of the step that was just taken, each [B, N] or [B].
+        measures: Named physical quantities of the step that was just taken, each [B, N] or [B]; the same names in every
+            step, those of `reset` included.
         terminated: [B] bool, the task itself ended.
         truncated: [B] bool, a time limit ended the episode.
         alive: [B, N] bool.
@@ -225,6 +239,11 @@ class Task(ABC):
     @abstractmethod
     def state(self) -> Tensor:
         """The whole state, [B, S], for central critics and mixers."""
+
+    def state_bounds(self) -> tuple[Tensor, Tensor]:
+        """What no state lies below and above, two of [S]; infinite where nothing is known."""
+        unknown = torch.full((self.spec.state_dim,), math.inf)
+        return -unknown, unknown
 
     def active(self, ahead: int) -> Tensor:
         """Which budgets count in the coming `ahead` steps, the present first, [B, ahead, m]."""

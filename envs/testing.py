@@ -22,6 +22,7 @@ from accord.envs.task import Box, Step, Task, TaskSpec
 from accord.envs.wrappers.parallel import ParallelTask
 
 COPIES, STEPS, CYCLES = 3, 6, 30
+TAKEN = ("shortfall", "action_mask")  # names in infos that no measure may have
 
 
 def check_scenario(address: str) -> None:
@@ -76,6 +77,8 @@ def check_task(make: Callable[[], Task]) -> None:
     for n, (one, other) in enumerate(zip(first, again, strict=True)):
         assert _same(one, other), f"step {n}: one seed gave two trajectories"
     for before, after in pairwise(first):
+        changed = ", ".join(sorted(before.measures.keys() ^ after.measures.keys()))
+        assert not changed, f"measures that are not in every step, the first included: {changed}"
         assert torch.equal(before.active[:, 0], after.counted), "`counted` is not what `active` announced"
     task = make()
     task.reset(COPIES, torch.Generator().manual_seed(0), horizon=STEPS)
@@ -103,6 +106,8 @@ def _check_spec(task: Task) -> None:
         assert members is None or members.shape == (spec.n_agents,), f"budget '{budget.name}': agents are not [N]"
     state = _state_of(task)
     assert state.shape == (COPIES, spec.state_dim), f"state has shape {tuple(state.shape)}, S is {spec.state_dim}"
+    low, high = task.state_bounds()
+    assert bool(((state >= low) & (state <= high)).all()), "a state passes its bounds"
 
 
 def _state_of(task: Task) -> Tensor:
@@ -129,7 +134,11 @@ def _check_step(spec: TaskSpec, step: Step) -> None:
             continue
         assert value.shape == shape, f"{name} has shape {tuple(value.shape)}, not {shape}"
         assert bool(torch.isfinite(value.double()).all()), f"{name} has numbers that are not finite"
+    low, high = spec.obs_bounds
+    assert bool(((step.obs >= low) & (step.obs <= high)).all()), "an observation passes the bounds of its field"
     for name, value in step.measures.items():
+        assert name not in TAKEN, f"measure '{name}': its name is taken in infos"
+        assert "/" not in name, f"measure '{name}': a name has no slash"
         assert value.shape in ((COPIES, n), (COPIES,)), f"measure '{name}' has shape {tuple(value.shape)}"
     assert not bool((step.terminated & step.truncated).any()), "an end is both terminated and truncated"
 

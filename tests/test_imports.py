@@ -13,7 +13,7 @@ MOST_FILES, MOST_LINES, LONGEST_FUNCTION = 14, 350, 60
 
 CONTRACT = ("envs.errors", "envs.task", "envs.network", "envs.scenario")
 BASE = (*CONTRACT, "baselines.base", "baselines.registry", "baselines.rollout")
-LEARNING = (*BASE, "baselines.multipliers", "baselines.training", "envs.districts.district")
+LEARNING = (*BASE, "baselines.multipliers", "baselines.training", "envs.multipliers", "envs.districts.district")
 HARNESS = ("benchmark.specs", "benchmark.evaluation", "benchmark.records")
 RECORDS = ("envs", *BASE, "benchmark.seeding", "benchmark.places", *HARNESS)
 LAUNCH = (*RECORDS, "benchmark.launch", "benchmark.machine")
@@ -25,6 +25,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "envs.files": (),
     "envs.plugins": ("envs.errors",),
     "envs.task": ("envs.errors",),
+    "envs.multipliers": ("envs.task",),
     "envs.network": ("envs.errors",),
     "envs.scenario": ("envs.errors", "envs.task", "envs.network"),
     "envs.districts": ("envs.errors", "envs.files", "envs.plugins"),
@@ -32,7 +33,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "envs.demand_response": (*CONTRACT, "envs.districts", "envs.optimum"),
     "envs.allocation": CONTRACT,
     "envs.toy": CONTRACT,
-    "envs.wrappers": ("envs.errors", "envs.task"),
+    "envs.wrappers": ("envs.errors", "envs.task", "envs.multipliers"),
     "envs.third_party": (*CONTRACT, "envs.wrappers"),
     "envs.catalogue": (
         *CONTRACT,
@@ -51,7 +52,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "baselines.rollout": (*CONTRACT, "baselines.base"),
     "baselines.audit": ("envs", *BASE),
     "baselines.testing": ("envs", *BASE, "baselines.audit"),
-    "baselines.multipliers": (*BASE, "envs.districts.district"),
+    "baselines.multipliers": (*BASE, "envs.multipliers", "envs.districts.district"),
     "baselines.training": LEARNING,
     "baselines.consensus": (*LEARNING, "envs.demand_response", "envs.districts"),
     "baselines.learners": (*LEARNING, "envs.wrappers"),

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from accord.baselines.base import Controller, Effort, Method, MethodConfig, ModelView, Rollout, RolloutStart, Training
 from accord.baselines.consensus.chunked_rollout import FusedConsensus, NotFusedError
-from accord.baselines.multipliers.augmentation import MultiplierDraw, augment, augmented_dim, effective_prices
+from accord.baselines.multipliers.augmentation import augment, augmented_dim, effective_prices
 from accord.baselines.multipliers.moving import DualConfig, Multipliers, Rule
 from accord.baselines.registry import register
 from accord.baselines.training.actors import StochasticActor
@@ -24,6 +24,7 @@ from accord.baselines.training.progress import part_of
 from accord.baselines.training.single_agents import AugmentedEnvironment
 from accord.envs.demand_response import DemandResponse
 from accord.envs.errors import UsageError
+from accord.envs.multipliers import MultiplierDraw
 from accord.envs.network import Network
 from accord.envs.task import Box, Step, Task, TaskSpec
 

@@ -18,9 +18,9 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
-from accord.baselines.multipliers.augmentation import MultiplierDraw
 from accord.baselines.multipliers.moving import DualConfig
 from accord.envs.errors import UsageError
+from accord.envs.multipliers import MultiplierDraw
 from accord.envs.task import TaskSpec
 
 Handling = Literal["none", "penalty", "lagrangian", "augmented"]

@@ -7,8 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from accord.baselines.multipliers.augmentation import MultiplierDraw, Priced, augmented_dim
+from accord.baselines.multipliers.augmentation import Priced, augmented_dim
 from accord.baselines.training.environment import MeanReward, Observation, Shapes, to_box
+from accord.envs.multipliers import MultiplierDraw
 from accord.envs.task import Task
 
 

@@ -125,7 +125,8 @@ class PricedEnv(ParallelEnv):
         return np.clip(action, self._box.low, self._box.high)  # a squashed Gaussian may overshoot by one rounding
 
     def _priced(self, agent: str, reward: float, info: Mapping[str, Any]) -> float:
-        use, shortfall = sum(info["usage"].values()), info.get("shortfall", 0.0)
+        use = sum(info[f"usage/{name}"] for name in self._spec.resources)
+        shortfall = info.get("shortfall", 0.0)
         local = self._prices.shortfall * shortfall - self._prices.use * use
         return (reward / self._spec.price_scale + local) / self._sizes[agent]
 

@@ -43,12 +43,14 @@ ASKED = 0.9  # demand of all consumers, as a share of what the agents carry
 SERVED, DONE, COLLISION = 5.0, 0.1, 0.02
 GLOBAL = 0.5  # share of the reward for serving that all agents get alike
 CARRIED = (0.5, 1.5)  # of each resource that an agent has
+HELD = (0.0, CARRIED[1])  # of each resource, by any agent at any time
 PLACES = 0.8  # consumers lie in the square of this half width
 JUMPS = ((4.0, 8.0), (10.0, 14.0))  # seconds between which demand moves on to other consumers, once in each
 FAILURES, FAILING = 0.2, (4.0, 14.0)  # share of the agents that stop, and when
 HALF_LIFE = 15.0  # seconds in which carried resources decay to a half, where they do
 REASSIGNED = 10  # steps between two assignments
 EMPTY = 1e-4  # of a unit: nothing
+ROUNDING = 1e-4  # by which float32 may pass the bound of a distance
 
 
 @dataclass(frozen=True)
@@ -170,6 +172,14 @@ class ResourceAllocation(Task):
         own = torch.cat([self.places, self.carried, self.alive[..., None].float()], -1)
         return torch.cat([own.flatten(1), torch.cat([self.consumers, self.demand], -1).flatten(1), clock], 1)
 
+    def state_bounds(self) -> tuple[Tensor, Tensor]:
+        """What no state lies below and above, two of [S]."""
+        setting, place, some = self.setting, (-1.0, 1.0), (0.0, math.inf)
+        own = [place, place, *[HELD] * setting.resources, (0.0, 1.0)]
+        there = [place, place, *[some] * setting.resources]
+        low, high = torch.tensor([*own * setting.n_agents, *there * setting.consumers, some]).unbind(1)
+        return low, high
+
     def active(self, ahead: int) -> Tensor:
         """There are no budgets, [B, ahead, 0]."""
         return torch.zeros(len(self.places), ahead, 0, device=self.device)
@@ -269,20 +279,27 @@ class ResourceAllocation(Task):
 
 
 def _fields(n_agents: int, resources: int, consumers: int) -> dict[str, Field]:
-    widths = {
-        "place": (2, "half squares", "1"),
-        "carried": (resources, "units", "1"),
-        "clock": (1, "s", "length of an episode"),
-        "sensed": (2 * min(SENSED, n_agents), "half squares", f"{SENSING}; the nearest others, 1 where there is none"),
+    place, some, offset = (-1.0, 1.0), (0.0, math.inf), (-1.0 - ROUNDING, 1.0 + ROUNDING)
+    parts = {
+        "place": (2, "half squares", "1", place),
+        "carried": (resources, "units", "1", HELD),
+        "clock": (1, "s", "length of an episode", some),
+        "sensed": (
+            2 * min(SENSED, n_agents),
+            "half squares",
+            f"{SENSING}; the nearest others, 1 where there is none",
+            offset,
+        ),
         "consumers": (
             consumers * (WAY_THERE + resources),
             "half squares, units",
             "1; of each, the nearest first: the way there, its length, what is needed",
+            (-1.0 - PLACES - ROUNDING, math.inf),
         ),
-        "links": (n_agents, "-", "1 for each agent that can be talked to"),
+        "links": (n_agents, "-", "1 for each agent that can be talked to", (0.0, 1.0)),
     }
     fields, at = {}, 0
-    for name, (width, unit, scale) in widths.items():
-        fields[name] = Field(slice(at, at + width), unit, scale)
+    for name, (width, unit, scale, (low, high)) in parts.items():
+        fields[name] = Field(slice(at, at + width), unit, scale, low=low, high=high)
         at += width
     return fields

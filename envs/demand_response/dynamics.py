@@ -116,7 +116,8 @@ class DemandResponse(Task):
         nothing = torch.zeros(batch, len(self.spec.budgets), device=self.device)
         measures = {name: zero.clone() for name in UNITS if name not in ("price", "carbon")}
         measures |= {"waiting_load": self._waiting, "soc": self._stored, "servable": self._efficiency * self._stored}
-        measures |= {"price": torch.zeros(batch, device=self.device)}
+        common = ("price",) if self._carbon is None else ("price", "carbon")
+        measures |= {name: torch.zeros(batch, device=self.device) for name in common}
         return self._show(zero, zero, zero, nothing, measures)
 
     def step(self, actions: Tensor) -> Step:
@@ -158,6 +159,10 @@ class DemandResponse(Task):
     def state(self) -> Tensor:
         """All that changes in what agents see, [B, S]; see `Observations.state`."""
         return self._observations.state(self._coming(HOURS), self._now())
+
+    def state_bounds(self) -> tuple[Tensor, Tensor]:
+        """See `Task.state_bounds`."""
+        return self._observations.state_bounds()
 
     def active(self, ahead: int) -> Tensor:
         """Which budgets count in the coming `ahead` hours, [B, ahead, m]."""

@@ -12,20 +12,23 @@ from accord.envs.districts.district import HOURS, District
 from accord.envs.task import Field
 
 DAYS = 7
+ROUNDING = 1e-6  # by which float32 may pass a bound
+SOME, ANY, SHARE = (0.0, math.inf), (-math.inf, math.inf), (0.0, 1.0 + ROUNDING)
+# Unit, scale, and what the scaled number lies between.
 LOCAL_FIELDS = {
-    "waiting_load": ("kWh", "log(1 + own peaks)"),
-    "demand": ("kWh", "own peak"),
-    "soc": ("kWh", "battery capacity"),
-    "solar": ("kWh", "own peak"),
-    "price": ("$/kWh", "mean price"),
-    "hour_sin": ("-", "1"),
-    "hour_cos": ("-", "1"),
-    "demand_past_day": ("kWh", "own peak; mean of the last 24 hours"),
-    "solar_past_day": ("kWh", "own peak; mean of the last 24 hours"),
-    "demand_scale": ("kWh", "log2 of base loads"),
-    "pv": ("kW", "own peak"),
-    "battery": ("kWh", "own peak"),
-    "connection": ("1/kWh", "own peak; 0 without a limit"),
+    "waiting_load": ("kWh", "log(1 + own peaks)", SOME),
+    "demand": ("kWh", "own peak", SHARE),
+    "soc": ("kWh", "battery capacity", SHARE),
+    "solar": ("kWh", "own peak", SOME),
+    "price": ("$/kWh", "mean price", ANY),
+    "hour_sin": ("-", "1", (-1.0, 1.0)),
+    "hour_cos": ("-", "1", (-1.0, 1.0)),
+    "demand_past_day": ("kWh", "own peak; mean of the last 24 hours", (-ROUNDING, 1.0 + ROUNDING)),
+    "solar_past_day": ("kWh", "own peak; mean of the last 24 hours", ANY),
+    "demand_scale": ("kWh", "log2 of base loads", ANY),
+    "pv": ("kW", "own peak", SOME),
+    "battery": ("kWh", "own peak", SOME),
+    "connection": ("1/kWh", "own peak; 0 without a limit", SOME),
 }
 CHANGING = ("waiting_load", "demand", "soc", "solar", "demand_past_day", "solar_past_day")
 COMMON = ("price", "hour_sin", "hour_cos")
@@ -96,6 +99,13 @@ class Observations:
         week = self._week[self._weekday[coming[:, 0]]]
         return torch.cat([*own, *clock, week, *self._tariff(coming)], 1)
 
+    def state_bounds(self) -> tuple[Tensor, Tensor]:
+        """What no state lies below and above, two of [S]."""
+        names = [name for name in CHANGING for _ in range(self._own_peak.shape[0])]
+        names += [*COMMON, *["weekday"] * DAYS, *["tariff"] * (HOURS * self._tariff_ahead)]
+        fields = [self.fields[name] for name in names]
+        return torch.tensor([part.low for part in fields]), torch.tensor([part.high for part in fields])
+
     def _scaled(self, coming: Tensor, now: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The local fields, each [B, N], scaled as `LOCAL_FIELDS` says and in its order."""
         shape, hour = now["demand"].shape, coming[:, 0]
@@ -126,8 +136,12 @@ def past_day(profiles: Tensor) -> Tensor:
 
 
 def _fields(tariff_ahead: bool) -> dict[str, Field]:
-    fields = {name: Field(slice(i, i + 1), unit, scale) for i, (name, (unit, scale)) in enumerate(LOCAL_FIELDS.items())}
-    fields["weekday"] = Field(slice(len(fields), len(fields) + DAYS), "-", "1; one column per day")
+    fields = {
+        name: Field(slice(i, i + 1), unit, scale, low=low, high=high)
+        for i, (name, (unit, scale, (low, high))) in enumerate(LOCAL_FIELDS.items())
+    }
+    week = slice(len(fields), len(fields) + DAYS)
+    fields["weekday"] = Field(week, "-", "1; one column per day", low=0.0, high=1.0)
     if tariff_ahead:
         columns = slice(fields["weekday"].where.stop, fields["weekday"].where.stop + HOURS)
         fields["tariff"] = Field(columns, "$/kWh", "mean price", ahead=HOURS)

@@ -61,7 +61,7 @@ class MatrixGame(Task):
         self.spec = TaskSpec(
             name=rules.name,
             n_agents=2,
-            obs_fields={"state": Field(slice(0, states), "-", "1; one column per state")},
+            obs_fields={"state": Field(slice(0, states), "-", "1; one column per state", low=0.0, high=1.0)},
             action=Discrete(n_actions),
             state_dim=states,
             horizon=rules.steps,
@@ -104,6 +104,10 @@ class MatrixGame(Task):
     def state(self) -> Tensor:
         """The state, one-hot, [B, S]."""
         return self._one_hot[self._state]
+
+    def state_bounds(self) -> tuple[Tensor, Tensor]:
+        """A state is what an agent sees, two of [S]."""
+        return self.spec.obs_bounds
 
     def active(self, ahead: int) -> Tensor:
         """There are no budgets, [B, ahead, 0]."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -28,12 +29,15 @@ class GridTask(Task):
             levels: Numbers per dimension, at least 2.
 
         Raises:
-            UsageError: the task's actions are discrete already.
+            UsageError: the task's actions are discrete already, or there are fewer levels.
         """
+        whole = isinstance(levels, int | np.integer) and not isinstance(levels, bool)
+        if not (whole and levels > 1):
+            raise UsageError(f"discrete {levels!r}: allowed are whole numbers from 2, of levels per dimension")
         if not isinstance(task.spec.action, Box):
             raise UsageError(f"task '{task.spec.name}': its actions are discrete; a grid needs a box")
-        self._task = task
-        self._points = grid_points(task.spec.action, levels).to(task.device)
+        self._task, self._levels = task, int(levels)
+        self._points = grid_points(task.spec.action, self._levels).to(task.device)
         self.device = task.device
         self.spec = replace(task.spec, action=Discrete(len(self._points)))
 
@@ -61,10 +65,14 @@ class GridTask(Task):
         """See `Task.state`."""
         return self._task.state()
 
+    def state_bounds(self) -> tuple[Tensor, Tensor]:
+        """See `Task.state_bounds`."""
+        return self._task.state_bounds()
+
     def active(self, ahead: int) -> Tensor:
         """See `Task.active`."""
         return self._task.active(ahead)
 
     def take(self, agents: Tensor) -> GridTask:
         """See `Task.take`."""
-        raise UsageError(f"task '{self.spec.name}': agents are taken before the grid is laid")
+        return GridTask(self._task.take(agents), self._levels)

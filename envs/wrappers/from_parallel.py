@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +11,7 @@ import gymnasium
 import numpy as np
 import numpy.typing as npt
 import torch
-from gymnasium.spaces.utils import flatdim, flatten
+from gymnasium.spaces.utils import flatdim, flatten, flatten_space
 from torch import Tensor
 
 from accord.envs.errors import UsageError
@@ -58,11 +59,12 @@ class TaskFromParallel(Task):
         env.reset(seed=0)  # some environments have no state before
         state = _state_of(env)
         self._has_state = state is not None
+        low, high = _bounds([flatten_space(seat.observed) for seat in self._seats])
         kinds = [(seat.observed, seat.acted) for seat in self._seats]
         self.spec = TaskSpec(
             name=name,
             n_agents=len(agents),
-            obs_fields={"observation": Field(slice(0, obs_dim), "-", "1")},
+            obs_fields={"observation": Field(slice(0, obs_dim), "-", "1", low=low, high=high)},
             action=action,
             state_dim=len(agents) * obs_dim if state is None else state.size,
             horizon=int(horizon),
@@ -130,6 +132,13 @@ class TaskFromParallel(Task):
         for b in np.flatnonzero(~self._over).tolist():
             rows[b] = _state_of(self._envs[b])
         return torch.from_numpy(rows)
+
+    def state_bounds(self) -> tuple[Tensor, Tensor]:
+        """Those of the environment's `state_space` where it has a state, else those of observations, two of [S]."""
+        low, high = self.spec.obs_fields["observation"].low, self.spec.obs_fields["observation"].high
+        if self._has_state:
+            low, high = _bounds([getattr(self._envs[0], "state_space", None)])
+        return torch.full((self.spec.state_dim,), low), torch.full((self.spec.state_dim,), high)
 
     def active(self, ahead: int) -> Tensor:
         """There are no budgets, [B, ahead, 0]."""
@@ -232,6 +241,13 @@ def _inner(space: Any) -> Any:
     """The space of the observation itself where it comes in a Dict with its mask."""
     masked = isinstance(space, gymnasium.spaces.Dict) and {"observation", "action_mask"} == set(space.spaces)
     return space["observation"] if masked else space
+
+
+def _bounds(spaces: list[Any]) -> tuple[float, float]:
+    """What no number of these spaces lies below and above, nor the zeros that stand for what is not there."""
+    if not all(isinstance(space, gymnasium.spaces.Box) for space in spaces):
+        return -math.inf, math.inf
+    return min(0.0, *(float(space.low.min()) for space in spaces)), max(0.0, *(float(s.high.max()) for s in spaces))
 
 
 def _is_bounded(space: gymnasium.spaces.Box) -> bool:

@@ -13,22 +13,32 @@ from pettingzoo import ParallelEnv
 from torch import Tensor
 
 from accord.envs.errors import UsageError
-from accord.envs.task import Box, Discrete, Step, Task
+from accord.envs.task import Box, Step, Task
 from accord.envs.wrappers.from_parallel import TaskFromParallel
+from accord.envs.wrappers.infos import infos_of, stacked
+from accord.envs.wrappers.spaces import (
+    FloatArray,
+    action_space,
+    bounded_space,
+    box_action,
+    check_horizon,
+    discrete_action,
+    seed_of,
+)
 
 __all__ = ["ParallelTask", "TaskFromParallel"]
 
-FloatArray = npt.NDArray[np.float32]
 OPTIONS = ("start", "initial")
 
 
 class ParallelTask(ParallelEnv):
     """One copy of a Task as a PettingZoo environment with agents named `agent_0`, `agent_1` and so on.
 
-    Rewards are the task's local objective r0. `infos[agent]` holds python floats: `usage` by resource,
-    `shortfall` where the task has one, `measures` by name; and `action_mask` where actions are masked.
-    Nothing is drawn, so there are no render modes. The task belongs to this environment: stepping it
-    elsewhere as well would mix two episodes.
+    Rewards are the task's: the local objective r0, unless its constraints are priced (`PricedTask`). `infos[agent]` is
+    flat and holds python floats by the names of `infos_of`, and `action_mask` (int8 [n]) where actions are masked.
+    Observations and states lie in boxes whose ends are infinite where a task says nothing of them. Nothing is drawn on
+    a screen, so there are no render modes. The task belongs to this environment: stepping it elsewhere as well would
+    mix two episodes.
 
     Attributes:
         task: The task that is stepped.
@@ -41,18 +51,22 @@ class ParallelTask(ParallelEnv):
         Args:
             task: Any task.
             start: First step of the data; None draws one at every reset.
-            horizon: Steps until truncation; None takes the task's own.
+            horizon: Steps until truncation, at least 1; None takes the task's own.
+
+        Raises:
+            UsageError: the horizon is no number of steps.
         """
         spec = task.spec
+        check_horizon(horizon)
         self.task = task
-        self.max_cycles = spec.horizon if horizon is None else horizon
+        self.max_cycles = spec.horizon if horizon is None else int(horizon)
         self.metadata = {"name": spec.name, "render_modes": [], "is_parallelizable": True}
         self.render_mode: str | None = None
         self.possible_agents = [f"agent_{i}" for i in range(spec.n_agents)]
         self.agents: list[str] = []
-        self.state_space = _unbounded(spec.state_dim)
-        self.observation_spaces = {agent: _unbounded(spec.obs_dim) for agent in self.possible_agents}
-        self.action_spaces = {agent: _gym_space(spec.action) for agent in self.possible_agents}
+        self.state_space = bounded_space(task.state_bounds())
+        self.observation_spaces = {agent: bounded_space(spec.obs_bounds) for agent in self.possible_agents}
+        self.action_spaces = {agent: action_space(spec.action) for agent in self.possible_agents}
         self._start = start
         self._index = {agent: i for i, agent in enumerate(self.possible_agents)}
         self._generator = torch.Generator()
@@ -73,12 +87,16 @@ class ParallelTask(ParallelEnv):
         """Begin an episode.
 
         Args:
-            seed: Seeds the generator; without one the generator goes on, from a random seed at first.
+            seed: Seeds the generator, a whole number from 0 (numpy's are taken too); without one the generator goes
+                on, from a random seed at first.
             options: `start` and `initial` as in `Task.reset`, the arrays in `initial` of shape [N].
                 Other keys are for other wrappers and are passed over, as PettingZoo asks.
+
+        Raises:
+            UsageError: the seed is no such number, or an option does not fit the task.
         """
         if seed is not None:
-            self._generator.manual_seed(seed)
+            self._generator.manual_seed(seed_of(seed))
         chosen = {key: value for key, value in (options or {}).items() if key in OPTIONS}
         start, initial = chosen.get("start", self._start), chosen.get("initial", "zero")
         if isinstance(initial, Mapping):
@@ -93,8 +111,10 @@ class ParallelTask(ParallelEnv):
     ) -> tuple[dict[str, FloatArray], dict[str, float], dict[str, bool], dict[str, bool], dict[str, dict[str, Any]]]:
         """Take one action per live agent; agents whose episode ends are then dropped from `agents`.
 
+        Actions of agents that have left are passed over while others are there.
+
         Raises:
-            UsageError: an agent is missing or not in the episode, or an action is not in its space.
+            UsageError: an agent is missing or unknown, the episode is over, or an action is not in its space.
         """
         before = self._current()
         acting = self.agents
@@ -137,15 +157,17 @@ class ParallelTask(ParallelEnv):
         joint = np.full((1, spec.n_agents, spec.action.size), lowest, dtype=kind)
         known = set(self.agents)
         for agent, action in actions.items():
+            if known and agent in self._index and agent not in known:
+                continue  # TorchRL goes on naming agents that have left
             if agent not in known:
                 allowed = ", ".join(self.agents) or "none: the episode is over"
                 raise UsageError(f"action of '{agent}': not an agent of this step; allowed: {allowed}")
             index = self._index[agent]
             if isinstance(spec.action, Box):
-                joint[0, index] = _box_action(agent, action, spec.action)
+                joint[0, index] = box_action(agent, action, spec.action)
             else:
                 open_ = torch.ones(spec.action.n, dtype=torch.bool) if mask is None else mask[0, index]
-                joint[0, index] = _discrete_action(agent, action, open_)
+                joint[0, index] = discrete_action(agent, action, open_)
         return torch.from_numpy(joint).to(self.task.device)
 
     def _observations(self, step: Step, agents: list[str]) -> dict[str, FloatArray]:
@@ -153,62 +175,15 @@ class ParallelTask(ParallelEnv):
         return {agent: rows[self._index[agent]] for agent in agents}
 
     def _infos(self, step: Step, agents: list[str]) -> dict[str, dict[str, Any]]:
-        n_agents = self.task.spec.n_agents
-        usage = step.usage[0].tolist()
-        shortfall = None if step.shortfall is None else step.shortfall[0].tolist()
-        measures = {name: value[0].expand(n_agents).tolist() for name, value in step.measures.items()}
-        masks = None if step.action_mask is None else _numpy(step.action_mask[0]).astype(np.int8)
-        infos: dict[str, dict[str, Any]] = {}
-        for agent in agents:
-            i = self._index[agent]
-            info: dict[str, Any] = {
-                "usage": dict(zip(self.task.spec.resources, usage[i], strict=True)),
-                "measures": {name: values[i] for name, values in measures.items()},
-            }
-            if shortfall is not None:
-                info["shortfall"] = shortfall[i]
-            if masks is not None:
-                info["action_mask"] = masks[i]
-            infos[agent] = info
+        columns = infos_of(self.task.spec, step)
+        rows = stacked(columns)[0].tolist() if columns else [[]] * self.task.spec.n_agents
+        infos: dict[str, dict[str, Any]] = {a: dict(zip(columns, rows[self._index[a]], strict=True)) for a in agents}
+        if step.action_mask is not None:
+            masks = _numpy(step.action_mask[0]).astype(np.int8)
+            for agent, info in infos.items():
+                info["action_mask"] = masks[self._index[agent]]
         return infos
 
 
 def _numpy(values: Tensor) -> npt.NDArray[Any]:
     return values.detach().cpu().numpy().copy()
-
-
-def _unbounded(size: int) -> gymnasium.spaces.Box:
-    return gymnasium.spaces.Box(-np.inf, np.inf, (size,), np.float32)
-
-
-def _gym_space(action: Box | Discrete) -> gymnasium.spaces.Space:
-    if isinstance(action, Discrete):
-        return gymnasium.spaces.Discrete(action.n)
-    return gymnasium.spaces.Box(action.low, action.high, (action.size,), np.float32)
-
-
-def _array(action: Any) -> npt.NDArray[Any]:
-    try:
-        return np.asarray(action)
-    except ValueError:  # rows of different lengths
-        return np.asarray(None)
-
-
-def _box_action(agent: str, action: Any, space: Box) -> FloatArray:
-    given = _array(action)
-    fits = given.shape == (space.size,) and given.dtype.kind in "iuf" and bool(np.isfinite(given).all())
-    if fits:
-        with np.errstate(over="ignore"):
-            values = given.astype(np.float32)
-        if ((values >= np.float32(space.low)) & (values <= np.float32(space.high))).all():
-            return values
-    allowed = f"{space.size} numbers in [{space.low}, {space.high}]"
-    raise UsageError(f"action of '{agent}': {action}; allowed: {allowed}")
-
-
-def _discrete_action(agent: str, action: Any, allowed: Tensor) -> int:
-    given = _array(action)
-    choices: list[int] = allowed.nonzero().flatten().tolist()
-    if given.shape == () and given.dtype.kind in "iu" and int(given) in choices:
-        return int(given)
-    raise UsageError(f"action of '{agent}': {action}; allowed: one of {choices}")

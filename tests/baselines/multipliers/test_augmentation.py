@@ -4,16 +4,15 @@ import pytest
 import torch
 
 from accord.baselines.multipliers.augmentation import (
-    MultiplierDraw,
     augment,
     augmented_dim,
     effective_prices,
-    lagrangian,
     load_prices,
     waiting_value,
 )
 from accord.baselines.training.single_agents import AugmentedEnvironment
 from accord.envs import make
+from accord.envs.multipliers import MultiplierDraw, lagrangian
 
 
 def task_at(address: str = "campus_seven/ring/hourly-0.35", start: int = 5):

@@ -201,9 +201,10 @@ def test_a_task_from_a_third_party_is_a_parallel_environment_again() -> None:
     for wrong in (1.0, True, [1], 4, -1, "1"):
         with pytest.raises(UsageError, match=r"action of 'agent_1': .*; allowed: one of "):
             env.step({"agent_1": wrong, "agent_2": 0})
-    with pytest.raises(UsageError, match="'agent_0': not an agent of this step; allowed: agent_1, agent_2"):
-        env.step({"agent_0": 0, "agent_1": 0, "agent_2": 0})
-    env.step({"agent_1": np.int64(3), "agent_2": np.array(0)})
+    with pytest.raises(UsageError, match="'agent_9': not an agent of this step; allowed: agent_1, agent_2"):
+        env.step({"agent_9": 0, "agent_1": 0, "agent_2": 0})
+    # An action of an agent that has left is passed over: TorchRL goes on sending it.
+    env.step({"agent_0": 9, "agent_1": np.int64(3), "agent_2": np.array(0)})
     *_, terminations, _, _ = env.step({"agent_1": 0})
     assert terminations == {"agent_1": True}
     assert env.agents == []

@@ -47,11 +47,11 @@ def test_wrapper_and_batched_path_give_the_same_bits(address: str) -> None:
     while True:
         for i, agent in enumerate(env.possible_agents):
             assert np.array_equal(observations[agent], step.obs[0, i].numpy())
-            assert infos[agent]["usage"] == {"import": step.usage[0, i, 0].item()}
+            assert infos[agent]["usage/import"] == step.usage[0, i, 0].item()
             assert step.shortfall is not None
             assert infos[agent]["shortfall"] == step.shortfall[0, i].item()
-            assert infos[agent]["measures"]["soc"] == step.measures["soc"][0, i].item()
-            assert infos[agent]["measures"]["price"] == step.measures["price"][0].item()
+            assert infos[agent]["soc"] == step.measures["soc"][0, i].item()
+            assert infos[agent]["price"] == step.measures["price"][0].item()
         assert np.array_equal(env.state(), task.state()[0].numpy())
         if not env.agents:
             break
@@ -67,14 +67,35 @@ def test_wrapper_and_batched_path_give_the_same_bits(address: str) -> None:
     assert env.step({}) == ({}, {}, {}, {}, {})
 
 
-def test_infos_hold_python_floats_and_every_measure() -> None:
+def test_infos_are_flat_and_hold_python_floats_by_the_same_names_in_every_step() -> None:
     env = accord.envs.parallel_env("homes_17/ring/average-0.2")
-    env.reset(seed=0)
+    _, first = env.reset(seed=0)
     info = env.step(ones(env))[-1]["agent_3"]
-    assert set(info) == {"usage", "shortfall", "measures"}
-    assert {"import_kwh", "waiting_load", "soc", "curtailed", "price", "carbon"} <= set(info["measures"])
-    values = [info["shortfall"], *info["usage"].values(), *info["measures"].values()]
-    assert {type(value) for value in values} == {float}
+    named = {"cost/average", "limit/average", "counted/average", "usage/import", "shortfall"}
+    named |= {"import_kwh", "battery_kwh", "waiting_load", "demand", "solar", "stored", "curtailed", "soc", "servable"}
+    assert info.keys() == first["agent_3"].keys() == named | {"price", "carbon"}
+    assert {type(value) for value in [*info.values(), *first["agent_3"].values()]} == {float}
+    assert info["cost/average"] == info["usage/import"] == info["import_kwh"] > 0
+    assert info["carbon"] > 0 == first["agent_3"]["carbon"]
+
+
+def test_costs_limits_and_what_counts_say_whether_a_budget_is_met() -> None:
+    env = accord.envs.parallel_env("campus_seven/two_groups/feeder-0.35", start=5)
+    env.reset(seed=0)
+    infos = env.step(ones(env))[-1]
+    for budget in env.task.spec.budgets:
+        rows = [(info[f"cost/{budget.name}"], info[f"limit/{budget.name}"]) for info in infos.values()]
+        within = [True] * 7 if budget.agents is None else budget.agents.tolist()
+        assert sum(limit for _, limit in rows) == pytest.approx(budget.limit)
+        for (cost, limit), member, info in zip(rows, within, infos.values(), strict=True):
+            assert cost == (info["usage/import"] if member else 0.0)
+            assert (limit > 0) == member
+    hourly = accord.envs.parallel_env(SEVEN, start=5)
+    _, infos = hourly.reset(seed=0)
+    assert {infos["agent_0"][f"counted/hour_{hour:02d}"] for hour in range(24)} == {0.0}
+    info = hourly.step(ones(hourly))[-1]["agent_0"]
+    assert [hour for hour in range(24) if info[f"counted/hour_{hour:02d}"]] == [5]
+    assert info["cost/hour_17"] == info["cost/hour_05"] == info["usage/import"]
 
 
 def test_options_choose_start_and_initial_state() -> None:
@@ -82,12 +103,12 @@ def test_options_choose_start_and_initial_state() -> None:
     assert env.reset()[0]["agent_0"].tolist() == env.reset()[0]["agent_0"].tolist()
     waiting = np.arange(7.0)
     _, infos = env.reset(options={"start": 30, "initial": {"waiting_load": waiting, "soc": np.full(7, 70.0)}})
-    assert [info["measures"]["waiting_load"] for info in infos.values()] == waiting.tolist()
+    assert [info["waiting_load"] for info in infos.values()] == waiting.tolist()
     task = accord.envs.make(SEVEN)
     expected = task.reset(1, seeded(0), start=30).obs[0, 0, 4:7].tolist()
     assert env.reset(options={"start": 30})[0]["agent_0"][4:7].tolist() == expected
     drawn = env.reset(options={"initial": "random"})[1]
-    assert drawn["agent_0"]["measures"]["soc"] > 0
+    assert drawn["agent_0"]["soc"] > 0
 
 
 def test_resets_without_a_seed_draw_fresh_randomness() -> None:

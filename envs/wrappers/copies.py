@@ -1,0 +1,81 @@
+"""Copies of a task that begin and end together: what the batched faces have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from accord.envs.errors import UsageError
+from accord.envs.task import Step, Task
+from accord.envs.wrappers.spaces import check_horizon, seed_of
+
+OPTIONS = ("start", "initial")
+
+
+class Copies:
+    """`copies` of one task and their source of randomness.
+
+    Attributes:
+        task: The task that is stepped.
+        count: B.
+        over: The episode has ended: the next thing to do is a reset.
+    """
+
+    def __init__(self, task: Task, copies: int, start: int | None, horizon: int | None) -> None:
+        """Set up.
+
+        Args:
+            task: Any task.
+            copies: B, at least 1.
+            start: First step of the data; None draws one for each copy at every reset.
+            horizon: Steps until truncation, at least 1; None takes the task's own.
+
+        Raises:
+            UsageError: the copies or the horizon are no such number.
+        """
+        if not isinstance(copies, int | np.integer) or isinstance(copies, bool) or copies < 1:
+            raise UsageError(f"copies {copies!r}: allowed are whole numbers from 1")
+        check_horizon(horizon)
+        self.task, self.count, self.over = task, int(copies), True
+        self._start, self._horizon = start, None if horizon is None else int(horizon)
+        self._generator = torch.Generator()
+        self._generator.seed()
+
+    def seed(self, seed: Any) -> None:
+        """Seed the generator that all resets draw from.
+
+        Raises:
+            UsageError: the seed is no whole number from 0.
+        """
+        self._generator.manual_seed(seed_of(seed))
+
+    def reset(self, options: Mapping[str, Any] | None = None) -> Step:
+        """Begin an episode of every copy; `options` are `start` and `initial` of `Task.reset`, arrays [N] or [B, N]."""
+        chosen = {key: value for key, value in (options or {}).items() if key in OPTIONS}
+        start, initial = chosen.get("start", self._start), chosen.get("initial", "zero")
+        if isinstance(initial, Mapping):
+            initial = {name: torch.as_tensor(value) for name, value in initial.items()}
+        self.over = False
+        return self.task.reset(self.count, self._generator, start=start, horizon=self._horizon, initial=initial)
+
+    def step(self, actions: Tensor) -> Step:
+        """Take actions [B, N, A].
+
+        Raises:
+            UsageError: there is no episode, an action is not finite, or only some copies have ended.
+        """
+        name = self.task.spec.name
+        if self.over:
+            raise UsageError(f"environment '{name}': call reset before step")
+        if not bool(torch.isfinite(actions).all()):
+            raise UsageError(f"environment '{name}': an action is not finite; allowed are finite numbers")
+        step = self.task.step(actions.to(self.task.device))
+        ended = step.terminated | step.truncated
+        self.over = bool(ended.all())
+        if not self.over and bool(ended.any()):
+            raise UsageError(f"environment '{name}': its copies end at different steps; allowed is copies=1")
+        return step
