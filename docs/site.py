@@ -20,9 +20,9 @@ from pydantic.fields import FieldInfo
 
 from accord.baselines import METHODS, REFERENCES
 from accord.baselines.registry import Entry, make_method
+from accord.benchmark.boards.columns import describe
+from accord.benchmark.boards.leaderboard import TABLE_COLUMNS, runs_table
 from accord.benchmark.evaluation.metrics import METRICS
-from accord.benchmark.report.columns import describe
-from accord.benchmark.report.leaderboard import TABLE_COLUMNS, runs_table
 from accord.envs.catalogue import resolve
 from accord.envs.task import Discrete, TaskSpec
 

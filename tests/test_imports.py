@@ -70,7 +70,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "benchmark.evaluation": ("envs", *BASE),
     "benchmark.records": RECORDS,
     "benchmark.launch": LAUNCH,
-    "benchmark.boards": RECORDS,
+    "benchmark.boards": (*FIGURES, "benchmark.markdown"),
     "benchmark.figures": FIGURES,
     "benchmark.report": (*FIGURES, "baselines.audit", "benchmark.boards", "benchmark.markdown"),
     "benchmark.tuning": FIGURES,

@@ -1,1 +1,1 @@
-"""What of a leaderboard is shown: a part of it, or all of it in one table."""
+"""Leaderboards: from records to tables, and from tables to Markdown, LaTeX and CSV."""

@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from accord.benchmark.boards.leaderboard import read_runs
 from accord.benchmark.boards.selection import EVERYTHING, Selection
 from accord.benchmark.cli.options import err, out
 from accord.benchmark.cli.printing import print_table
@@ -16,7 +17,6 @@ from accord.benchmark.launch.start import Outcome, planned
 from accord.benchmark.records.files import write_file
 from accord.benchmark.records.record import Record
 from accord.benchmark.records.store import Store
-from accord.benchmark.report.leaderboard import read_runs
 from accord.benchmark.report.publish import summary_of
 from accord.benchmark.report.report import write_report
 from accord.benchmark.report.tracking import Tracker

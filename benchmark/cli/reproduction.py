@@ -75,7 +75,7 @@ def reproduce(
 
 
 def _published(suite: str, results: Path) -> list[Record]:
-    from accord.benchmark.report.leaderboard import read_runs
+    from accord.benchmark.boards.leaderboard import read_runs
     from accord.benchmark.report.publish import published_runs
     from accord.benchmark.specs.suite import load_suite
 

@@ -205,8 +205,8 @@ def _recorded(suite: Suite, store: Store, typed: str) -> list[Record]:
 
 
 def _all_records(root: Path, results: Path) -> list[Record]:
+    from accord.benchmark.boards.leaderboard import read_runs
     from accord.benchmark.records.store import Store
-    from accord.benchmark.report.leaderboard import read_runs
 
     published = [record for path in sorted(results.glob("*/runs.parquet")) for record in read_runs(path)]
     return [*Store(root).records(), *published]

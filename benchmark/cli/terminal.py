@@ -8,13 +8,13 @@ from rich import box
 from rich.table import Table as Drawn
 from rich.text import Text
 
+from accord.benchmark.boards.cells import Cell, Grid
+from accord.benchmark.boards.render import EVERY_SEED
 from accord.benchmark.boards.selection import Selection
 from accord.benchmark.boards.summary import CELL, Summary
+from accord.benchmark.boards.tables import BEST, HOW_TO_READ, LABELS, NETWORK, SMOKE, UNMET, Layout, Table
 from accord.benchmark.cli.options import out
-from accord.benchmark.report.cells import Cell, Grid
-from accord.benchmark.report.render import EVERY_SEED
 from accord.benchmark.report.report import SuiteReport
-from accord.benchmark.report.tables import BEST, HOW_TO_READ, LABELS, NETWORK, SMOKE, UNMET, Layout, Table
 
 GAP = 2  # characters between columns
 WIDEST = 16  # characters of a column of numbers, unless a number has more

@@ -1,1 +1,1 @@
-"""Leaderboards, reports, publication, reproduction and tracking."""
+"""Reports, publication, reproduction and tracking of suites."""

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from accord.baselines.registry import REFERENCES
+from accord.benchmark.boards.leaderboard import number
 from accord.benchmark.launch.forecast import PROGRAMME, START
 from accord.benchmark.records.record import Record
-from accord.benchmark.report.leaderboard import number
 from accord.envs.catalogue import resolve
 from accord.envs.errors import UsageError
 from accord.envs.scenario import Hours

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from accord.benchmark.boards.leaderboard import read_runs
 from accord.benchmark.records.identity import identity_here
 from accord.benchmark.records.provenance import CHANGED
 from accord.benchmark.records.record import Record
 from accord.benchmark.records.store import Store
-from accord.benchmark.report.leaderboard import read_runs
 from accord.benchmark.report.locality import audit_records
 from accord.benchmark.report.report import SuiteReport, write_report
 from accord.benchmark.specs.expand import runs_of

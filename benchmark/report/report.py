@@ -9,18 +9,18 @@ from pathlib import Path
 
 import pandas as pd
 
+from accord.benchmark.boards.comparison import improvements
+from accord.benchmark.boards.latex import latex
+from accord.benchmark.boards.leaderboard import Locality, leaderboard, write_runs
+from accord.benchmark.boards.origins import stale_runs
+from accord.benchmark.boards.render import markdown, render_summary
 from accord.benchmark.boards.selection import EVERYTHING, Selection
 from accord.benchmark.boards.summary import Summary, summarise
+from accord.benchmark.boards.tables import Layout, lay_out
 from accord.benchmark.figures.curves import curves_table
 from accord.benchmark.figures.sweeps import Contexts, Traces
 from accord.benchmark.records.files import write_file
 from accord.benchmark.records.record import Record
-from accord.benchmark.report.comparison import improvements
-from accord.benchmark.report.latex import latex
-from accord.benchmark.report.leaderboard import Locality, leaderboard, write_runs
-from accord.benchmark.report.origins import stale_runs
-from accord.benchmark.report.render import markdown, render_summary
-from accord.benchmark.report.tables import Layout, lay_out
 from accord.benchmark.specs.suite import Suite
 from accord.envs.errors import UsageError
 

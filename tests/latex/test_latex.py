@@ -7,11 +7,11 @@ from shutil import which
 
 import pytest
 
+from accord.benchmark.boards.latex import latex, latex_summary
+from accord.benchmark.boards.leaderboard import leaderboard, read_runs
 from accord.benchmark.boards.selection import Selection
 from accord.benchmark.boards.summary import summarise
-from accord.benchmark.report.latex import latex, latex_summary
-from accord.benchmark.report.leaderboard import leaderboard, read_runs
-from accord.benchmark.report.tables import lay_out
+from accord.benchmark.boards.tables import lay_out
 
 RESULTS = Path(__file__).resolve().parents[2] / "results"
 SUITES = sorted(path.parent.name for path in RESULTS.glob("*/runs.parquet"))

@@ -4,10 +4,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from accord.benchmark.boards.leaderboard import read_runs
 from accord.benchmark.records.record import Record
 from accord.benchmark.records.store import Store
 from accord.benchmark.report.draw import drawn, rollout_seconds, shortest_of_each_method, training_seconds
-from accord.benchmark.report.leaderboard import read_runs
 
 Accord = Callable[..., tuple[int, str, str]]
 RESULTS = Path(__file__).parents[3] / "results"

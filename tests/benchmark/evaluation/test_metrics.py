@@ -9,13 +9,13 @@ from torch import Tensor
 
 from accord.baselines.base import RolloutStart
 from accord.baselines.registry import make_method
+from accord.benchmark.boards.leaderboard import read_runs
 from accord.benchmark.evaluation.context import Context, Value
 from accord.benchmark.evaluation.evaluate import evaluate, roll
 from accord.benchmark.evaluation.metrics import METRICS, compute, timing_metrics
 from accord.benchmark.evaluation.trajectory import Timings, Trajectory
 from accord.benchmark.launch.runner import run
 from accord.benchmark.records.record import Record
-from accord.benchmark.report.leaderboard import read_runs
 from accord.benchmark.seeding import seeded
 from accord.envs.catalogue import resolve
 from accord.envs.demand_response.budgets import parse_budget

@@ -5,13 +5,13 @@ import torch
 
 from accord.baselines.base import Controller, RolloutStart
 from accord.baselines.registry import make_method
+from accord.benchmark.boards.leaderboard import leaderboard
+from accord.benchmark.boards.tables import lay_out
 from accord.benchmark.evaluation.context import Context
 from accord.benchmark.evaluation.evaluate import evaluate
 from accord.benchmark.launch.runner import run
 from accord.benchmark.records.provenance import provenance_here
 from accord.benchmark.records.record import Record
-from accord.benchmark.report.leaderboard import leaderboard
-from accord.benchmark.report.tables import lay_out
 from accord.benchmark.seeding import seeded
 from accord.benchmark.specs.resolved import resolve_run
 from accord.benchmark.specs.run import EffortSpec, make_run

@@ -154,7 +154,7 @@ PARTS = {
     "accord.baselines.training.loop": {"policy"},
     "accord.baselines.consensus.augmented": {"policy"},
     "accord.baselines.learners.mappo": set(),
-    "accord.benchmark.report.tables": set(),
+    "accord.benchmark.boards.tables": set(),
 }
 
 

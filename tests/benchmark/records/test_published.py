@@ -7,7 +7,7 @@ import pytest
 
 import accord.baselines
 from accord.baselines.base import Method, identity_of
-from accord.benchmark.report.leaderboard import read_runs
+from accord.benchmark.boards.leaderboard import read_runs
 from accord.benchmark.specs.expand import runs_of
 from accord.benchmark.specs.resolved import resolve_run
 from accord.benchmark.specs.run import RunSpec

@@ -7,14 +7,14 @@ import matplotlib as mpl
 import pytest
 from matplotlib import image
 
+from accord.benchmark.boards.comparison import improvements
+from accord.benchmark.boards.leaderboard import TABLE_COLUMNS, read_runs
+from accord.benchmark.boards.tables import SMOKE
 from accord.benchmark.figures.curves import POINT, RUN, SETUP, read_curves
 from accord.benchmark.launch.runner import execute
 from accord.benchmark.records.record import Record
 from accord.benchmark.records.store import Store
-from accord.benchmark.report.comparison import improvements
-from accord.benchmark.report.leaderboard import TABLE_COLUMNS, read_runs
 from accord.benchmark.report.report import NO_FIGURES, SuiteReport, write_report
-from accord.benchmark.report.tables import SMOKE
 from accord.benchmark.specs.resolved import resolve_run
 from accord.benchmark.specs.run import make_run
 from accord.benchmark.specs.suite import Suite

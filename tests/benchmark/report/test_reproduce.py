@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from accord.benchmark.boards.leaderboard import read_runs, write_runs
 from accord.benchmark.evaluation.metrics import METRICS
 from accord.benchmark.launch.runner import run
 from accord.benchmark.records.record import Record
 from accord.benchmark.records.store import Store
-from accord.benchmark.report.leaderboard import read_runs, write_runs
 from accord.benchmark.report.reproduce import CHANCE, HARDWARE, compare, predicted
 
 ADDRESS = "synthetic_7-week/two_groups/average-0.4"

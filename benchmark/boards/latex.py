@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 
+from accord.benchmark.boards.cells import Cell, Heading, Row
 from accord.benchmark.boards.selection import STEPS
 from accord.benchmark.boards.summary import CELL, Summary
+from accord.benchmark.boards.tables import BEST, HOW_TO_READ, LABELS, NETWORK, SMOKE, UNMET, VERDICT, Layout, Table
 from accord.benchmark.evaluation.metric import BLANK
-from accord.benchmark.report.cells import Cell, Heading, Row
-from accord.benchmark.report.tables import BEST, HOW_TO_READ, LABELS, NETWORK, SMOKE, UNMET, VERDICT, Layout, Table
 
 MOST_LINES = 60  # of a table's body on one page, at eight points a line
 LONGEST_NAME = 24  # letters of a method's name in one line

@@ -2,8 +2,8 @@ from typing import Any
 
 from helpers.records import record
 
+from accord.benchmark.boards.origins import made_by, trainings
 from accord.benchmark.records.record import Record
-from accord.benchmark.report.origins import made_by, trainings
 
 
 def of_policy(policy: str, seed: int = 0) -> Record:

@@ -2,8 +2,8 @@ import pandas as pd
 import pytest
 from helpers.records import FEASIBLE, POSTPONES, record, seeds
 
+from accord.benchmark.boards.comparison import IMPROVEMENT_COLUMNS, improvements, is_known, told_apart
 from accord.benchmark.records.record import Record
-from accord.benchmark.report.comparison import IMPROVEMENT_COLUMNS, improvements, is_known, told_apart
 
 FIVE = [3.0, 3.1, 3.2, 3.3, 3.4]
 

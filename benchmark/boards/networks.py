@@ -6,11 +6,11 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from accord.benchmark.boards.leaderboard import number
 from accord.benchmark.evaluation.context import Value
 from accord.benchmark.evaluation.metrics import METRICS
 from accord.benchmark.records.record import Record
 from accord.benchmark.records.setups import Key
-from accord.benchmark.report.leaderboard import number
 from accord.envs.catalogue import family_of
 from accord.envs.demand_response.scenario import DISTRICTS
 

@@ -4,10 +4,10 @@ from pathlib import Path
 import pytest
 from helpers.records import FEASIBLE, record
 
+from accord.benchmark.boards.leaderboard import read_runs
+from accord.benchmark.boards.networks import places, shared_rows
 from accord.benchmark.records.record import Record
 from accord.benchmark.records.setups import groups
-from accord.benchmark.report.leaderboard import read_runs
-from accord.benchmark.report.networks import places, shared_rows
 
 NETWORKS = ("complete", "ring", "star")
 RESULTS = Path(__file__).parents[3] / "results"

@@ -4,10 +4,7 @@ import pandas as pd
 import pytest
 from helpers.records import FEASIBLE, POSTPONES, record, seeds
 
-from accord.benchmark.evaluation.metrics import METRICS
-from accord.benchmark.records.identity import Identity
-from accord.benchmark.records.record import Record
-from accord.benchmark.report.leaderboard import (
+from accord.benchmark.boards.leaderboard import (
     NUMBERS,
     TABLE_COLUMNS,
     WORST,
@@ -19,6 +16,9 @@ from accord.benchmark.report.leaderboard import (
     worst,
     write_runs,
 )
+from accord.benchmark.evaluation.metrics import METRICS
+from accord.benchmark.records.identity import Identity
+from accord.benchmark.records.record import Record
 
 
 def five_seeds() -> list[Record]:

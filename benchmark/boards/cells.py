@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
 
+from accord.benchmark.boards.leaderboard import WORST, number, worst
 from accord.benchmark.boards.selection import EVERYTHING, STEPS, Selection
 from accord.benchmark.evaluation.metric import BLANK, Column, Metric
 from accord.benchmark.evaluation.metrics import IMPRACTICAL_DELAY, METRICS
 from accord.benchmark.records.record import Record
-from accord.benchmark.report.leaderboard import WORST, number, worst
 from accord.benchmark.statistics import FEWEST_FOR_INTERVAL, estimate
 
 Style = Literal["best", "plain", "infeasible"]

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import pandas as pd
 
 from accord.baselines.registry import METHODS, REFERENCES, has_randomness, learns
+from accord.benchmark.boards.leaderboard import number
 from accord.benchmark.records.record import Record
 from accord.benchmark.records.setups import groups
-from accord.benchmark.report.leaderboard import number
 from accord.benchmark.statistics import SIGNIFICANCE, Estimate, estimate, probability_of_improvement, rank_test
 from accord.envs.catalogue import is_episodic
 

@@ -6,12 +6,12 @@ import csv
 import io
 from collections.abc import Sequence
 
+from accord.benchmark.boards.cells import Grid
+from accord.benchmark.boards.latex import latex_summary
 from accord.benchmark.boards.summary import CELL, Summary
+from accord.benchmark.boards.tables import BEST, HOW_TO_READ, SMOKE, UNMET, Layout
 from accord.benchmark.evaluation.metric import BLANK
 from accord.benchmark.markdown import markdown_table
-from accord.benchmark.report.cells import Grid
-from accord.benchmark.report.latex import latex_summary
-from accord.benchmark.report.tables import BEST, HOW_TO_READ, SMOKE, UNMET, Layout
 
 EVERY_SEED = "Every seed, in the order of seeds; one value where all are the same:"
 

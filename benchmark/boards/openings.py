@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from accord.benchmark.boards.networks import ALL, Place
 from accord.benchmark.figures.sweeps import Contexts
 from accord.benchmark.records.record import Record
-from accord.benchmark.report.networks import ALL, Place
 from accord.envs.catalogue import is_episodic, resolve
 from accord.envs.errors import UsageError
 from accord.envs.scenario import Episodes, Hours

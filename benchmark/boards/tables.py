@@ -10,12 +10,7 @@ from typing import Any
 import pandas as pd
 
 from accord.baselines.registry import METHODS, REFERENCES
-from accord.benchmark.boards.selection import EVERYTHING, Selection
-from accord.benchmark.evaluation.metrics import IMPRACTICAL_DELAY
-from accord.benchmark.figures.sweeps import Contexts
-from accord.benchmark.records.record import Record
-from accord.benchmark.records.setups import Key, groups
-from accord.benchmark.report.cells import (
+from accord.benchmark.boards.cells import (
     Cell,
     Grid,
     Heading,
@@ -26,11 +21,16 @@ from accord.benchmark.report.cells import (
     filled_columns,
     verdict_cell,
 )
-from accord.benchmark.report.comparison import told_apart
-from accord.benchmark.report.leaderboard import number, standing
-from accord.benchmark.report.networks import Place, Shared, places, shared_rows
-from accord.benchmark.report.openings import faults, opening
-from accord.benchmark.report.origins import made_by, trainings
+from accord.benchmark.boards.comparison import told_apart
+from accord.benchmark.boards.leaderboard import number, standing
+from accord.benchmark.boards.networks import Place, Shared, places, shared_rows
+from accord.benchmark.boards.openings import faults, opening
+from accord.benchmark.boards.origins import made_by, trainings
+from accord.benchmark.boards.selection import EVERYTHING, Selection
+from accord.benchmark.evaluation.metrics import IMPRACTICAL_DELAY
+from accord.benchmark.figures.sweeps import Contexts
+from accord.benchmark.records.record import Record
+from accord.benchmark.records.setups import Key, groups
 from accord.envs.catalogue import is_episodic
 
 SMOKE = "A smoke suite: few seeds and short training. It is for a first look, not for a paper."

@@ -3,12 +3,12 @@ from pathlib import Path
 import pytest
 from helpers.records import FEASIBLE, POSTPONES, record, seeds
 
+from accord.benchmark.boards.cells import Grid
+from accord.benchmark.boards.latex import latex
+from accord.benchmark.boards.leaderboard import leaderboard, read_runs
+from accord.benchmark.boards.render import EVERY_SEED, markdown
+from accord.benchmark.boards.tables import NOT_TOLD, Layout, Table, lay_out
 from accord.benchmark.records.record import Record
-from accord.benchmark.report.cells import Grid
-from accord.benchmark.report.latex import latex
-from accord.benchmark.report.leaderboard import leaderboard, read_runs
-from accord.benchmark.report.render import EVERY_SEED, markdown
-from accord.benchmark.report.tables import NOT_TOLD, Layout, Table, lay_out
 
 FIVE = [3.0, 3.1, 3.2, 3.3, 3.4]
 HOURLY = Path(__file__).parents[3] / "results" / "hourly" / "runs.parquet"
