@@ -14,6 +14,7 @@ from accord.benchmark.evaluation.metric import BLANK
 
 MOST_LINES = 60  # of a table's body on one page, at eight points a line
 LONGEST_NAME = 24  # letters of a method's name in one line
+SHORT = 12  # letters of a summary's cell that stay in one line
 NEEDS = "% Needs \\usepackage{booktabs} and \\usepackage{xcolor}. Labels are tab:ADDRESS, of a summary tab:SUITE."
 UNMET_MACRO = "\\providecommand{\\unmet}[1]{\\textcolor[gray]{0.4}{#1}}"
 BEGIN = ["\\begin{table*}", "\\centering\\scriptsize\\setlength{\\tabcolsep}{3pt}"]
@@ -52,6 +53,8 @@ def latex_summary(summary: Summary, suite: str) -> str:
 
 def _summary_lines(cell: str) -> list[str]:
     """Gap and interval, and under them what is over, whether most postpone, and how many are feasible."""
+    if len(cell) <= SHORT:
+        return [cell]
     found = GAP.match(cell)
     assert found is not None
     return [found["gap"], cell[found.end() :]]
