@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from accord.baselines.base import Training
 from accord.baselines.training.actors import GaussianActor, make_actor
-from accord.baselines.training.environment import Environment, Observation, Shapes
+from accord.baselines.training.environment import Environment, Observation, Shapes, stacked
 from accord.baselines.training.loop import Callback, train
 from accord.baselines.training.models import ValueNormaliser, make_body
 from accord.baselines.training.progress import Stateful
@@ -182,7 +182,7 @@ def _rollout(
     generator: torch.Generator,
 ) -> tuple[Observation, tuple[Tensor | None, Tensor | None], dict[str, Tensor]]:
     """One rollout of [T, G, A] transitions; values are in reward units."""
-    kept: dict[str, list[Tensor]] = {}
+    rows: list[dict[str, Tensor | None]] = []
     actor_memory, critic_memory = memories
     for _ in range(config.rollout_steps):
         action, log_prob, actor_memory = model.actor.sample(view.obs, actor_memory, generator, view.mask)
@@ -194,12 +194,9 @@ def _rollout(
             "log_prob": log_prob,
             "reward": reward,
         }
-        row |= {"ended": ended, "valid": view.valid, "mask": view.mask}
-        for name, value in row.items():
-            if value is not None:
-                kept.setdefault(name, []).append(value)
+        rows.append(row | {"ended": ended, "valid": view.valid, "mask": view.mask})
         view = after
-    batch = {name: torch.stack(values) for name, values in kept.items()}
+    batch = stacked(rows)
     obs, state = torch.cat([batch["obs"], view.obs[None]]), torch.cat([batch["state"], view.state[None]])
     value, critic_memory = model.value(obs, state, critic_memory)  # [T + 1, G, A, R]
     for name, memory in zip(("actor_memory", "critic_memory"), memories, strict=True):
