@@ -54,6 +54,7 @@ class Environment(Protocol):
     """G groups of A agents, reset together.
 
     Attributes:
+        name: Of the task.
         shapes: Of what it shows and takes.
         groups: G.
         agents: A.
@@ -61,6 +62,7 @@ class Environment(Protocol):
         weights: [R], how the R objectives of a reward are added up.
     """
 
+    name: str
     shapes: Shapes
     groups: int
     agents: int

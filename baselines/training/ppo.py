@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from accord.baselines.base import Training
 from accord.baselines.training.actors import GaussianActor, make_actor
 from accord.baselines.training.environment import Environment, Observation, Shapes, stacked
+from accord.baselines.training.finite import check_finite
 from accord.baselines.training.loop import Callback, train
 from accord.baselines.training.models import ValueNormaliser, make_body
 from accord.baselines.training.progress import Stateful
@@ -156,7 +157,7 @@ class _PPO:
         return {"model": self._model, "optimiser": self.optimiser}
 
     def begin(self) -> None:
-        shape = self._env.groups, self._env.agents
+        shape, self._done = (self._env.groups, self._env.agents), 0
         self._memories = self._model.actor.start(*shape), self._model.critic_start(*shape)
 
     def collect(self, seen: Observation, fraction: float) -> Observation:
@@ -166,6 +167,8 @@ class _PPO:
         seen, self._memories, self._batch = _rollout(
             self._env, self._model, config, seen, self._memories, self._generator
         )
+        check_finite(self._env, self._batch, seen, self._done)
+        self._done += config.rollout_steps
         return seen
 
     def update(self, fraction: float) -> dict[str, float]:

@@ -18,6 +18,7 @@ from torch.nn import functional
 from accord.baselines.base import Training
 from accord.baselines.training.actors import Actor, forbid, pick
 from accord.baselines.training.environment import Environment, Observation, Shapes, stacked
+from accord.baselines.training.finite import check_finite
 from accord.baselines.training.joint import JointConfig
 from accord.baselines.training.loop import Callback, train
 from accord.baselines.training.models import Body, ValueNormaliser, make_body
@@ -25,6 +26,7 @@ from accord.baselines.training.progress import Stateful
 from accord.baselines.training.replay import Replay
 from accord.envs.task import Discrete
 
+SEEN = ("obs", "state", "action", "reward")
 SAVES = 10  # checkpoints hold the replay and are large
 
 
@@ -197,13 +199,15 @@ class _QLearning:
         return {"learner": self._learner, "replay": self._replay}
 
     def begin(self) -> None:
-        self._memory = self._values.agent.start(self._env.groups, self._env.agents)
+        self._memory, self._done = self._values.agent.start(self._env.groups, self._env.agents), 0
 
     def collect(self, seen: Observation, fraction: float) -> Observation:
         epsilon = _epsilon(self._config, fraction)
         seen, self._memory, collected = _collect(
             self._env, self._values.agent, seen, self._memory, self._length, epsilon, self._generator
         )
+        check_finite(self._env, {name: collected[name].transpose(0, 1) for name in SEEN}, seen, self._done)
+        self._done += self._length
         self._replay.add(collected)
         return seen
 
