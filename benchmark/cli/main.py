@@ -9,6 +9,7 @@ import typer
 from rich.logging import RichHandler
 
 from accord.benchmark.cli.allocation import film, studies
+from accord.benchmark.cli.districts import new_district
 from accord.benchmark.cli.listing import list_all
 from accord.benchmark.cli.options import err
 from accord.benchmark.cli.reproduction import reproduce
@@ -27,6 +28,7 @@ app.command()(run)
 app.command(name="list")(list_all)
 for command in (show, report, publish, reproduce, tune, audit, scale, scale_quality, profile, studies, film):
     app.command()(command)
+app.command()(new_district)
 
 
 def main() -> None:
