@@ -47,7 +47,8 @@ class TaskFromParallel(Task):
         self._env_fn, self._envs = env_fn, [env]
         name = str((getattr(env, "metadata", None) or {}).get("name", type(env).__name__))
         self._where = f"environment '{name}'"
-        agents = list(getattr(env, "possible_agents", None) or ())
+        possible = getattr(env, "possible_agents", None)
+        agents = [] if possible is None else list(possible)
         if not agents:
             raise UsageError(f"{self._where}: has no possible_agents; a Task needs a fixed list of agents")
         for method in ("observation_space", "action_space", "reset", "step"):
@@ -58,6 +59,8 @@ class TaskFromParallel(Task):
         if not isinstance(horizon, int | np.integer) or horizon < 1:
             raise UsageError(f"{self._where}: max_cycles is {horizon}; give `horizon`, at least 1 step")
         self._index = {agent: i for i, agent in enumerate(agents)}
+        if len(self._index) < len(agents):
+            raise UsageError(f"{self._where}: possible_agents are {agents}; allowed: each agent once")
         self._seats = [Seat.of(self._where, env, agent) for agent in agents]
         action = self._common_action()
         obs_dim = max(seat.width() for seat in self._seats)
@@ -202,7 +205,10 @@ class TaskFromParallel(Task):
             if not self._taken & {name, "**"}:
                 raise UsageError(f"{self._where}: its reset takes no {name}; allowed: reset(seed=None, options=None)")
         given = {"seed": seed} | ({"options": dict(options)} if options else {})
-        return self._parts("reset", RESET, env.reset(**given))
+        parts = self._parts("reset", RESET, env.reset(**given))
+        if getattr(env, "agents", None) is None:
+            raise UsageError(f"{self._where}: has no agents after reset; allowed: PettingZoo's parallel API")
+        return parts
 
     def _parts(self, method: str, names: tuple[str, ...], given: Any) -> tuple[Any, ...]:
         """What a method returned, one mapping by agent for each name; infos may be None."""

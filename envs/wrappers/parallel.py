@@ -78,7 +78,7 @@ class ParallelTask(ParallelEnv):
                 Other keys are for other wrappers and are passed over, as PettingZoo asks.
         """
         if seed is not None:
-            self._generator.manual_seed(seed)
+            self._generator.manual_seed(int(seed))  # torch takes no integer of numpy's
         chosen = {key: value for key, value in (options or {}).items() if key in OPTIONS}
         start, initial = chosen.get("start", self._start), chosen.get("initial", "zero")
         if isinstance(initial, Mapping):

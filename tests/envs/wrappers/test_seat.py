@@ -146,12 +146,18 @@ def test_a_reset_without_options_is_enough_where_there_are_none() -> None:
         ({"step": lambda self, actions: ([], {}, {}, {}, {})}, "step returned a list as observations; allowed"),
         ({"_see": lambda self: {"a": SEEN}}, "no observation of 'b' at step 0; allowed: one for everybody in agents"),
         ({"step": None}, "has no method step; allowed: PettingZoo's parallel API"),
+        ({"possible_agents": ["a", "a"]}, "possible_agents are .*'a', 'a'.; allowed: each agent once"),
+        ({"reset": lambda self, seed: ({}, {}), "agents": None}, "has no agents after reset; allowed: PettingZoo's"),
     ],
 )
 def test_what_has_no_place_in_a_step_is_refused_in_one_line(attributes: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=f"^environment 'foreign': {message}") as refused:
         after(spoilt(**attributes))
     assert "\n" not in str(refused.value)
+
+
+def test_agents_may_be_numbers_of_numpy() -> None:
+    assert after(spoilt(possible_agents=np.arange(2))).alive.all()
 
 
 def test_flags_are_truth_values_of_any_make() -> None:
