@@ -136,7 +136,7 @@ def read_dataset(folder: str | Path, name: str | None = None) -> Dataset:
 
 def _read_schema(root: Path) -> dict[str, Any]:
     if not root.is_dir():
-        raise UsageError(f"{root}: no such folder; give a folder that holds schema.json")
+        raise UsageError(f"{root}: no such folder; give one that holds schema.json: accord new-district writes one")
     path = root / "schema.json"
     if not path.is_file():
         raise UsageError(f"{path}: no such file; the folder must hold CityLearn's schema.json")

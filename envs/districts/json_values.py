@@ -15,11 +15,12 @@ def read_object(path: Path) -> dict[str, Any]:
     """The JSON object that a file holds; no object in it may have a key twice."""
 
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        keys = [key for key, _ in pairs]
-        for key in keys:
-            if keys.count(key) > 1:
-                raise UsageError(f"{path}: the key {key!r} is there twice in one object; allowed: once")
-        return dict(pairs)
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            keys = [key for key, _ in pairs]
+            twice = next(key for key in keys if keys.count(key) > 1)
+            raise UsageError(f"{path}: the key {twice!r} is there twice in one object; allowed: once")
+        return found
 
     try:
         found = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=once)
