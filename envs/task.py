@@ -100,7 +100,7 @@ class TaskSpec:
         reward_parts: Names of the K parts that the local reward is the sum of, where it has several.
         ahead: Steps that `Step.active` looks ahead, the present included.
         usage_scale: One base load for all agents alike, in units of the resource (kWh).
-        price_scale: One mean price, $ per unit of the resource; multipliers are in this unit.
+        price_scale: One mean price, $ per unit of the resource, above 0; multipliers are in this unit.
         agent_scale: Each agent's own size in base loads, [N].
         units: Unit of each quantity in `Step.measures`.
         plant: Measures that make up the plant's state: what `reset(initial=...)` takes.

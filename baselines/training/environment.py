@@ -6,6 +6,7 @@ trains alone. All groups start together; an episode is a time limit unless the t
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -53,6 +54,7 @@ class Environment(Protocol):
     """G groups of A agents, reset together.
 
     Attributes:
+        name: Of the task.
         shapes: Of what it shows and takes.
         groups: G.
         agents: A.
@@ -60,6 +62,7 @@ class Environment(Protocol):
         weights: [R], how the R objectives of a reward are added up.
     """
 
+    name: str
     shapes: Shapes
     groups: int
     agents: int
@@ -86,6 +89,22 @@ class Environment(Protocol):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from there."""
+
+
+def stacked(rows: Iterable[Mapping[str, Tensor | None]], dim: int = 0) -> dict[str, Tensor]:
+    """The values of each name over steps as one tensor, with the steps in dimension `dim`.
+
+    `valid` and `mask` may be None in some steps, which means that everything is: those are True. A name without any
+    value is left out.
+    """
+    steps = list(rows)
+    stacks: dict[str, Tensor] = {}
+    for name in dict.fromkeys(name for row in steps for name in row):
+        values = [row.get(name) for row in steps if name in row]
+        known = next((value for value in values if value is not None), None)
+        if known is not None:
+            stacks[name] = torch.stack([torch.ones_like(known) if value is None else value for value in values], dim)
+    return stacks
 
 
 class MeanReward:

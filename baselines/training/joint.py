@@ -105,7 +105,7 @@ class JointEnvironment:
         self._task, self._config, self._held, self._generator = task, config, held, generator
         self._gamma = gamma if config.shaping else None
         self._sees_multipliers = sees_multipliers
-        self.shapes = joint_shapes(task, config, sees_multipliers)
+        self.name, self.shapes = task.spec.name, joint_shapes(task, config, sees_multipliers)
         self.groups, self.agents = max(1, config.lanes // task.spec.n_agents), task.spec.n_agents
         self.horizon = task.spec.horizon
         self.weights = torch.ones(1, device=task.device)

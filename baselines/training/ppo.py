@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from accord.baselines.base import Training
 from accord.baselines.training.actors import GaussianActor, make_actor
-from accord.baselines.training.environment import Environment, Observation, Shapes
+from accord.baselines.training.environment import Environment, Observation, Shapes, stacked
+from accord.baselines.training.finite import check_finite
 from accord.baselines.training.loop import Callback, train
 from accord.baselines.training.models import ValueNormaliser, make_body
 from accord.baselines.training.progress import Stateful
@@ -162,7 +163,7 @@ class _PPO:
         return {"model": self._model, "optimiser": self.optimiser}
 
     def begin(self) -> None:
-        shape = self._env.groups, self._env.agents
+        shape, self._done = (self._env.groups, self._env.agents), 0
         self._memories = self._model.actor.start(*shape), self._model.critic_start(*shape)
 
     def collect(self, seen: Observation, fraction: float) -> Observation:
@@ -172,6 +173,8 @@ class _PPO:
         seen, self._memories, self._batch = _rollout(
             self._env, self._model, config, seen, self._memories, self._generator
         )
+        check_finite(self._env, self._batch, seen, self._done)
+        self._done += config.rollout_steps
         return seen
 
     def update(self, fraction: float) -> dict[str, float]:
@@ -188,7 +191,7 @@ def _rollout(
     generator: torch.Generator,
 ) -> tuple[Observation, tuple[Tensor | None, Tensor | None], dict[str, Tensor]]:
     """One rollout of [T, G, A] transitions; values are in reward units."""
-    kept: dict[str, list[Tensor]] = {}
+    rows: list[dict[str, Tensor | None]] = []
     actor_memory, critic_memory = memories
     for _ in range(config.rollout_steps):
         action, log_prob, actor_memory = model.actor.sample(view.obs, actor_memory, generator, view.mask)
@@ -200,12 +203,9 @@ def _rollout(
             "log_prob": log_prob,
             "reward": reward,
         }
-        row |= {"ended": ended, "valid": view.valid, "mask": view.mask}
-        for name, value in row.items():
-            if value is not None:
-                kept.setdefault(name, []).append(value)
+        rows.append(row | {"ended": ended, "valid": view.valid, "mask": view.mask})
         view = after
-    batch = {name: torch.stack(values) for name, values in kept.items()}
+    batch = stacked(rows)
     obs, state = torch.cat([batch["obs"], view.obs[None]]), torch.cat([batch["state"], view.state[None]])
     value, critic_memory = model.value(obs, state, critic_memory)  # [T + 1, G, A, R]
     for name, memory in zip(("actor_memory", "critic_memory"), memories, strict=True):

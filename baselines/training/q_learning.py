@@ -17,7 +17,8 @@ from torch.nn import functional
 
 from accord.baselines.base import Training
 from accord.baselines.training.actors import Actor, forbid, pick
-from accord.baselines.training.environment import Environment, Observation, Shapes
+from accord.baselines.training.environment import Environment, Observation, Shapes, stacked
+from accord.baselines.training.finite import check_finite
 from accord.baselines.training.joint import JointConfig
 from accord.baselines.training.loop import Callback, train
 from accord.baselines.training.models import Body, ValueNormaliser, make_body
@@ -25,6 +26,7 @@ from accord.baselines.training.progress import Stateful
 from accord.baselines.training.replay import Replay
 from accord.envs.task import Discrete
 
+SEEN = ("obs", "state", "action", "reward")
 SAVES = 10  # checkpoints hold the replay and are large
 
 
@@ -207,13 +209,15 @@ class _QLearning:
         return {"learner": self._learner, "replay": self._replay}
 
     def begin(self) -> None:
-        self._memory = self._values.agent.start(self._env.groups, self._env.agents)
+        self._memory, self._done = self._values.agent.start(self._env.groups, self._env.agents), 0
 
     def collect(self, seen: Observation, fraction: float) -> Observation:
         epsilon = _epsilon(self._config, fraction)
         seen, self._memory, collected = _collect(
             self._env, self._values.agent, seen, self._memory, self._length, epsilon, self._generator
         )
+        check_finite(self._env, {name: collected[name].transpose(0, 1) for name in SEEN}, seen, self._done)
+        self._done += self._length
         self._replay.add(collected)
         return seen
 
@@ -318,20 +322,19 @@ def _collect(
     generator: torch.Generator,
 ) -> tuple[Observation, Tensor | None, dict[str, Tensor]]:
     """Sequences [B, T, ...] of all copies; what is seen has one step more."""
-    rows: dict[str, list[Tensor]] = {}
-
-    def keep(**values: Tensor | None) -> None:
-        for name, value in values.items():
-            if value is not None:
-                rows.setdefault(name, []).append(value)
-
-    keep(obs=view.obs, state=view.state, valid=view.valid, mask=view.mask, memory=memory)
+    seen: list[dict[str, Tensor | None]] = [_seen(view)]
+    done: list[dict[str, Tensor | None]] = []
+    before = memory
     for _ in range(length):
         action, memory = agent.explore(view, memory, epsilon, generator)
         view, reward, ended = env.step(action)
-        keep(action=action, reward=reward.squeeze(-1), ended=ended)
-        keep(obs=view.obs, state=view.state, valid=view.valid, mask=view.mask)
-    return view, memory, {name: torch.stack(values, 1) for name, values in rows.items()}
+        done.append({"action": action, "reward": reward.squeeze(-1), "ended": ended})
+        seen.append(_seen(view))
+    return view, memory, stacked([{"memory": before}], 1) | stacked(seen, 1) | stacked(done, 1)
+
+
+def _seen(view: Observation) -> dict[str, Tensor | None]:
+    return {"obs": view.obs, "state": view.state, "valid": view.valid, "mask": view.mask}
 
 
 def _epsilon(config: ValueConfig, fraction: float) -> float:

@@ -23,13 +23,20 @@ class Replay:
         return self._size
 
     def add(self, sequences: dict[str, Tensor]) -> None:
-        """Take in named tensors [sequences, ...]; the oldest make room."""
-        count = len(next(iter(sequences.values())))
+        """Take in named tensors [sequences, ...]; the oldest make room.
+
+        A name that only some sequences have is True in the others: a mask is left out where everything is allowed.
+        """
+        first = next(iter(sequences.values()))
+        count = len(first)
+        rows = (self._next + torch.arange(count, device=first.device)) % self._capacity
         for name, values in sequences.items():
             if name not in self._kept:
                 self._kept[name] = values.new_zeros(self._capacity, *values.shape[1:])
-            rows = (self._next + torch.arange(count, device=values.device)) % self._capacity
+                self._kept[name][: self._size] = True
             self._kept[name][rows] = values
+        for name in self._kept.keys() - sequences.keys():
+            self._kept[name][rows] = True
         self._next = (self._next + count) % self._capacity
         self._size = min(self._capacity, self._size + count)
 

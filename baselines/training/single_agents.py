@@ -43,7 +43,7 @@ class AugmentedEnvironment:
         self._population, self._draw = task, draw
         self._gamma, self._by_size = shaping_gamma, by_size
         self._shape, self._generator = (copies, agents), generator
-        self.spec = task.spec
+        self.spec, self.name = task.spec, task.spec.name
         self.shapes = Shapes(augmented_dim(task.spec), 0, task.spec.action)
         self.groups, self.agents = copies * agents, 1
         self.horizon = task.spec.horizon

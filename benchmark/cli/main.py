@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from accord.benchmark.cli.allocation import film, studies
+from accord.benchmark.cli.districts import new_district
 from accord.benchmark.cli.evaluating import evaluate
 from accord.benchmark.cli.listing import districts, list_all, methods, metrics, settings, suites
 from accord.benchmark.cli.options import err, out, tell
@@ -24,7 +25,7 @@ INTERRUPTED = 130
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 COMMANDS: tuple[Callable[..., None], ...] = (
     *(run, evaluate, report, show, publish, reproduce),
-    *(suites, methods, settings, districts, metrics),
+    *(suites, methods, settings, districts, metrics, new_district),
     *(audit, tune, scale, scale_quality, profile, studies, film),
 )
 for command in COMMANDS:

@@ -7,7 +7,6 @@ packages name a module with such functions in an entry point in `accord.metrics`
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -45,8 +44,11 @@ def objective(run: Trajectory, context: Context) -> Value:
 
 @metric("-", "low", column=Column("gap", "%", 100, place=10))
 def optimality_gap(run: Trajectory, context: Context) -> Value:
-    """By which share the objective is above the optimum; a relaxed budget can make it negative."""
-    return relative_change(objective(run, context), context.oracle_objective)
+    """By which share of its size the objective is above the optimum; a relaxed budget can make it negative.
+
+    Blank where the optimum is near zero, as it may be under prices of both signs.
+    """
+    return context.above_optimum(objective(run, context))
 
 
 @metric("-", "low", section="violation", column=Column("violation", "%", 100, place=20))
@@ -94,14 +96,14 @@ def served(run: Trajectory, context: Context) -> Value:
     """Share of the demand that was served by the end."""
     if "served" in run.sums:
         return float(run.sums["served"])
-    return 1 - float(_owed(run).sum() / run.sums["demand"].sum()) if "demand" in run.sums else None
+    return 1 - float(per_demand(_owed(run).sum(), run.sums["demand"].sum())) if "demand" in run.sums else None
 
 
 @metric("-", "high", section="feasibility")
 def served_worst(run: Trajectory, context: Context) -> Value:
     """The same for the worst agent."""
     owed = _owed(run)
-    return 1 - float((owed / run.sums["demand"]).max()) if "demand" in run.sums and owed.numel() else None
+    return 1 - float(per_demand(owed, run.sums["demand"]).max()) if "demand" in run.sums and owed.numel() else None
 
 
 @metric("h", "low", section="feasibility", column=Column("delay", "h", place=30))
@@ -109,7 +111,7 @@ def delay(run: Trajectory, context: Context) -> Value:
     """Mean delay by Little's law: mean waiting load over mean demand."""
     if "demand" not in run.sums or "waiting_load" not in run.sums:
         return None
-    return float(run.sums["waiting_load"].sum() / run.sums["demand"].sum())
+    return float(per_demand(run.sums["waiting_load"].sum(), run.sums["demand"].sum()))
 
 
 @metric("h", "low", section="feasibility")
@@ -117,7 +119,7 @@ def delay_worst(run: Trajectory, context: Context) -> Value:
     """The same for the worst agent."""
     if "demand" not in run.sums or "waiting_load" not in run.sums:
         return None
-    return float((run.sums["waiting_load"] / run.sums["demand"]).max())
+    return float(per_demand(run.sums["waiting_load"], run.sums["demand"]).max())
 
 
 @metric("-", "low", section="feasibility")
@@ -126,7 +128,7 @@ def backlog_growth(run: Trajectory, context: Context) -> Value:
     slope = run.backlog.per_time()
     if slope is None or "demand" not in run.sums:
         return None
-    return float((slope / DAY / (run.sums["demand"] / run.hours)).max())
+    return float(per_demand(slope / DAY, run.sums["demand"] / run.hours).max())
 
 
 @metric("-", "low", section="feasibility")
@@ -173,18 +175,18 @@ def collisions(run: Trajectory, context: Context) -> Value:
 
 @metric("-", "high", column=Column("savings", "%", 100, place=60))
 def savings(run: Trajectory, context: Context) -> Value:
-    """What is saved against no control."""
-    change = relative_change(objective(run, context), context.serve_now_objective)
-    return None if change is None else 0.0 - change
+    """What is saved against no control, as a share of its size; blank where that is near zero."""
+    return context.below_serve_now(objective(run, context))
 
 
 @metric("-", "low")
 def fairness_bill(run: Trajectory, context: Context) -> Value:
-    """Worst agent's relative change of its bill against `serve_now`."""
+    """Worst agent's change of its bill against `serve_now`, as a share of that; those who paid nothing are left out."""
     if context.serve_now_bill is None or "bill" not in run.sums:
         return None
     before = torch.tensor(context.serve_now_bill, dtype=torch.float64)
-    return float((run.sums["bill"] / before - 1).max())
+    change = ((run.sums["bill"] / before - 1) * before.sign())[before != 0]
+    return float(change.max()) if len(change) else None
 
 
 @metric("h", "low")
@@ -192,7 +194,7 @@ def fairness_delay(run: Trajectory, context: Context) -> Value:
     """Worst agent's change of its delay against `serve_now`."""
     if context.serve_now_delay is None or not {"waiting_load", "demand"} <= run.sums.keys():
         return None
-    own = run.sums["waiting_load"] / run.sums["demand"]
+    own = per_demand(run.sums["waiting_load"], run.sums["demand"])
     return float((own - torch.tensor(context.serve_now_delay, dtype=torch.float64)).max())
 
 
@@ -254,11 +256,9 @@ def timing_metrics(timings: Timings, agent_steps: int) -> dict[str, Value]:
     }
 
 
-def relative_change(value: Value, base: float | None) -> float | None:
-    """By which share of its size a number is above another one, whatever the sign of that; None where it is 0."""
-    if not base or not isinstance(value, float):
-        return None
-    return (value / base - 1) * math.copysign(1.0, base)
+def per_demand(value: Tensor, demand: Tensor) -> Tensor:
+    """Shares of demand; 0 where there is none, for then there is nothing that could wait."""
+    return torch.where(demand > 0, value / demand, 0.0)
 
 
 def _owed(run: Trajectory) -> Tensor:

@@ -9,7 +9,7 @@ from typing import Literal
 from accord.baselines.registry import REFERENCES, make_method
 from accord.benchmark.evaluation.context import Context, Value
 from accord.benchmark.evaluation.evaluate import evaluate
-from accord.benchmark.evaluation.metrics import relative_change
+from accord.benchmark.evaluation.metrics import per_demand
 from accord.benchmark.records.store import Store
 from accord.benchmark.seeding import seeded
 from accord.benchmark.specs.resolved import ResolvedRun
@@ -54,16 +54,15 @@ def reference_metrics(run: ResolvedRun, context: Context) -> dict[str, Value]:
         solved = _with_bound(context, scenario, REFERENCES[method]().solve(scenario))
     metrics = comparison(context)
     if solved.oracle == "feasible" and solved.oracle_objective is not None:
-        change = relative_change(solved.oracle_objective, context.serve_now_objective)
         metrics |= {
             "objective": solved.oracle_objective,
             "cost": solved.oracle_cost,
             "import_peak": solved.oracle_import_peak,
-            "optimality_gap": relative_change(solved.oracle_objective, context.oracle_objective),
+            "optimality_gap": context.above_optimum(solved.oracle_objective),
             "violation": 0.0,
             "feasible": True,
             "verdict": "feasible",
-            "savings": None if change is None else 0.0 - change,
+            "savings": context.below_serve_now(solved.oracle_objective),
         }
     elif solved.oracle == "infeasible":
         metrics |= {"feasible": False, "verdict": "infeasible", "smallest_level": solved.smallest_level}
@@ -96,7 +95,7 @@ def _make_context(scenario: Scenario) -> Context:
         solved,
         serve_now_objective=value if isinstance(value, float) else None,
         serve_now_bill=sums["bill"].tolist() if "bill" in sums else None,
-        serve_now_delay=(sums["waiting_load"] / sums["demand"]).tolist() if delays else None,
+        serve_now_delay=per_demand(sums["waiting_load"], sums["demand"]).tolist() if delays else None,
     )
 
 

@@ -217,7 +217,7 @@ def _words() -> Sequence[tuple[str, str]]:
         *((f"{name}/…", meaning) for name, meaning in named_districts()),
         ("synthetic_N/…", "N buildings drawn from the homes and the mixed set"),
         ("synthetic_N-week/…", "the same, measured on one week: for the optimum of thousands"),
-        ("folder:PATH/…", "your own data, in CityLearn's schema"),
+        ("folder:PATH/…", "your own data, in CityLearn's schema; accord new-district writes a folder to fill in"),
         (f"…/NETWORK with {', '.join(TOPOLOGIES)}", "second word"),
         (f"…/{', '.join(f'{kind}-C' for kind in KINDS)}", "third word, C a share of the uncontrolled peak, or x1.05"),
     ]

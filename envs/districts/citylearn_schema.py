@@ -1,21 +1,21 @@
 """Reads a folder of building data in CityLearn's schema: `schema.json` and the CSV files it names.
 
 Column names of CityLearn 2.x ("Hour", "Equipment Electric Power [kWh]") and 3.x ("hour",
-"non_shiftable_load") are both accepted. Every file is read whole: the schema's simulation window is
-not applied. Rows in error messages count from 1, the first row under the header.
+"non_shiftable_load") are both accepted, see `envs.districts.csv_columns` for how they may be written. Every file is
+read whole: the schema's simulation window is not applied. Of a building its electric load, PV and battery are read;
+heat, appliances that can be shifted and electric vehicles are not.
 """
 
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
-from accord.envs.districts.json_values import as_object, attributes, efficiency, file_name, size
+from accord.envs.districts.csv_columns import Column, read_columns
+from accord.envs.districts.json_values import as_object, attributes, efficiency, file_name, flag, read_object, size
 from accord.envs.errors import UsageError
 
 FloatArray = npt.NDArray[np.float64]
@@ -96,8 +96,8 @@ class Dataset:
 def read_dataset(folder: str | Path, name: str | None = None) -> Dataset:
     """Read the included buildings of a folder in CityLearn's schema.
 
-    An hour column is numbered 1..24 (hour of day = (value - 1) mod 24) or, where a 0 occurs, 0..23
-    (hour of day = value).
+    An hour column is numbered 0..23 (hour of day = value) or, where a 24 or no 0 occurs, 1..24 (hour of day =
+    (value - 1) mod 24, a 0 taken for 24).
 
     Args:
         folder: The folder that holds `schema.json`.
@@ -116,7 +116,7 @@ def read_dataset(folder: str | Path, name: str | None = None) -> Dataset:
     _check_time_step(path, schema)
     entries = _included_buildings(path, schema)
     tables = {
-        building: _read_table(
+        building: _columns(
             root / file_name(_where(path, building), entry, "energy_simulation"), ("hour", "demand", "solar")
         )
         for building, entry in entries.items()
@@ -134,32 +134,13 @@ def read_dataset(folder: str | Path, name: str | None = None) -> Dataset:
     )
 
 
-@dataclass(frozen=True, eq=False)
-class _Column:
-    """A numeric column [T] with the file and label it came from."""
-
-    path: Path
-    label: str
-    values: FloatArray
-
-    def reject(self, wrong: BoolArray, problem: str) -> None:
-        """Raise a UsageError that names the first row where `wrong` [T] holds, if there is one."""
-        if wrong.any():
-            row = int(np.argmax(wrong))
-            raise _row_error(self.path, self.label, row, f"{self.values[row]:g} {problem}")
-
-
 def _read_schema(root: Path) -> dict[str, Any]:
     if not root.is_dir():
-        raise UsageError(f"{root}: no such folder; give a folder that holds schema.json")
+        raise UsageError(f"{root}: no such folder; give one that holds schema.json: accord new-district writes one")
     path = root / "schema.json"
     if not path.is_file():
         raise UsageError(f"{path}: no such file; the folder must hold CityLearn's schema.json")
-    try:
-        schema = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UsageError(f"{path}: not valid JSON: {error}") from None
-    return as_object(str(path), schema)
+    return read_object(path)
 
 
 def _check_time_step(path: Path, schema: Mapping[str, Any]) -> None:
@@ -172,65 +153,17 @@ def _included_buildings(path: Path, schema: Mapping[str, Any]) -> dict[str, dict
     """The schema's entries of buildings whose `include` is not false, by name."""
     buildings = as_object(f"{path}: 'buildings'", schema.get("buildings"))
     entries = {name: as_object(_where(path, name), entry) for name, entry in buildings.items()}
-    included = {name: entry for name, entry in entries.items() if entry.get("include", True)}
+    included = {name: entry for name, entry in entries.items() if flag(_where(path, name), entry, "include", True)}
     if not included:
         raise UsageError(f'{path}: no included building; set "include": true for at least one')
     return included
 
 
-def _read_table(path: Path, quantities: Iterable[str]) -> dict[str, _Column]:
-    """The columns of a CSV file that hold `quantities` (keys of COLUMN_NAMES)."""
-    if not path.is_file():
-        raise UsageError(f"{path}: no such file, though schema.json names it")
-    try:
-        header = pd.read_csv(path, nrows=0, index_col=False, encoding="utf-8-sig").columns
-        labels = {quantity: _label(path, list(header), quantity) for quantity in quantities}
-        used = list(labels.values())
-        # As text, so that each figure is parsed exactly and a wrong one can be quoted.
-        text = pd.read_csv(path, usecols=used, dtype=str, index_col=False, encoding="utf-8-sig")
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: not a readable CSV file: {' '.join(str(error).split())}") from None
-    return {
-        quantity: _Column(path, label, _numbers(path, label, text[label].to_numpy(dtype=object)))
-        for quantity, label in labels.items()
-    }
+def _columns(path: Path, quantities: tuple[str, ...]) -> dict[str, Column]:
+    return read_columns(path, {quantity: COLUMN_NAMES[quantity] for quantity in quantities})
 
 
-def _label(path: Path, header: list[str], quantity: str) -> str:
-    accepted = COLUMN_NAMES[quantity]
-    for label in accepted:
-        if label in header:
-            return label
-    names = " or ".join(repr(label) for label in accepted)
-    raise UsageError(f"{path}: no column for the {quantity}; it must be named {names}")
-
-
-def _numbers(path: Path, label: str, text: npt.NDArray[np.object_]) -> FloatArray:
-    """The cells of a column as numbers [T]."""
-    if text.size == 0:
-        raise UsageError(f"{path}: column {label!r} has no rows")
-    missing = pd.isna(text)
-    if missing.any():
-        raise _row_error(path, label, int(np.argmax(missing)), "NaN or empty; a number is needed")
-    try:
-        values = text.astype(np.float64)
-    except ValueError:
-        row = next(row for row, cell in enumerate(text) if not _is_number(cell))
-        raise _row_error(path, label, row, f"{text[row]!r} is not a number") from None
-    column = _Column(path, label, values)
-    column.reject(~np.isfinite(values), "is not finite")
-    return values
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
-
-
-def _common_hour(columns: list[_Column]) -> _Column:
+def _common_hour(columns: list[Column]) -> Column:
     """The hour column on which all buildings' files agree."""
     first = columns[0]
     for column in columns[1:]:
@@ -239,19 +172,25 @@ def _common_hour(columns: list[_Column]) -> _Column:
     return first
 
 
-def _hour_of_day(column: _Column) -> IntArray:
-    """Hour of day 0..23 [T] from a column numbered 1..24 or, where a 0 occurs, 0..23."""
+def _hour_of_day(column: Column) -> IntArray:
+    """Hour of day 0..23 [T] from a column whose days have the hours 0..23, or 1..24 where a 24 or no 0 occurs.
+
+    0 and 24 are the same midnight: some of CityLearn's files begin with a 0 and go on with 1..24.
+    """
     values = column.values
-    first, last = (0, 23) if (values == 0).any() else (1, 24)
+    numbered_from_0 = bool((values == 0).any() and not (values == 24).any())
+    last = 23 if numbered_from_0 else 24
     whole = values == np.floor(values)
-    column.reject(~whole | (values < first) | (values > last), f"is not a whole hour of {first}..{last}")
-    hour = (values.astype(np.int64) - first) % 24
+    column.reject(
+        ~whole | (values < 0) | (values > last), f"is not a whole hour of {0 if numbered_from_0 else 1}..{last}"
+    )
+    hour = (values.astype(np.int64) - (not numbered_from_0)) % 24
     advances = np.append(True, np.diff(hour) % 24 == 1)
     column.reject(~advances, "does not follow the previous row's hour by one")
     return hour
 
 
-def _check_length(column: _Column, reference: _Column) -> None:
+def _check_length(column: Column, reference: Column) -> None:
     rows, expected = column.values.size, reference.values.size
     if rows != expected:
         problem = f"column {column.label!r} ends at row {rows}, but {reference.path} has {expected} rows"
@@ -259,7 +198,7 @@ def _check_length(column: _Column, reference: _Column) -> None:
 
 
 def _read_shared(
-    path: Path, entries: Mapping[str, Mapping[str, Any]], key: str, quantity: str, hour: _Column
+    path: Path, entries: Mapping[str, Mapping[str, Any]], key: str, quantity: str, hour: Column
 ) -> FloatArray | None:
     """The column [T] of the file that all buildings name under `key`, or None where none does."""
     files = {
@@ -275,14 +214,19 @@ def _read_shared(
             )
     if file is None:
         return None
-    column = _read_table(path.parent / file, (quantity,))[quantity]
+    column = _columns(path.parent / file, (quantity,))[quantity]
     _check_length(column, hour)
     return column.values
 
 
-def _building(where: str, name: str, entry: Mapping[str, Any], table: Mapping[str, _Column]) -> Building:
+def _building(where: str, name: str, entry: Mapping[str, Any], table: Mapping[str, Column]) -> Building:
     for quantity in ("demand", "solar"):
         table[quantity].reject(table[quantity].values < 0, f"is a negative {quantity}; it must be at least 0")
+    if not table["demand"].values.any():
+        raise UsageError(
+            f"{table['demand'].path}: column {table['demand'].label!r} is 0 in every row; a building needs a demand, "
+            f'or "include": false in schema.json'
+        )
     pv = attributes(where, entry, "pv")
     battery = attributes(where, entry, "electrical_storage")
     return Building(
@@ -298,10 +242,6 @@ def _building(where: str, name: str, entry: Mapping[str, Any], table: Mapping[st
 
 def _where(path: Path, building: str) -> str:
     return f"{path}: building {building!r}"
-
-
-def _row_error(path: Path, label: str, row: int, problem: str) -> UsageError:
-    return UsageError(f"{path}: column {label!r}, row {row + 1}: {problem}")
 
 
 def _read_only(values: npt.ArrayLike, dtype: type[np.generic]) -> npt.NDArray[Any]:

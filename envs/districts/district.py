@@ -23,7 +23,7 @@ class District:
         name: Name in the catalogue.
         demand_profiles: [P, T] kWh per hour, before scaling.
         solar_profiles: [Q, T] kWh per hour and kW of PV.
-        price: [T] $/kWh.
+        price: [T] $/kWh, of any sign.
         hour: [T] hour of the day, 0 to 23.
         weekday: [T] day of the week, 0 to 6, counted from the data set's first day.
         carbon: [T] kg/kWh, or None where the data set has none.
@@ -98,8 +98,11 @@ class District:
 
     @cached_property
     def mean_price(self) -> float:
-        """Mean of the tariff, $/kWh: the unit of every multiplier."""
-        return float(self.price.mean())
+        """Mean size of the tariff, $/kWh: the unit of every multiplier.
+
+        Above 0 whatever the sign of prices, and the mean itself where none is below 0; 1 where all are 0.
+        """
+        return float(self.price.abs().mean()) or 1.0
 
     @cached_property
     def own_peak(self) -> Tensor:

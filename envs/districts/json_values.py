@@ -2,11 +2,41 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from accord.envs.errors import UsageError
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """The JSON object that a file holds; no object in it may have a key twice."""
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            keys = [key for key, _ in pairs]
+            twice = next(key for key in keys if keys.count(key) > 1)
+            raise UsageError(f"{path}: the key {twice!r} is there twice in one object; allowed: once")
+        return found
+
+    try:
+        found = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=once)
+    except UsageError:
+        raise
+    except ValueError as error:
+        raise UsageError(f"{path}: not valid JSON: {error}") from None
+    return as_object(str(path), found)
+
+
+def flag(where: str, entry: Mapping[str, Any], key: str, default: bool) -> bool:
+    """A yes or no, true or false in JSON."""
+    value = entry.get(key, default)
+    if not isinstance(value, bool):
+        raise UsageError(f"{where}: {key} is {value!r}; allowed: true or false")
+    return value
 
 
 def attributes(where: str, entry: Mapping[str, Any], device: str) -> dict[str, Any] | None:
@@ -14,7 +44,7 @@ def attributes(where: str, entry: Mapping[str, Any], device: str) -> dict[str, A
     if entry.get(device) is None:
         return None
     description = as_object(f"{where}: {device}", entry[device])
-    if description.get("autosize"):
+    if flag(f"{where}: {device}", description, "autosize", False):
         raise UsageError(f"{where}: {device} has autosize; give its figures and set autosize to false")
     return as_object(f"{where}: {device}: attributes", description.get("attributes"))
 

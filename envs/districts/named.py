@@ -133,6 +133,12 @@ def from_folder(folder: str | Path) -> District:
         UsageError: the folder's data cannot be used; the message names file and column.
     """
     data = read_dataset(folder)
+    if data.price is None:
+        raise UsageError(
+            f"{Path(folder) / 'schema.json'}: no building has a tariff; allowed: "
+            f'"pricing": "pricing.csv" in every building, and beside it that file with a column electricity_pricing '
+            f"in $/kWh and {data.hours} rows, one for each hour"
+        )
     if data.hours < 28 * HOURS:
         raise UsageError(f"{folder}: {data.hours} hours of data; at least four weeks ({28 * HOURS} hours) are needed")
     half = data.hours // (2 * HOURS) * HOURS

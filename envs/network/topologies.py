@@ -15,6 +15,7 @@ from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
 from accord.envs.errors import UsageError
+from accord.envs.network.edge_list import read_edges
 
 EDGES = "edges:"  # before the path of a graph of one's own
 TOPOLOGIES = (
@@ -45,8 +46,8 @@ def build_edges(name: str, n_agents: int) -> Tensor:
     `n_agents` factorises; `two_groups`, seven nodes: ring 0-1-2-3, triangle 4-5-6, bridge 3-4;
     `regular-D`, a random D-regular graph; `erdos_renyi-P`, every link with probability P;
     `small_world-K-P`, Watts-Strogatz: a ring with K nearest neighbours, each link rewired with
-    probability P; `edges:FILE`, two 0-based ids a line, separated by a comma or blanks, `#` starts
-    a comment. Random graphs depend on the name and `n_agents` alone, and are redrawn until connected.
+    probability P; `edges:FILE`, two 0-based ids a line, see `envs.network.edge_list`.
+    Random graphs depend on the name and `n_agents` alone, and are redrawn until connected.
 
     Args:
         name: The topology, with its parameters.
@@ -63,7 +64,7 @@ def build_edges(name: str, n_agents: int) -> Tensor:
     kind, *parameters = name.split("-")
     if name.startswith(EDGES):
         path = Path(name.removeprefix(EDGES))
-        return canonical_edges(torch.from_numpy(_read_edges(path, n_agents)), n_agents, f"edge list {path}")
+        return canonical_edges(torch.from_numpy(read_edges(path, n_agents)), n_agents, f"edge list {path}")
     if name in _FIXED:
         pairs = _FIXED[name](n_agents)
     elif kind in _RANDOM:
@@ -282,45 +283,6 @@ def _switch_repeats(pairs: Pairs, n_agents: int, generator: np.random.Generator)
             break
         else:
             return None
-    return pairs
-
-
-def _read_edges(path: Path, n_agents: int) -> Pairs:
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not UTF-8 text"
-        raise UsageError(
-            f"topology: cannot read edge list {path} ({reason}); allowed: edges:FILE with an edge a line"
-        ) from error
-    line_of: dict[tuple[int, int], int] = {}
-    for number, line in enumerate(lines, start=1):
-        text = line.partition("#")[0].strip()
-        if not text:
-            continue
-        words = re.fullmatch(r"([0-9]+)(?:\s*,\s*|\s+)([0-9]+)", text)
-        if words is None:
-            raise UsageError(f"{path}:{number}: '{text}' is no edge; allowed: two node ids, as 0,1 or 0 1")
-        low, high = sorted((int(words[1]), int(words[2])))
-        if high >= n_agents:
-            raise UsageError(
-                f"{path}:{number}: node id {high} is out of range; the task has {n_agents} agents; "
-                f"allowed: 0 to {n_agents - 1}"
-            )
-        if low == high:
-            raise UsageError(f"{path}:{number}: {text} is a self-loop; allowed: edges between two agents")
-        if (low, high) in line_of:
-            raise UsageError(
-                f"{path}:{number}: edge {low}-{high} repeats line {line_of[low, high]}; allowed: each edge once"
-            )
-        line_of[low, high] = number
-    pairs = np.array(list(line_of), dtype=np.int64).reshape(-1, 2)
-    absent = np.setdiff1d(np.arange(n_agents), pairs)
-    if n_agents > 1 and len(absent):
-        raise UsageError(
-            f"edge list {path}: no edge for {len(absent)} of the task's {n_agents} agents, the first is "
-            f"{absent[0]}; allowed: a connected graph over the ids 0 to {n_agents - 1}"
-        )
     return pairs
 
 

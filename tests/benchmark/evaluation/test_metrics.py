@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -191,6 +192,24 @@ def test_fairness_is_the_worst_change_against_no_control() -> None:
     run = rolled(lambda t: [1.0, 1.0], lambda t: [3.0, 3.0])  # bills of 192 against 100 and 200
     assert value("fairness_bill", run) == pytest.approx(0.92)
     assert value("fairness_delay", run) == pytest.approx(3.0)
+
+
+def test_an_agent_without_demand_has_nothing_that_could_wait() -> None:
+    def demand(first: float, second: float) -> Callable[[int], Tensor]:
+        return lambda t: torch.tensor([[first, second]])
+
+    one = rolled(lambda t: [0.0, 1.0], lambda t: [0.0, 1.0], demand=demand(0.0, 2.0))
+    shares = ("served", "served_worst", "delay", "delay_worst", "backlog_growth")
+    assert [value(name, one) for name in shares] == pytest.approx([191 / 192, 191 / 192, 0.5, 0.5, 0.0])
+    assert value("fairness_delay", one) == 0.0
+    nobody = rolled(lambda t: [0.0, 0.0], demand=demand(0.0, 0.0))
+    assert [value(name, nobody) for name in shares] == [1.0, 1.0, 0.0, 0.0, 0.0]
+
+
+def test_the_change_of_a_bill_is_a_share_of_its_size() -> None:
+    run = rolled(lambda t: [1.0, -1.0])  # bills of 192 and -192
+    assert value("fairness_bill", run, replace(CONTEXT, serve_now_bill=[0.0, -384.0])) == pytest.approx(0.5)
+    assert value("fairness_bill", run, replace(CONTEXT, serve_now_bill=[0.0, 0.0])) is None
 
 
 def test_carbon_is_weighed_by_the_hours_intensity() -> None:

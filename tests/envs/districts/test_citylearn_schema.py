@@ -121,6 +121,39 @@ def test_both_generations_of_column_names_load_equally(tmp_path: Path, folder: P
     assert digest(read_dataset(newer, name="homes")) == digest(read_dataset(folder))
 
 
+def test_a_header_of_2023_is_read(folder: Path) -> None:
+    labels = (
+        "Month,Hour,Day Type,Indoor Temperature (C),Equipment Electric Power (kWh),DHW Heating (kWh),"
+        "Solar Generation (W/kW),HVAC Mode (Off/Cooling/Heating)"
+    )
+    rows = "".join(f"6,{n % 24 + 1},5,23.1,{0.25 + n},0.05,{10 * n},1\n" for n in range(ROWS))
+    for home in ("home_a.csv", "home_b.csv"):
+        (folder / home).write_text(f"{labels}\n{rows}")
+    first = read_dataset(folder).buildings[0]
+    assert (first.demand[:2].tolist(), first.solar[:2].tolist()) == ([0.25, 1.25], [0.0, 0.01])
+
+
+def write_hours(folder: Path, hours: np.ndarray) -> None:
+    for home in ("home_a.csv", "home_b.csv"):
+        table = pd.read_csv(folder / home)
+        table["Hour"] = hours
+        table.to_csv(folder / home, index=False)
+
+
+def test_an_hour_0_before_hours_from_1_to_24_is_the_midnight_before(folder: Path) -> None:
+    expected = read_dataset(folder).hour  # begins with a 24
+    hours = np.arange(ROWS)
+    write_hours(folder, np.where(hours == 0, 0, (hours - 1) % 24 + 1))
+    np.testing.assert_array_equal(read_dataset(folder).hour, expected)
+
+
+def test_hours_of_two_conventions_that_do_not_advance_are_refused(folder: Path) -> None:
+    hours = (np.arange(ROWS) + 23) % 24 + 1  # begins with a 24
+    hours[1] = 0
+    write_hours(folder, hours)
+    assert_refused(folder, "home_a.csv", "'Hour'", "row 2", "0 does not follow the previous row's hour by one")
+
+
 def test_hours_numbered_from_zero_are_hours_of_day(folder: Path) -> None:
     expected = read_dataset(folder).hour
     for home in ("home_a.csv", "home_b.csv"):
@@ -204,6 +237,32 @@ def test_missing_columns_name_what_is_accepted(folder: Path, quantity: str) -> N
     for path in folder.glob("*.csv"):
         pd.read_csv(path).rename(columns={older: "unknown"}).to_csv(path, index=False)
     assert_refused(folder, ".csv: no column for the", quantity, older, newer)
+
+
+def test_a_key_that_is_there_twice_is_refused(folder: Path) -> None:
+    text = (folder / "schema.json").read_text()
+    (folder / "schema.json").write_text(text.replace('"pricing"', '"pricing": null, "pricing"', 1))
+    assert_refused(folder, "schema.json: the key 'pricing' is there twice in one object; allowed: once")
+
+
+def test_a_byte_order_mark_is_no_part_of_a_file(folder: Path) -> None:
+    expected = digest(read_dataset(folder))
+    for path in folder.iterdir():
+        path.write_text(path.read_text(), encoding="utf-8-sig")
+    assert digest(read_dataset(folder)) == expected
+
+
+@pytest.mark.parametrize("key", [("include",), ("pv", "autosize")])
+def test_yes_and_no_are_true_and_false(folder: Path, key: tuple[str, ...]) -> None:
+    change_schema(folder, ("buildings", "a", *key), "false")
+    assert_refused(folder, "schema.json", "'a'", f"{key[-1]} is 'false'; allowed: true or false")
+
+
+def test_a_building_without_demand_is_refused(folder: Path) -> None:
+    table = pd.read_csv(folder / "home_b.csv")
+    table["Equipment Electric Power [kWh]"] = 0.0
+    table.to_csv(folder / "home_b.csv", index=False)
+    assert_refused(folder, "home_b.csv: column 'Equipment Electric Power [kWh]' is 0 in every row", '"include": false')
 
 
 @pytest.mark.parametrize(

@@ -146,7 +146,7 @@ def test_an_empty_edge_list_serves_a_lone_agent(tmp_path: Path) -> None:
         ("0,1\n1,4\n", r"links\.csv:2: node id 4 is out of range; the task has 4 agents"),
         ("0,1\nsource,target\n", r"links\.csv:2: 'source,target' is no edge"),
         ("0,1\n-1,2\n", r"links\.csv:2: '-1,2' is no edge"),
-        ("0,1,2\n", r"links\.csv:1: '0,1,2' is no edge"),
+        ("0,1,2,3\n", r"links\.csv:1: '0,1,2,3' is no edge"),
         ("0,1\n1,2\n1 0\n", r"links\.csv:3: edge 0-1 repeats line 1"),
         ("0,1\n1,2\n", r"no edge for 1 of the task's 4 agents, the first is 3"),
         ("0,1\n2,3\n", r"4 agents is in 2 components"),

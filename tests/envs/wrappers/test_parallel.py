@@ -176,3 +176,9 @@ def test_steps_outside_an_episode_are_refused() -> None:
     env.step(ones(env))
     with pytest.raises(UsageError, match="'agent_0': not an agent of this step; allowed: none: the episode is over"):
         env.step({"agent_0": np.ones(2)})
+
+
+def test_seeds_and_starts_may_be_numbers_of_numpy() -> None:
+    one, other = (accord.envs.parallel_env(SEVEN, horizon=kind(3)) for kind in (int, np.int64))
+    seen, again = one.reset(seed=4, options={"start": 7}), other.reset(seed=np.int64(4), options={"start": np.int64(7)})
+    assert all(np.array_equal(seen[0][agent], again[0][agent]) for agent in one.agents)
