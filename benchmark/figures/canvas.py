@@ -2,27 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+import textwrap
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib as mpl
 import seaborn as sns
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator, SymmetricalLogLocator
+
+from accord.benchmark.evaluation.metrics import METRICS
 
 COLUMN_WIDTH, PAGE_WIDTH = 3.5, 7.0  # inches
 DOTS_PER_INCH = 300
+SMALLEST, USUAL = 7, 8  # points of text, at the size of print
+LETTERS_PER_INCH = 17  # of the smallest text
+HANDLE = 2.6  # text heights: the longest dashes can be told apart
+BESIDE = 8  # letters that a legend's line and gaps take
+CLOSE_DECADES = 2.0  # up to here 2 and 5 have ticks too
 
 
 @contextmanager
 def style() -> Iterator[None]:
     """The look of seaborn at the size of a paper's column, for as long as figures are drawn."""
     looks: dict[Any, Any] = {**sns.plotting_context("paper"), **sns.axes_style("whitegrid")}
-    looks |= dict.fromkeys(("font.size", "axes.labelsize", "axes.titlesize", "legend.title_fontsize"), 8)
-    looks |= dict.fromkeys(("xtick.labelsize", "ytick.labelsize", "legend.fontsize"), 7)
+    looks |= dict.fromkeys(("font.size", "axes.labelsize", "axes.titlesize"), USUAL)
+    looks |= dict.fromkeys(("xtick.labelsize", "ytick.labelsize", "legend.fontsize"), SMALLEST)
+    looks |= dict.fromkeys(("legend.title_fontsize", "figure.titlesize"), SMALLEST)
     looks |= dict.fromkeys(("xtick.major.pad", "ytick.major.pad", "axes.labelpad", "axes.titlepad"), 2)
     looks |= {"lines.linewidth": 1.1, "axes.linewidth": 0.6, "grid.linewidth": 0.4, "pdf.fonttype": 42}
     with mpl.rc_context(looks):
@@ -30,34 +41,126 @@ def style() -> Iterator[None]:
 
 
 def panels_of(
-    title: str, names: Sequence[str], *, sharey: bool = True, width: float = COLUMN_WIDTH
+    title: str,
+    names: Sequence[str],
+    *,
+    sharey: bool = True,
+    width: float = COLUMN_WIDTH,
+    height: float = 2.6,
+    columns: int | None = None,
 ) -> tuple[Figure, list[Axes]]:
-    """Panels side by side that share their x-axis and, mostly, the other; without pyplot, so nothing stays open."""
-    figure = Figure(figsize=(width, 2.6), layout="constrained")
-    panels = figure.subplots(1, len(names), sharex=True, sharey=sharey, squeeze=False)[0].tolist()
-    figure.suptitle(title, fontsize=7)
+    """Panels that share their x-axis and, mostly, the other; without pyplot, so nothing stays open.
+
+    Args:
+        title: Of the figure.
+        names: One for each panel.
+        sharey: They share the other axis too.
+        width: Inches.
+        height: Inches of the figure.
+        columns: Panels side by side; all of them without.
+
+    Returns:
+        The figure and one panel for each name.
+    """
+    across = min(columns or len(names), len(names))
+    rows = math.ceil(len(names) / across)
+    figure = Figure(figsize=(width, height), layout="constrained")
+    places = figure.subplots(rows, across, sharex=True, sharey=sharey, squeeze=False).flatten().tolist()
+    figure.suptitle(title)
+    panels: list[Axes] = places[: len(names)]
+    for spare in places[len(names) :]:
+        spare.remove()
+    for above in panels[max(0, len(names) - across) :]:  # no panel stands under them
+        above.tick_params(labelbottom=True)
+    letters = int(LETTERS_PER_INCH * SMALLEST / USUAL * width / across)
     for name, axes in zip(names, panels, strict=True):
-        axes.set_title(name)
+        axes.set_title("\n".join(textwrap.fill(line, letters, break_long_words=False) for line in name.split("\n")))
         sns.despine(ax=axes)
     return figure, panels
 
 
-def shared_legend(figure: Figure, panels: Sequence[Axes], title: str, columns: int = 7) -> None:
+def shared_legend(figure: Figure, panels: Sequence[Axes], title: str) -> None:
     """One legend for all panels, under them."""
     entries: dict[str, Artist] = {}
     for axes in panels:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
             entries.setdefault(label, handle)
+    legend_of(figure, entries, title)
+
+
+def legend_of(figure: Figure, entries: Mapping[str, Artist], title: str) -> None:
+    """A legend under all panels, in as many columns as fit.
+
+    Args:
+        figure: Where.
+        entries: By label.
+        title: Above the entries; broken into lines of the figure's width.
+    """
     figure.legend(
-        entries.values(),
-        entries.keys(),
-        title=title,
+        list(entries.values()),
+        list(entries),
+        title=textwrap.fill(title, int(LETTERS_PER_INCH * figure.get_figwidth()), break_on_hyphens=False),
         loc="outside lower center",
-        ncols=min(columns, len(entries)),
+        ncols=fitting(entries, figure.get_figwidth()),
         frameon=False,
-        handlelength=1.8,
+        handlelength=HANDLE,
         columnspacing=1.0,
     )
+
+
+def fitting(labels: Collection[str], width: float) -> int:
+    """Columns of a legend with these labels that fit into so many inches."""
+    most = LETTERS_PER_INCH * width / (max(map(len, labels)) + BESIDE)
+    return max(1, min(len(labels), int(most)))
+
+
+def label_of(metric: str) -> str:
+    """Of an axis: a metric's heading and unit, as in the tables."""
+    column = METRICS[metric].column
+    if column is None:
+        raise ValueError(f"metric '{metric}' has no column in the tables")
+    unit = f" ({column.unit})" if column.unit else ""
+    return f"{column.heading[0].upper()}{column.heading[1:]}{unit}"
+
+
+def factor_of(metric: str) -> float:
+    """From a metric's unit to that of its label."""
+    column = METRICS[metric].column
+    return 1.0 if column is None else column.factor
+
+
+def set_wide(axes: Axes, which: Literal["x", "y"], *, floor: float | None = None) -> None:
+    """An axis that is linear up to 1 and logarithmic beyond, both ways, with plain numbers at its ticks.
+
+    Args:
+        axes: A panel that everything was drawn in.
+        which: Its axis.
+        floor: Where it begins; by what was drawn without.
+    """
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    (axes.set_xscale if which == "x" else axes.set_yscale)("symlog", linthresh=1, linscale=0.6)
+    axes.autoscale_view()
+    low, high = axis.get_view_interval()
+    if floor is not None:
+        axes.set(**{f"{which}lim": (floor, high)})
+    close = math.log10(max(high, 1.0)) + math.log10(max(-low, 1.0)) <= CLOSE_DECADES
+    axis.set_major_locator(SymmetricalLogLocator(base=10, linthresh=1, subs=(1, 2, 5) if close else (1,)))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(plain))
+
+
+def set_log(axes: Axes, which: Literal["x", "y"]) -> None:
+    """A logarithmic axis with plain numbers at its ticks."""
+    (axes.set_xscale if which == "x" else axes.set_yscale)("log")
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    axis.set_major_formatter(FuncFormatter(plain))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def plain(value: float, _: object = None) -> str:
+    """A number at a tick, 100k and 1M for large ones; an exponent would be smaller than all other text."""
+    factor, unit = (1e6, "M") if abs(value) >= 1e6 else (1e3, "k") if abs(value) >= 1e4 else (1.0, "")
+    return f"{value / factor:,.6g}{unit}".replace("-", "−")
 
 
 def save(figure: Figure, stem: Path) -> list[Path]:

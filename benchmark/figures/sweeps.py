@@ -12,16 +12,19 @@ from numpy.typing import NDArray
 from accord.baselines.registry import REFERENCES
 from accord.benchmark.evaluation.context import Context
 from accord.benchmark.evaluation.trajectory import DAY
+from accord.benchmark.figures.styles import is_own
 from accord.benchmark.records.record import Record
 from accord.benchmark.specs.run import RunSpec
 from accord.envs.catalogue import resolve_district
-from accord.envs.demand_response.budgets import parse_budget
+from accord.envs.demand_response.budgets import TARIFF, parse_budget
 from accord.envs.demand_response.scenario import DistrictScenario
 from accord.envs.errors import UsageError
 
 NETWORK = "two_groups"  # preferred where a suite has several
 PANELS = ("consensus-gossip", "consensus-independent")  # preferred, side by side
 VARIANT = "equal_steps"  # preferred: the protocol closest to the paper's
+
+CHANGED = {"": "", TARIFF: "tariff changed"}  # what a change of that name is called in titles
 
 Array = NDArray[np.float64]
 Traces = Callable[[RunSpec], dict[str, np.ndarray]]
@@ -51,19 +54,21 @@ class Run:
 
 @dataclass(frozen=True)
 class Sweep:
-    """The scenarios of one district, network and kind of budget, which differ in the level alone.
+    """The scenarios of one district, network, kind of budget and change, which differ in the level alone.
 
     Attributes:
         name: For file names.
         title: For people.
-        runs: Of all methods and levels, one seed of one variant each.
+        runs: Of all methods and levels, one seed of one variant each; those whose arrays are at hand.
         whole: No run is left out for want of its arrays.
+        weeks: Whole weeks that are measured.
     """
 
     name: str
     title: str
     runs: tuple[Run, ...]
     whole: bool
+    weeks: int
 
     @property
     def levels(self) -> list[float]:
@@ -85,33 +90,49 @@ class Sweep:
         return sorted((r for r in self.runs if r.spec.method == method), key=lambda run: run.scenario.level)
 
     def panels(self, array: str) -> list[str]:
-        """Two methods whose runs have an array, the preferred ones first."""
+        """Two methods whose runs have an array, the preferred ones first, and every other one that is a user's own."""
         found = sorted({run.spec.method for run in self.runs if array in run.arrays})
-        return [*(m for m in PANELS if m in found), *(m for m in found if m not in PANELS)][:2]
+        first = [*(m for m in PANELS if m in found), *(m for m in found if m not in PANELS and not is_own(m))][:2]
+        return [*first, *filter(is_own, found)]
 
 
 def find_sweeps(records: Sequence[Record], traces: Traces, contexts: Contexts) -> list[Sweep]:
-    """The sweeps that can be drawn, by name: one network per district, one variant, the lowest seed."""
-    found: dict[tuple[str, str], list[tuple[RunSpec, DistrictScenario]]] = {}
+    """The sweeps of records, by name: one network per district, one variant, the lowest seed."""
+    found: dict[tuple[str, str, str], list[tuple[RunSpec, DistrictScenario]]] = {}
     for record in records:
-        scenario = _scenario(record)
+        scenario = district_of(record.spec.scenario)
         if scenario is not None and record.status in ("done", "out of time"):
-            key = scenario.district_name, parse_budget(scenario.budget_name).kind
+            budget = parse_budget(scenario.budget_name)
+            key = scenario.district_name, budget.kind, budget.change
             found.setdefault(key, []).append((record.spec, scenario))
     sweeps = []
-    for (district, kind), pairs in sorted(found.items()):
-        network = _preferred(NETWORK, {scenario.network_name for _, scenario in pairs})
+    for (district, kind, change), pairs in sorted(found.items()):
+        network = preferred(NETWORK, {scenario.network_name for _, scenario in pairs})
         pairs = [(spec, scenario) for spec, scenario in pairs if scenario.network_name == network]
-        variant = _preferred(VARIANT, {spec.variant for spec, _ in pairs})
+        variant = preferred(VARIANT, {spec.variant for spec, _ in pairs})
         chosen = _one_of_each(pairs, variant, traces, contexts)
         runs = tuple(run for run in chosen if "district_import_kwh" in run.arrays)
-        if runs:
-            seeds = sorted({run.spec.seed for run in runs})
-            words = [f"{kind} budgets", *([variant] if variant else []), f"seed {', '.join(map(str, seeds))}"]
-            name = re.sub(r"[^\w.-]+", "_", f"{district}-{network}-{kind}")
-            whole = all(run.arrays for run in chosen if run.spec.method not in REFERENCES)
-            sweeps.append(Sweep(name, f"{district}/{network}\n{', '.join(words)}", runs, whole))
+        seeds = ", ".join(map(str, sorted({run.spec.seed for run in chosen})))
+        words = [f"{kind} budgets", CHANGED.get(change, f"changed to {change}"), variant, f"seed {seeds}"]
+        title = f"{district}/{network}\n{', '.join(word for word in words if word)}"
+        name = re.sub(r"[^\w.-]+", "_", f"{district}-{network}-{kind}{change and '-'}{change}")
+        whole = all(run.arrays for run in chosen if run.spec.method not in REFERENCES)
+        weeks = min(_hours(run.scenario) for run in chosen) // (7 * DAY)
+        sweeps.append(Sweep(name, title, runs, whole, weeks))
     return sweeps
+
+
+def district_of(address: str) -> DistrictScenario | None:
+    """The scenario of a district's address; None for any other, and where its files are elsewhere."""
+    try:
+        return resolve_district(address)
+    except UsageError:
+        return None
+
+
+def preferred(name: str, names: set[str]) -> str:
+    """A name if it is among others, else the first of these in the alphabet."""
+    return name if name in names else min(names)
 
 
 def percent(level: float) -> str:
@@ -132,12 +153,6 @@ def _one_of_each(
     ]
 
 
-def _scenario(record: Record) -> DistrictScenario | None:
-    try:
-        return resolve_district(record.spec.scenario)
-    except UsageError:  # not a district's address, or its files are elsewhere
-        return None
-
-
-def _preferred(name: str, names: set[str]) -> str:
-    return name if name in names else min(names)
+def _hours(scenario: DistrictScenario) -> int:
+    first, last = scenario.protocol.measured
+    return last - first

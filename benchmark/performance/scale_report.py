@@ -13,7 +13,8 @@ import seaborn as sns
 from matplotlib.figure import Figure
 
 from accord.benchmark.evaluation.metric import BLANK
-from accord.benchmark.figures.canvas import PAGE_WIDTH, panels_of, save, shared_legend, style
+from accord.benchmark.figures.canvas import PAGE_WIDTH, legend_of, panels_of, save, set_log, style
+from accord.benchmark.figures.styles import Line, choose, colours, handle, left_out, shapes, styles_of
 from accord.benchmark.performance.stages import STAGES
 from accord.benchmark.records.files import write_file
 from accord.benchmark.statistics import slope
@@ -288,25 +289,50 @@ def write_scale(table: pd.DataFrame, target: Path) -> list[Path]:
     files = [target / name for name in contents]
     with style():
         for device, part in table.groupby("device", sort=False):
-            name = "scaling" if device == "cpu" else f"scaling-{device}"
-            files += save(figure_of(part), target / "figures" / name)
+            stem = target / "figures" / ("scaling" if device == "cpu" else f"scaling-{device}")
+            figure = figure_of(part)
+            if figure is not None:
+                files += save(figure, stem)
+            else:
+                for suffix in (".png", ".pdf"):
+                    stem.with_suffix(suffix).unlink(missing_ok=True)
     return files
 
 
-def figure_of(table: pd.DataFrame) -> Figure:
-    """Costs of all agents together against N, both axes logarithmic."""
-    names = list(QUANTITIES.values())
-    figure, panels = panels_of("Cost against the number of agents", names, sharey=False, width=PAGE_WIDTH)
-    # Not every line trains, and a line is to look alike in both panels.
-    lines = list(table["line"].unique())
-    looks: dict[str, Any] = {"hue": "line", "hue_order": lines, "style": "line", "style_order": lines}
-    looks |= {"palette": sns.color_palette("husl", len(lines)), "markers": True, "markersize": 3, "errorbar": None}
-    for axes, quantity in zip(panels, QUANTITIES, strict=True):
-        known = table[table[quantity].notna()].astype({quantity: float})
-        if len(known):
-            sns.lineplot(known, x="n_agents", y=quantity, ax=axes, **looks)
-        axes.set(xscale="log", yscale="log", xlabel="agents", ylabel="")
-        if (own := axes.get_legend()) is not None:
-            own.remove()
-    shared_legend(figure, panels, "", columns=4)
+def figure_of(table: pd.DataFrame) -> Figure | None:
+    """Costs of all agents together against N, both axes logarithmic; None where nothing was measured.
+
+    Lines are chosen by `choose`: the best is the one that was measured with most agents, of lines of this machine
+    before those that bear the name of another, and of equals the one that comes first in the table.
+    """
+    panels = {name: title for name, title in QUANTITIES.items() if table[name].notna().any()}
+    if not panels:
+        return None
+    largest = table[table["status"] == "done"].groupby("line")["n_agents"].max()
+    apart = table[_named_apart(table)]["line"].unique() if {"cpu", "gpu"} <= set(table) else ()
+    names = sorted(table["line"].unique(), key=lambda name: (name in apart, -largest.get(name, 0)))
+    lines = [Line(*name.split(" ", 1)) for name in names]
+    shown = choose(lines)
+    looks = styles_of(shown)
+    styles = {line.label: looks[line] for line in shown}  # a line looks alike in all panels
+    figure, places = panels_of(
+        "Cost against the number of agents", list(panels.values()), sharey=False, width=PAGE_WIDTH, height=3.0
+    )
+    for axes, quantity in zip(places, panels, strict=True):
+        known = table[table[quantity].notna() & table["line"].isin(list(styles))].astype({quantity: float})
+        sns.lineplot(
+            known,
+            x="n_agents",
+            y=quantity,
+            hue="line",
+            style="line",
+            errorbar=None,
+            ax=axes,
+            **colours(styles),
+            **shapes(styles),
+        )
+        axes.set(xlabel="agents", ylabel="")
+        set_log(axes, "x")
+        set_log(axes, "y")
+    legend_of(figure, {label: handle(style) for label, style in styles.items()}, left_out(shown, lines))
     return figure

@@ -26,7 +26,7 @@ from accord.envs.errors import UsageError
 
 FORMATS = ("md", "latex", "csv")
 OTHER_WORDS = {"markdown": "md"}
-NO_FIGURES = "No figures: these runs left no traces."
+NO_FIGURES = "No figures: these runs left no traces and have no gap to an optimum."
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def write_report(report: SuiteReport, target: Path, traces: Traces, *, part: boo
     """Write runs.parquet, leaderboard.csv, .md, .tex, improvement.csv and figures/ in a folder; deterministic.
 
     Where there are learning curves, curves.csv too; runs without traces keep their curves of an earlier report.
-    Figures that an earlier report left and this one does not draw are removed, unless this one draws none.
+    Figures that an earlier report left and this one does not draw are removed, see `draw_figures`.
 
     Args:
         report: What is written.

@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import seaborn as sns
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from accord.benchmark.figures.canvas import PAGE_WIDTH, panels_of, save, style
+from accord.benchmark.figures.canvas import HANDLE, PAGE_WIDTH, panels_of, save, style
+from accord.benchmark.figures.styles import (
+    BLUE,
+    GREEN,
+    ORANGE,
+    PURPLE,
+    SHAPES,
+    VERMILION,
+    Line,
+    Style,
+    colours,
+    handle,
+    shapes,
+    styles_of,
+)
 from accord.benchmark.records.files import write_file
 from accord.benchmark.studies.gap import GAP_EPISODES
 from accord.benchmark.studies.make import STUDIED, TRAINED_THERE, Tables
@@ -21,6 +36,7 @@ CHANGED = ("clear", "flown", "attended", "silent", "connected")  # see `gap.gap`
 FLOWN = "expert, flown"
 PARTS = ("served", "completed", "collisions")
 RANGE = ("pi", 100)  # of the seeds
+COLOURS = (BLUE, ORANGE, VERMILION, GREEN, PURPLE)  # of the changes, and of the parts
 
 
 def write_studies(tables: Tables, target: Path) -> list[Path]:
@@ -100,14 +116,33 @@ def draw_gap(table: pd.DataFrame) -> Figure:
         sharey=False,
         width=PAGE_WIDTH,
     )
-    looks: dict[str, Any] = {"markers": True, "markersize": 4, "estimator": "median"}
+    expert, policy = Line("allocation_expert"), Line(str(own["method"].iloc[0]))
+    methods = styles_of([expert, policy])
+    styles = {"expert": methods[expert], "policy": methods[policy]}
+    apart = list(map(Style, COLOURS, SHAPES))
+    styles |= dict(zip(CHANGED, apart, strict=True))
     # The worst seeds of policies that hear nobody would flatten all else; the table has the ranges.
-    sns.lineplot(shown, x="agents", y="episode_return", hue="as", style="as", ax=panels[0], errorbar=None, **looks)
-    sns.lineplot(parts, x="n_agents", y="lacks", hue="part", style="part", ax=panels[1], errorbar=RANGE, **looks)
-    for axes in panels:
-        axes.set(xlabel="agents", ylabel="")
-        axes.legend(title="")
+    _plot(panels[0], shown, "agents", "episode_return", "as", styles, None)
+    _plot(panels[1], parts, "n_agents", "lacks", "part", dict(zip(PARTS, apart, strict=False)), RANGE)
     return figure
+
+
+def _plot(
+    axes: Axes,
+    table: pd.DataFrame,
+    x: str,
+    y: str,
+    by: str,
+    styles: Mapping[str, Style],
+    errorbar: tuple[str, int] | None,
+) -> None:
+    """Medians of y over seeds, a line for each value of a column, and their legend."""
+    looks = {"hue": by, "style": by, **colours(styles), **shapes(styles)}
+    sns.lineplot(table, x=x, y=y, ax=axes, estimator="median", errorbar=errorbar, **looks)
+    axes.set(xlabel="agents", ylabel="")
+    present = table[by].unique()
+    entries = {name: handle(style) for name, style in styles.items() if name in present}
+    axes.legend(list(entries.values()), list(entries), handlelength=HANDLE)
 
 
 def _contraction(table: pd.DataFrame) -> str:

@@ -70,12 +70,8 @@ class TaskFromParallel(Task):
         self._start_one(env, 0, {})  # some environments have no state before
         state = _state_of(env)
         self._has_state = state is not None
-<<<<<<< HEAD
         low, high = bounds_of([flatten_space(seat.observed) for seat in self._seats])
-        kinds = [(seat.observed, seat.acted) for seat in self._seats]
-=======
         kinds = [seat.kind for seat in self._seats]
->>>>>>> 39052400306b32584aef556e6a65e30cd4197e6a
         self.spec = TaskSpec(
             name=name,
             n_agents=len(agents),
@@ -172,7 +168,7 @@ class TaskFromParallel(Task):
             rows[b] = row
         return torch.from_numpy(rows)
 
-    def statebounds_of(self) -> tuple[Tensor, Tensor]:
+    def state_bounds(self) -> tuple[Tensor, Tensor]:
         """Those of the environment's `state_space` where it has a state, else those of observations, two of [S]."""
         low, high = self.spec.obs_fields["observation"].low, self.spec.obs_fields["observation"].high
         if self._has_state:

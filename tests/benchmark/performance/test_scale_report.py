@@ -5,10 +5,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from helpers.figures import check_text
 
+from accord.benchmark.figures.canvas import style
 from accord.benchmark.performance.scale_report import (
     BRACKETS,
     CROWD,
+    QUANTITIES,
     beside_published,
     cells,
     figure_of,
@@ -180,15 +183,35 @@ def test_lines_of_another_machine_bear_its_name(tmp_path: Path) -> None:
     assert names(beside_published(on("cpu", "c", "fast"), tmp_path, whole=True)) == ["a (slow)", "c"]
 
 
-def test_a_line_has_one_colour_in_both_panels() -> None:
-    figure = figure_of(cells([*rows(), *({**row, "line": "other"} for row in rows()[:5])]))
+def test_a_line_has_one_look_in_all_panels_and_its_text_can_be_read() -> None:
+    own = [{**row, "line": "other"} for row in rows()[:5]]
+    with style():
+        figure = figure_of(cells([*rows(), *own, *({**row, "line": "consensus-gossip [whole]"} for row in rows()[:5])]))
+        assert figure is not None
+        check_text(figure)
     training, execution, memory = (
-        {line.get_color() for line in axes.get_lines() if len(line.get_xdata())} for axes in figure.axes
+        {(line.get_color(), line.get_marker(), line.get_linestyle()) for line in axes.get_lines()}
+        for axes in figure.axes
     )
     assert len(training) == 1
-    assert len(execution) == 3
+    assert len(execution) == 4
     assert memory == execution
     assert training < execution
+    assert ("#0072B2", "o", "-") in execution
+
+
+def test_a_quantity_that_nobody_measured_has_no_panel(tmp_path: Path) -> None:
+    untrained = [{**row, "iteration_seconds": None} for row in rows()]
+    figure = figure_of(cells(untrained))
+    assert figure is not None
+    assert [axes.get_title() for axes in figure.axes] == list(QUANTITIES.values())[1:]
+    bare = [{**row, "step_microseconds": None, "peak_memory": None} for row in untrained]
+    assert figure_of(cells(bare)) is None
+    older = tmp_path / "figures" / "scaling.png"
+    older.parent.mkdir()
+    older.write_bytes(b"older")
+    write_scale(cells(bare).assign(device="cpu"), tmp_path)
+    assert not older.exists()
 
 
 def test_quality_shows_what_it_took_or_how_close_it_came() -> None:

@@ -88,9 +88,10 @@ def test_every_kind_of_file_is_written(target: Path) -> None:
     drawn = {path.stem for path in (target / "figures").glob("*.png")}
     assert drawn == {path.stem for path in (target / "figures").glob("*.pdf")}
     assert drawn == {
+        "gap-violation",
         *(
             f"{what}-{family}"
-            for what in ("waiting", "import", "multipliers")
+            for what in ("import", "multipliers")  # a week is too short for figures of the waiting load
             for family in ("synthetic_7-week-two_groups-average", "synthetic_8-week-ring-hourly")
         ),
         *(f"curves-{address.replace('/', '-')}" for address in (AVERAGE, HOURLY)),
@@ -130,7 +131,7 @@ def test_markdown_says_what_a_reader_must_know(target: Path) -> None:
     assert "*violates*" in section(text, TIGHT)
     assert "allocation_expert seed 0: failed: method allocation_expert: task" in text
     assert "audit: neighbours, 1 hop/step" in text
-    assert "(figures/waiting-synthetic_7-week-two_groups-average.png)" in text
+    assert "(figures/import-synthetic_7-week-two_groups-average.png)" in text
 
 
 def test_latex_marks_the_best_and_the_infeasible(target: Path) -> None:
@@ -177,11 +178,18 @@ def test_several_seeds_show_points_then_intervals(records: list[Record]) -> None
     assert "**consensus-gossip**" not in five  # served a day late is no best method
 
 
-def test_without_traces_there_are_no_figures(records: list[Record], tmp_path: Path) -> None:
+def test_without_traces_the_runs_numbers_are_drawn_alone(records: list[Record], tmp_path: Path) -> None:
     written = write_report(SuiteReport(SUITE, records), tmp_path, lambda spec: {})
+    assert {path.name for path in written if path.parent.name == "figures"} == {
+        "gap-violation.png",
+        "gap-violation.pdf",
+    }
+    assert "(figures/gap-violation.png)" in (tmp_path / "leaderboard.md").read_text()
+    nothing = [record.model_copy(update={"metrics": {}}) for record in records]
+    written = write_report(SuiteReport(SUITE, nothing), tmp_path, lambda spec: {})
     assert {path.suffix for path in written} == {".parquet", ".csv", ".md", ".tex"}
     assert NO_FIGURES in (tmp_path / "leaderboard.md").read_text()
-    assert not (tmp_path / "figures").exists()
+    assert list((tmp_path / "figures").iterdir()) == []
 
 
 def test_learning_curves_are_a_table_of_points(target: Path, records: list[Record], store: Store) -> None:
