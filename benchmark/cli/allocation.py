@@ -16,6 +16,7 @@ from accord.benchmark.launch.local import LocalLauncher
 from accord.benchmark.launch.training import controller_of
 from accord.benchmark.records.store import SCRATCH, Store
 from accord.benchmark.seeding import seeded
+from accord.benchmark.specs.checked import MOST
 from accord.benchmark.specs.expand import runs_of
 from accord.benchmark.specs.resolved import resolve_run
 from accord.benchmark.specs.suite import load_suite
@@ -43,14 +44,14 @@ def studies(
     tables = run_studies(suite, Store(root), _tell, LocalLauncher(console=err, quiet=True))
     target = (results if publish else root / "reports") / SUITE / "studies"
     files = write_studies(tables, target)
-    out.print(markdown(tables), markup=False, highlight=False, soft_wrap=True)
+    out.print(markdown(tables), soft_wrap=True)
     err.print(f"{len(files)} files under {target}/", soft_wrap=True)
 
 
 def film(
     method: Annotated[str, typer.Argument(help="A method of the suite `allocation`.")],
     scenario: Annotated[str, typer.Argument(help="Address, like allocation_10x2/radius-1/jumps.")],
-    seed: Annotated[int, typer.Option(min=0, help="Of the policy and the episode.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=MOST, help="Of the policy and the episode.")] = 0,
     variant: Annotated[str, typer.Option(help="Of the method; its default is the one without a name.")] = "",
     to: Annotated[Path | None, typer.Option(help="File; by default METHOD.gif.")] = None,
     root: Root = SCRATCH,
@@ -89,4 +90,4 @@ def film(
 
 
 def _tell(line: str) -> None:
-    err.print(line, markup=False, highlight=False, soft_wrap=True)
+    err.print(line, soft_wrap=True)

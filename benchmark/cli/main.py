@@ -14,6 +14,7 @@ from accord.benchmark.cli.options import err
 from accord.benchmark.cli.reproduction import reproduce
 from accord.benchmark.cli.runs import publish, report, run, show
 from accord.benchmark.cli.tools import audit, profile, scale, scale_quality, tune
+from accord.benchmark.terminal import replace_unprintable
 from accord.envs.errors import UsageError
 
 INTERRUPTED = 130
@@ -31,6 +32,7 @@ for command in (show, report, publish, reproduce, tune, audit, scale, scale_qual
 
 def main() -> None:
     """Entry point: a user's mistake is one line, Ctrl-C is not a crash."""
+    replace_unprintable()
     logging.basicConfig(
         level=logging.WARNING,
         format="%(message)s",
@@ -39,11 +41,11 @@ def main() -> None:
     try:
         app(standalone_mode=True)
     except UsageError as mistake:
-        err.print(f"error: {mistake}", markup=False, highlight=False, soft_wrap=True)
+        err.print(f"error: {mistake}", soft_wrap=True)
         sys.exit(2)
     except OSError as fault:
         where = f"{fault.filename}: " if fault.filename else ""
-        err.print(f"error: {where}{fault.strerror or fault}", markup=False, highlight=False, soft_wrap=True)
+        err.print(f"error: {where}{fault.strerror or fault}", soft_wrap=True)
         sys.exit(2)
     except SystemExit as ended:
         if ended.code == INTERRUPTED:  # what typer makes of a KeyboardInterrupt

@@ -26,6 +26,7 @@ from accord.benchmark.cli.options import (
     err,
     numbers_of,
     out,
+    tracking_mode,
     words_of,
 )
 from accord.benchmark.evaluation.metrics import METRICS
@@ -35,7 +36,7 @@ from accord.benchmark.records.store import SCRATCH, Store
 from accord.benchmark.report.leaderboard import read_runs
 from accord.benchmark.report.publish import publish_runs, published_runs, summary_of
 from accord.benchmark.report.report import write_report
-from accord.benchmark.report.tracking import Tracker, tracking_mode
+from accord.benchmark.report.tracking import Tracker
 from accord.benchmark.specs.expand import runs_of
 from accord.benchmark.specs.overrides import Overrides
 from accord.benchmark.specs.suite import Suite, load_suite
@@ -58,24 +59,14 @@ def run(
     """Run a suite, going on where an earlier call stopped, and print its leaderboard."""
     chosen, store = load_suite(suite), Store(root)
     specs = runs_of(chosen, _overrides(methods, scenarios, variants, budgets, seeds, seed_list, steps))
-    tracker = Tracker(tracking_mode(wandb), root)
-    err.print(f"suite {chosen.name}: {len(specs)} runs under {root}/, W&B {tracker.mode}", highlight=False)
-
-    def track(record: Record) -> None:
-        policy = store.policy(record.policy_name).finished() if record.policy_name else None
-        if tracker.log_run(record, policy["curve"] if policy else [], store.traces(record.spec)):
-            store.mark_tracked(record.spec)
-
-    outcome = launch(specs, store, jobs=jobs, console=err, on_record=track)
-    for record in outcome.records:
-        # Finished by a call that was stopped, or that did not track.
-        if not store.tracked(record.spec):
-            track(record)
-    found = summary_of(chosen, outcome.records, store)
-    files = write_report(found, root / "reports" / chosen.name, store.traces)
-    if outcome.fresh:
+    with Tracker(tracking_mode(wandb, root), store) as tracker:
+        err.print(f"suite {chosen.name}: {len(specs)} runs under {root}/, W&B {tracker.mode}")
+        outcome = launch(specs, store, jobs=jobs, console=err, listener=tracker)
+        tracker.catch_up(outcome.records)
+        found = summary_of(chosen, outcome.records, store)
+        files = write_report(found, root / "reports" / chosen.name, store.traces)
         tracker.log_leaderboard(chosen.name, found.board, [file for file in files if file.suffix != ".pdf"])
-    out.print(found.render("md"), markup=False, highlight=False, soft_wrap=True)
+    out.print(found.render("md"), soft_wrap=True)
     done = sum(record.status == "done" for record in outcome.records)
     where = f"report in {root}/reports/{chosen.name}/"
     err.print(f"{done} of {len(specs)} runs done, {outcome.fresh} carried out now; {where}", soft_wrap=True)
@@ -97,7 +88,7 @@ def show(
         names = ", ".join(sorted({record.spec.digest for record in found})[:5])
         raise UsageError(f"RUN: '{run_name}' is the beginning of several runs: {names}")
     record = found[0]
-    out.print(f"{record.spec.label}: {record.status} {record.error}", highlight=False)
+    out.print(f"{record.spec.label}: {record.status} {record.error}")
     table = Table("metric", "value", "unit", box=None)
     for name, value in record.metrics.items():
         table.add_row(name, f"{value:.6g}" if isinstance(value, float) else str(value), _unit(name))
@@ -131,7 +122,7 @@ def report(
         found = summary_of(chosen, published_runs(chosen, results))
     else:
         found = summary_of(chosen, _recorded(chosen, store, suite), store)
-    out.print(found.render(format), markup=False, highlight=False, soft_wrap=True)
+    out.print(found.render(format), soft_wrap=True)
     if not published:
         write_report(found, root / "reports" / chosen.name, store.traces)
     elif write:

@@ -10,14 +10,14 @@ from rich.table import Table
 
 from accord.baselines.audit import SCENARIO, audit_method
 from accord.baselines.registry import METHODS, REFERENCES
-from accord.benchmark.cli.options import RESULTS, Jobs, Results, Root, Wandb, err, out, words_of
+from accord.benchmark.cli.options import RESULTS, Jobs, Results, Root, Wandb, err, out, tracking_mode, words_of
 from accord.benchmark.launch.local import LocalLauncher
 from accord.benchmark.performance.cells import LEAST_SHARE, Row, busy
 from accord.benchmark.performance.profiling import profile as run_profile
 from accord.benchmark.performance.scale import CPU, Line, load_scale, run_scale
 from accord.benchmark.performance.scale_quality import load_scale_quality, run_scale_quality
 from accord.benchmark.records.store import SCRATCH, Store
-from accord.benchmark.report.tracking import Tracker, tracking_mode
+from accord.benchmark.report.tracking import Tracker
 from accord.benchmark.tuning.search import tune as run_search
 from accord.benchmark.tuning.space import load_search
 from accord.envs.errors import UsageError
@@ -84,7 +84,7 @@ def scale(
     suite = load_scale().model_copy(update=changed | ({"device": device} if device else {}))
     _check_device(suite.device)
     sizes = [_size(word) for word in words_of(agents)]
-    tracker = Tracker(tracking_mode(wandb), root)
+    tracker = Tracker(tracking_mode(wandb, root), Store(root))
     target = results / "scale" if publish else root / "reports" / "scale"
     rows = run_scale(suite, words_of(lines), sizes, root, _tell)
     if publish:
@@ -94,7 +94,7 @@ def scale(
     files = write_scale(table, target)
     if any(row["fresh"] for row in rows):
         tracker.log_scale(rows, files)
-    out.print(markdown(table), markup=False, highlight=False, soft_wrap=True)
+    out.print(markdown(table), soft_wrap=True)
     err.print(f"{len(table)} cells; report in {target}/", soft_wrap=True)
 
 
@@ -126,7 +126,7 @@ def scale_quality(
         _check_busy(rows)
     target = results / "scale" if publish else root / "reports" / "scale"
     write_scale_quality(rows, target)
-    out.print(quality_markdown(rows), markup=False, highlight=False, soft_wrap=True)
+    out.print(quality_markdown(rows), soft_wrap=True)
     err.print(f"{len(rows)} cells; report in {target}/", soft_wrap=True)
 
 
@@ -143,7 +143,7 @@ def profile(
 
 
 def _tell(line: str) -> None:
-    err.print(line, markup=False, highlight=False, soft_wrap=True)
+    err.print(line, soft_wrap=True)
 
 
 def _only_whole(publish: bool, *changes: object) -> None:
