@@ -53,5 +53,5 @@ def _said_by(holder: Path) -> str:
 
 def _this_process() -> str:
     since = datetime.now().astimezone().isoformat(sep=" ", timespec="seconds")
-    words = " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    words = " ".join([Path(sys.orig_argv[0]).name, *sys.orig_argv[1:]])
     return f"process {os.getpid()} on {socket.gethostname()} ({words}, since {since})"

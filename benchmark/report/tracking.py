@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -286,7 +287,8 @@ def _images(files: Sequence[Path]) -> dict[str, Any]:
 def _artifact(name: str, files: Sequence[Path]) -> Any:
     import wandb
 
-    artifact = wandb.Artifact(name, type="leaderboard")
+    allowed = re.sub(r"[^\w.-]", "_", name, flags=re.ASCII)
+    artifact = wandb.Artifact(allowed, type="leaderboard")
     for file in files:
         artifact.add_file(str(file))
     return artifact

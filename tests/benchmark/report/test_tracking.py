@@ -277,16 +277,16 @@ def test_a_leaderboard_is_a_table_images_and_an_artifact_once_until_it_changes(
     files[0].write_text("method,cost\nserve_now,1.5\n")
     Image.new("RGB", (2, 2)).save(files[1])
     table = pd.DataFrame({"method": ["serve_now", "oracle"], "cost": [1.5, float("nan")]})
-    assert Tracker("offline", Store(tmp_path)).log_leaderboard("mine", table, files)
-    assert not Tracker("offline", Store(tmp_path)).log_leaderboard("mine", table, files)
+    assert Tracker("offline", Store(tmp_path)).log_leaderboard("my été", table, files)
+    assert not Tracker("offline", Store(tmp_path)).log_leaderboard("my été", table, files)
     (found,) = offline_runs(tmp_path)
-    assert (found.name, found.project, found.tags) == ("mine leaderboard", "ours", ["mine"])
-    assert found.artifacts["mine-leaderboard"] == ["gap.png", "leaderboard.csv"]
+    assert (found.name, found.project, found.tags) == ("my été leaderboard", "ours", ["my été"])
+    assert found.artifacts["my__t_-leaderboard"] == ["gap.png", "leaderboard.csv"]
     assert found.last["leaderboard/_type"] == "table-file"
     assert found.last["figures/gap/_type"] == "image-file"
     (content,) = tmp_path.glob("wandb/offline-run-*/files/media/table/*.json")
     assert json.loads(content.read_text())["data"] == [["serve_now", 1.5], ["oracle", None]]
-    assert Tracker("offline", Store(tmp_path)).log_leaderboard("mine", table.assign(cost=1.0), files)
+    assert Tracker("offline", Store(tmp_path)).log_leaderboard("my été", table.assign(cost=1.0), files)
     assert len({run.id for run in offline_runs(tmp_path)}) == 2
 
 
