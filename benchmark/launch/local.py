@@ -50,7 +50,7 @@ class LocalLauncher:
 
         Args:
             jobs: Processes at a time; None for one per core.
-            console: Where progress is shown; see `plain_console`.
+            console: Where progress is shown.
             quiet: Whoever launches says what ended: only the bars are drawn, and no line for logs.
         """
         self.console = console or plain_console(stderr=True)
@@ -204,7 +204,7 @@ class LocalLauncher:
         self._next_line = time.monotonic() + PLAIN_LINE
         now = [a.job.title + (f" at {a.done:,.0f} steps" if a.done else "") for a in self._active]
         text = f"{ended} of {jobs} jobs; now {'; '.join(now)}"
-        self.console.print(text, soft_wrap=True)
+        self.console.print(text, markup=False, emoji=False, highlight=False, soft_wrap=True)
 
     def _stop(self) -> None:
         for active in self._active:

@@ -74,7 +74,7 @@ def launch(
         specs: Runs.
         store: Where they are kept.
         jobs: Processes at a time; None for one per core.
-        console: Where progress is shown; see `plain_console`.
+        console: Where progress is shown.
         launcher: What carries the jobs out; processes on this machine by default.
         listener: Hears of each run as it begins, trains and ends.
         unlimited: Trainings that are missing have no wall-clock limit.
@@ -131,7 +131,7 @@ class _Here:
         self.found[run.spec.digest] = record
         if record.status != "done":
             text = f"{record.status}: {record.spec.label}: {record.error}"
-            self.console.print(text, style="red", soft_wrap=True)
+            self.console.print(text, markup=False, emoji=False, highlight=False, style="red", soft_wrap=True)
         if self.listener is not None:
             self.listener.end(record)
 
