@@ -152,7 +152,8 @@ class Tracker:
         config = {"suite": suite}
         with self._init(state, suite, f"{suite} leaderboard", group="leaderboard", tags=[suite], config=config) as run:
             plain = board.astype(object).where(board.notna(), None)
-            run.log({"leaderboard": wandb.Table(columns=list(plain.columns), data=plain.to_numpy().tolist())})
+            rows: list[Iterable[Any]] = plain.to_numpy().tolist()
+            run.log({"leaderboard": wandb.Table(columns=list(plain.columns), data=rows)})
             run.log(_images(files))
             run.log_artifact(_artifact(f"{suite}-leaderboard", files))
 
