@@ -91,8 +91,10 @@ def draw_gap_violation(records: Sequence[Record]) -> Figure | None:
     set_wide(panels[0], "x")  # which the others share
     set_wide(panels[0], "y")
     for axes in panels:
-        axes.set_xlabel(label_of(VIOLATION) if axes.get_subplotspec().is_last_row() else "")
-        axes.set_ylabel(label_of(GAP) if axes.get_subplotspec().is_first_col() else "")
+        place = axes.get_subplotspec()
+        assert place is not None
+        axes.set_xlabel(label_of(VIOLATION) if place.is_last_row() else "")
+        axes.set_ylabel(label_of(GAP) if place.is_first_col() else "")
     legend_of(figure, _entries(styles), note)
     return figure
 
@@ -167,9 +169,13 @@ def _plot(axes: Axes, points: Mapping[str, Point], styles: Mapping[str, Style]) 
         if method not in points:
             continue
         point = points[method]
+        violation, gap = point.violation.value, point.gap.value
+        assert violation is not None
+        assert gap is not None
         filled = point.feasible == 1
         axes.errorbar(
-            *(factor_of(name) * value for name, value in ((VIOLATION, point.violation.value), (GAP, point.gap.value))),
+            factor_of(VIOLATION) * violation,
+            factor_of(GAP) * gap,
             xerr=_ends(point.violation, factor_of(VIOLATION)),
             yerr=_ends(point.gap, factor_of(GAP)),
             color=style.colour,
