@@ -23,7 +23,7 @@ def test_the_table_is_what_its_command_prints(
     status, said, _ = call(monkeypatch, capsys, *words)
     assert status == 0
     assert said.partition("\n\n")[0] + "\n" == printed["table"]
-    for method in ("oracle", "consensus-gossip", "mappo-augmented", "serve_now"):
+    for method in ("lookahead", "consensus-gossip", "mappo-augmented", "serve_now"):
         assert f"| `{method}` " in said
 
 
