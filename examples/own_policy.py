@@ -1,6 +1,6 @@
 """A policy from elsewhere: a function from the observations of all agents to their actions.
 
-    accord evaluate examples/own_policy.py:night_buyer --scenario campus_seven/two_groups/hourly-0.35
+accord evaluate examples/own_policy.py:night_buyer --scenario campus_seven/two_groups/hourly-0.35
 """
 
 # --8<-- [start:policy]
