@@ -12,7 +12,7 @@ from nbclient import NotebookClient
 from accord.benchmark.specs.suite import load_suite
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
-PRINTS = {"quick_start.py": "feasible", "own_method.py": "'optimality_gap': 0.1"}
+PRINTS = {"quick_start.py": "feasible", "own_policy.py": "(7, 2)", "own_method.py": "'optimality_gap': 0.1"}
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in EXAMPLES.glob("*.py")))

@@ -14,7 +14,7 @@ import seaborn as sns
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator, SymmetricalLogLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator, SymmetricalLogLocator
 
 from accord.benchmark.evaluation.metrics import METRICS
 
@@ -24,7 +24,8 @@ SMALLEST, USUAL = 7, 8  # points of text, at the size of print
 LETTERS_PER_INCH = 17  # of the smallest text
 HANDLE = 2.6  # text heights: the longest dashes can be told apart
 BESIDE = 8  # letters that a legend's line and gaps take
-CLOSE_DECADES = 2.0  # up to here 2 and 5 have ticks too
+CLOSE_DECADES = 2.0  # up to so many a logarithmic axis has the ticks `CLOSE`, beyond `FAR`
+CLOSE, FAR = (1.0, 2.0, 5.0), (1.0,)
 
 
 @contextmanager
@@ -74,7 +75,9 @@ def panels_of(
         above.tick_params(labelbottom=True)
     letters = int(LETTERS_PER_INCH * SMALLEST / USUAL * width / across)
     for name, axes in zip(names, panels, strict=True):
-        axes.set_title("\n".join(textwrap.fill(line, letters, break_long_words=False) for line in name.split("\n")))
+        axes.set_title(
+            "\n".join(textwrap.fill(line, letters, break_long_words=False) for line in name.split("\n")), y=1.0
+        )
         sns.despine(ax=axes)
     return figure, panels
 
@@ -129,32 +132,38 @@ def factor_of(metric: str) -> float:
     return 1.0 if column is None else column.factor
 
 
-def set_wide(axes: Axes, which: Literal["x", "y"], *, floor: float | None = None) -> None:
-    """An axis that is linear up to 1 and logarithmic beyond, both ways, with plain numbers at its ticks.
+def set_wide(axes: Axes, which: Literal["x", "y"], *, floor: float | None = None, linear: float = 0.6) -> None:
+    """An axis that is linear up to 1 and logarithmic beyond, both ways; linear throughout where a decade is not passed.
 
     Args:
         axes: A panel that everything was drawn in.
         which: Its axis.
         floor: Where it begins; by what was drawn without.
+        linear: The length of 0 to 1, in decades.
     """
     axis = axes.xaxis if which == "x" else axes.yaxis
-    (axes.set_xscale if which == "x" else axes.set_yscale)("symlog", linthresh=1, linscale=0.6)
-    axes.autoscale_view()
     low, high = axis.get_view_interval()
+    if high > 10 * max(low, 1.0) or low < -10:
+        (axes.set_xscale if which == "x" else axes.set_yscale)("symlog", linthresh=1, linscale=linear)
+        axes.autoscale_view()  # with the margins of this scale
+        low, high = axis.get_view_interval()
+        low = low if floor is None else floor
+        close = math.log10(max(high, 1.0)) + math.log10(max(-low, 1.0)) <= CLOSE_DECADES
+        axis.set_major_locator(SymmetricalLogLocator(base=10, linthresh=1, subs=CLOSE if close else FAR))
+        axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(plain))
     if floor is not None:
         axes.set(**{f"{which}lim": (floor, high)})
-    close = math.log10(max(high, 1.0)) + math.log10(max(-low, 1.0)) <= CLOSE_DECADES
-    axis.set_major_locator(SymmetricalLogLocator(base=10, linthresh=1, subs=(1, 2, 5) if close else (1,)))
-    axis.set_minor_locator(NullLocator())
-    axis.set_major_formatter(FuncFormatter(plain))
 
 
 def set_log(axes: Axes, which: Literal["x", "y"]) -> None:
     """A logarithmic axis with plain numbers at its ticks."""
     (axes.set_xscale if which == "x" else axes.set_yscale)("log")
     axis = axes.xaxis if which == "x" else axes.yaxis
+    low, high = axis.get_view_interval()
+    axis.set_major_locator(LogLocator(subs=CLOSE if high <= 10**CLOSE_DECADES * low else FAR))
+    axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(FuncFormatter(plain))
-    axis.set_minor_formatter(NullFormatter())
 
 
 def plain(value: float, _: object = None) -> str:

@@ -35,8 +35,8 @@ from accord.benchmark.statistics import Estimate, estimate
 from accord.envs.demand_response.budgets import parse_budget
 
 MOST_PANELS = 6
-ACROSS = 3  # panels side by side
 GAP, VIOLATION = "optimality_gap", "violation"
+HOLLOW = "white"
 OPTIMUM: dict[str, Any] = {"color": BLACK, "linewidth": 0.7}
 ALLOWED: dict[str, Any] = {**OPTIMUM, "linestyle": (0, (4, 2))}
 
@@ -49,11 +49,13 @@ class Point:
         gap: To the optimum, as a share of it: the median over seeds and its interval, as in the leaderboard.
         violation: Largest relative excess of a budget, likewise.
         feasible: Share of the runs that are.
+        variant: Of the method.
     """
 
     gap: Estimate
     violation: Estimate
     feasible: float
+    variant: str = ""
 
 
 Points = Mapping[str, Mapping[str, Point]]  # by scenario and method
@@ -77,25 +79,25 @@ def draw_gap_violation(records: Sequence[Record]) -> Figure | None:
     lines = choose(every)
     looks = styles_of(lines)
     styles = {line.method: looks[line] for line in lines}
-    rows = -(-len(shown) // ACROSS)
-    note = " ".join(text for text in (left_out(lines, every), _unseen(shown, points)) if text)
+    across = len(shown) if len(shown) <= 3 else 2 if len(shown) == 4 else 3
+    notes = (left_out(lines, every), _variants(points, shown), _unseen(shown, points))
     figure, panels = panels_of(
         "Gap to the optimum against violation: medians over seeds and their intervals",
         [_broken(scenario) for scenario in shown],
         width=PAGE_WIDTH,
-        height=1.1 + 2.1 * rows,
-        columns=ACROSS,
+        height=1.1 + 2.1 * -(-len(shown) // across),
+        columns=across,
     )
     for scenario, axes in zip(shown, panels, strict=True):
         _plot(axes, points[scenario], styles)
     set_wide(panels[0], "x")  # which the others share
-    set_wide(panels[0], "y")
-    for axes in panels:
-        place = axes.get_subplotspec()
-        assert place is not None
-        axes.set_xlabel(label_of(VIOLATION) if place.is_last_row() else "")
-        axes.set_ylabel(label_of(GAP) if place.is_first_col() else "")
-    legend_of(figure, _entries(styles), note)
+    set_wide(panels[0], "y", linear=0.3)
+    for place, axes in enumerate(panels):
+        if place >= len(panels) - across:  # no panel stands under it
+            axes.set_xlabel(label_of(VIOLATION))
+        if place % across == 0:
+            axes.set_ylabel(label_of(GAP))
+    legend_of(figure, _entries(styles), " ".join(filter(None, notes)))
     return figure
 
 
@@ -111,7 +113,7 @@ def points_of(records: Sequence[Record]) -> Points:
         feasible = sum(record.metrics.get("feasible") is True for record in group) / len(group)
         variants = found.setdefault(scenario, {}).setdefault(method, {})
         if not setup or variant not in variants:  # the set-up without a word is that of most runs
-            variants[variant] = Point(gap, violation, feasible)
+            variants[variant] = Point(gap, violation, feasible, variant)
     return {
         scenario: {
             method: variants["" if "" in variants else preferred(VARIANT, set(variants))]
@@ -181,7 +183,7 @@ def _plot(axes: Axes, points: Mapping[str, Point], styles: Mapping[str, Style]) 
             color=style.colour,
             marker=style.shape.marker,
             markersize=4,
-            markerfacecolor=style.colour if filled else "none",
+            markerfacecolor=style.colour if filled else HOLLOW,
             markeredgewidth=0.9,
             elinewidth=0.8,
             zorder=3 - 0.1 * place,
@@ -200,7 +202,7 @@ def _entries(styles: Mapping[str, Style]) -> dict[str, Artist]:
     entries: dict[str, Artist] = {method: handle(style, **points) for method, style in styles.items()}
     plain = Style(GREY, SHAPES[0])
     entries["every run feasible"] = handle(plain, **points)
-    entries["not every run feasible"] = handle(plain, **points, markerfacecolor="none")
+    entries["not every run feasible"] = handle(plain, **points, markerfacecolor=HOLLOW)
     entries["optimum"] = Line2D([], [], **OPTIMUM)
     entries[f"{VIOLATION_ALLOWED:.0%} allowed".replace("%", " %")] = Line2D([], [], **ALLOWED)
     return entries
@@ -209,7 +211,12 @@ def _entries(styles: Mapping[str, Style]) -> dict[str, Artist]:
 def _unseen(shown: Sequence[str], points: Points) -> str:
     if len(shown) == len(points):
         return ""
-    return f"{len(shown)} of {len(points)} scenarios: one network of a district, its tightest budgets."
+    return f"{len(shown)} of {len(points)} scenarios: one network per district, the tightest budgets."
+
+
+def _variants(points: Points, shown: Sequence[str]) -> str:
+    names = {point.variant for scenario in shown for point in points[scenario].values()} - {""}
+    return f"Variant of methods without a default: {', '.join(sorted(names))}." if names else ""
 
 
 def _broken(address: str) -> str:

@@ -9,7 +9,14 @@ from matplotlib.axes import Axes
 from accord.benchmark.boards.leaderboard import leaderboard, read_runs
 from accord.benchmark.evaluation.context import Value
 from accord.benchmark.figures.canvas import PAGE_WIDTH, style
-from accord.benchmark.figures.gap_violation import MOST_PANELS, Point, draw_gap_violation, points_of, scenarios_shown
+from accord.benchmark.figures.gap_violation import (
+    HOLLOW,
+    MOST_PANELS,
+    Point,
+    draw_gap_violation,
+    points_of,
+    scenarios_shown,
+)
 from accord.benchmark.records.record import Record
 from accord.benchmark.statistics import Estimate
 
@@ -38,7 +45,7 @@ def faces(axes: Axes) -> dict[tuple[float, float], bool]:
     lines = [container.lines[0] for container in axes.containers]
     return {
         (round(float(line.get_xdata()[0]), 6), round(float(line.get_ydata()[0]), 6)): line.get_markerfacecolor()
-        != "none"
+        != HOLLOW
         for line in lines
     }
 
