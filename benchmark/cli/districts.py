@@ -10,8 +10,6 @@ import typer
 import yaml
 
 from accord.benchmark.cli.options import out
-from accord.envs.districts.named import FOLDER
-from accord.envs.districts.template import write_template
 
 SUITE = "suite.yaml"
 NETWORK, BUDGET = "complete", "average-0.5"
@@ -22,6 +20,9 @@ def new_district(
     folder: Annotated[Path, typer.Argument(help="A new or an empty folder.")],
 ) -> None:
     """Write a district to fill in with data of one's own, in CityLearn's schema, and a suite that runs it."""
+    from accord.envs.districts.named import FOLDER
+    from accord.envs.districts.template import write_template
+
     suite = folder / SUITE
     command = f"accord run {shlex.quote(str(suite))}"
     files = write_template(folder, command)
