@@ -50,7 +50,9 @@ class NamesCode(Protocol):
 
 
 # By method, what takes the place of its class's defaults.
-TUNED: dict[str, dict[str, Any]] = yaml.safe_load((resources.files("accord.baselines") / "tuned.yaml").read_text())
+TUNED: dict[str, dict[str, Any]] = yaml.safe_load(
+    (resources.files("accord.baselines") / "tuned.yaml").read_text(encoding="utf-8")
+)
 METHODS: dict[str, Entry] = {}
 REFERENCES: dict[str, type[Reference]] = {}
 

@@ -62,7 +62,7 @@ def reset_memory_peak(device: torch.device = CPU) -> None:
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
     with suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
 
 
 def device_memory_peak(device: torch.device) -> float | None:
@@ -73,7 +73,7 @@ def device_memory_peak(device: torch.device) -> float | None:
 def memory_peak() -> float | None:
     """Highest resident size since the last reset, MiB; None where the system does not say."""
     try:
-        lines = Path("/proc/self/status").read_text().splitlines()
+        lines = Path("/proc/self/status").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return None
     return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM")), None)

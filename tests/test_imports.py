@@ -16,7 +16,7 @@ BASE = (*CONTRACT, "baselines.base", "baselines.registry", "baselines.rollout")
 LEARNING = (*BASE, "baselines.multipliers", "baselines.training", "envs.multipliers", "envs.districts.district")
 HARNESS = ("benchmark.specs", "benchmark.evaluation", "benchmark.records")
 RECORDS = ("envs", *BASE, "benchmark.seeding", "benchmark.places", *HARNESS)
-LAUNCH = (*RECORDS, "benchmark.launch", "benchmark.machine")
+LAUNCH = (*RECORDS, "benchmark.launch", "benchmark.machine", "benchmark.terminal")
 FIGURES = (*LAUNCH, "benchmark.figures", "benchmark.statistics")
 
 # Of each room, and of each file at the root of a package, the rooms and files that it may import beside itself.
@@ -63,6 +63,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "benchmark.machine": (),
     "benchmark.markdown": (),
     "benchmark.places": (),
+    "benchmark.terminal": (),
     "benchmark.statistics": (),
     "benchmark.suites": (),
     "benchmark.searches": (),
@@ -146,6 +147,15 @@ def test_a_room_imports_only_what_its_row_says(room: str) -> None:
         if not any(f"{target}.".startswith(f"{place}.") for place in allowed)
     ]
     assert not wrong, f"{room} may import only {', '.join(ROOMS[room]) or 'nothing of ours'}"
+
+
+def test_wandb_is_imported_by_tracking_alone_and_not_before_it_is_used() -> None:
+    whole = {module: {name for _, name in imports(path.read_text())} for module, path in modules().items()}
+    users = [module for module, names in whole.items() if any(name.split(".")[0] == "wandb" for name in names)]
+    assert users == ["benchmark.report.tracking"]
+    tree = ast.parse(modules()[users[0]].read_text())
+    first = "\n".join(ast.unparse(node) for node in tree.body if isinstance(node, (ast.Import, ast.ImportFrom)))
+    assert "wandb" not in first
 
 
 def test_no_module_imports_itself_by_way_of_others() -> None:

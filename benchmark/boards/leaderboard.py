@@ -14,6 +14,7 @@ import pandas as pd
 from accord.baselines.registry import METHODS, REFERENCES, make_method
 from accord.benchmark.evaluation.context import Value
 from accord.benchmark.evaluation.metrics import METRICS
+from accord.benchmark.records.files import RESTORE, reading
 from accord.benchmark.records.provenance import Provenance
 from accord.benchmark.records.record import Record
 from accord.benchmark.records.setups import Key, groups
@@ -73,11 +74,16 @@ def write_runs(records: Iterable[Record], path: Path) -> None:
 
 
 def read_runs(path: Path) -> list[Record]:
-    """The records behind a published runs table; a metric that is blank there is None."""
-    table = pd.read_parquet(path)
-    fixed = {*_NAMES, "seed", *_ENDED, *_ORIGIN}
-    metrics = [name for name in table.columns if name not in fixed]
-    return [_record(row, metrics) for row in table.astype(object).to_dict("records")]
+    """The records behind a published runs table; a metric that is blank there is None.
+
+    Raises:
+        UsageError: the file cannot be read.
+    """
+    with reading(path, RESTORE):
+        table = pd.read_parquet(path)
+        fixed = {*_NAMES, "seed", *_ENDED, *_ORIGIN}
+        metrics = [name for name in table.columns if name not in fixed]
+        return [_record(row, metrics) for row in table.astype(object).to_dict("records")]
 
 
 def leaderboard(records: Sequence[Record], locality: Locality | None = None) -> pd.DataFrame:

@@ -9,6 +9,7 @@ import typer
 
 from accord.benchmark.cli.options import MethodName, Results, Root, err, out, tell
 from accord.benchmark.places import RESULTS, SCRATCH
+from accord.benchmark.specs.limits import MOST
 from accord.envs.errors import UsageError
 
 SUITE = "allocation"
@@ -33,14 +34,14 @@ def studies(
     tables = run_studies(suite, Store(root), tell, LocalLauncher(console=err, quiet=True))
     target = (results if publish else root / "reports") / SUITE / "studies"
     files = write_studies(tables, target)
-    out.print(markdown(tables), markup=False, highlight=False, soft_wrap=True)
+    out.print(markdown(tables), soft_wrap=True)
     err.print(f"{len(files)} files under {target}/", soft_wrap=True)
 
 
 def film(
     method: MethodName,
     scenario: Annotated[str, typer.Argument(help="Address, like allocation_10x2/radius-1/jumps.")],
-    seed: Annotated[int, typer.Option(min=0, help="Of the policy and the episode.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=MOST, help="Of the policy and the episode.")] = 0,
     variant: Annotated[str, typer.Option(help="Of the method; its default is the one without a name.")] = "",
     to: Annotated[Path | None, typer.Option(help="File; by default METHOD.gif.")] = None,
     root: Root = SCRATCH,

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from accord.benchmark.boards.leaderboard import read_runs
 from accord.benchmark.boards.selection import EVERYTHING, Selection
+from accord.benchmark.cli.drawing import print_report
 from accord.benchmark.cli.options import err, out
 from accord.benchmark.cli.printing import print_table
-from accord.benchmark.cli.terminal import print_report
 from accord.benchmark.launch import launch
 from accord.benchmark.launch.forecast import Forecast, Times, forecast_of
 from accord.benchmark.launch.start import Outcome, planned
@@ -28,7 +28,7 @@ from accord.benchmark.specs.suite import Suite
 def carry_out(
     suite: Suite, specs: Sequence[RunSpec], store: Store, tracker: Tracker, jobs: int | None, imports: Sequence[Path]
 ) -> bool:
-    """Carry out what the store does not hold, hand every record to W&B, print and write the report.
+    """Carry out what the store does not hold, show every run at W&B, print and write the report.
 
     Args:
         suite: Heads the report; a user's own is kept in the store, where it is found by name from then on.
@@ -42,7 +42,7 @@ def carry_out(
         Every run ended well, and no method fails the audit of locality.
     """
     _keep(suite, store)
-    err.print(f"suite {suite.name}: {len(specs)} runs under {store.root}/, W&B {tracker.mode}", highlight=False)
+    err.print(f"suite {suite.name}: {len(specs)} runs under {store.root}/, W&B {tracker.mode}")
     outcome = _tracked(specs, store, tracker, jobs, imports)
     return _reported(suite, outcome, outcome.records, store, tracker, EVERYTHING)
 
@@ -60,16 +60,8 @@ def evaluate_runs(
 def _tracked(
     specs: Sequence[RunSpec], store: Store, tracker: Tracker, jobs: int | None, imports: Sequence[Path]
 ) -> Outcome:
-    def track(record: Record) -> None:
-        policy = store.policy(record.policy_name).finished() if record.policy_name else None
-        if tracker.log_run(record, policy["curve"] if policy else [], store.traces(record.spec)):
-            store.mark_tracked(record.spec)
-
-    outcome = launch(specs, store, jobs=jobs, console=err, on_record=track, imports=imports)
-    for record in outcome.records:
-        # Finished by a call that was stopped, or that did not track.
-        if not store.tracked(record.spec):
-            track(record)
+    outcome = launch(specs, store, jobs=jobs, console=err, listener=tracker, imports=imports)
+    tracker.catch_up(outcome.records)
     return outcome
 
 
@@ -79,8 +71,7 @@ def _reported(
     found = summary_of(suite, records, store)
     target = store.root / "reports" / suite.name
     files = write_report(found, target, store.traces)
-    if outcome.fresh:
-        tracker.log_leaderboard(suite.name, found.board, [file for file in files if file.suffix != ".pdf"])
+    tracker.log_leaderboard(suite.name, found.board, [file for file in files if file.suffix != ".pdf"])
     print_report(found, selection)
     done = sum(record.status == "done" for record in outcome.records)
     text = f"{done} of {len(outcome.records)} runs done, {outcome.fresh} carried out now; report in {target}/"
@@ -97,7 +88,7 @@ def forecast(specs: Sequence[RunSpec], store: Store, results: Path, jobs: int | 
         [row.method, str(row.runs), str(row.stored), str(row.trainings), _duration(row.seconds)] for row in found.rows
     ]
     print_table(["method", "runs", "stored", "to train", "time on one core"], rows)
-    out.print(_in_words(found, jobs or os.cpu_count() or 1), soft_wrap=True, highlight=False)
+    out.print(_in_words(found, jobs or os.cpu_count() or 1), soft_wrap=True)
 
 
 def _keep(suite: Suite, store: Store) -> None:

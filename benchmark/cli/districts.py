@@ -36,5 +36,5 @@ def new_district(
     }
     suite.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
     for file in (*files, suite):
-        out.print(str(file), markup=False, highlight=False, soft_wrap=True)
-    out.print(command, markup=False, highlight=False, soft_wrap=True)
+        out.print(str(file), soft_wrap=True)
+    out.print(command, soft_wrap=True)

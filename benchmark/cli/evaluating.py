@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from accord.benchmark.cli.completion import suite_names
-from accord.benchmark.cli.options import Imports, Jobs, Root, Wandb
+from accord.benchmark.cli.options import Imports, Jobs, Root, Wandb, tracking_mode
 from accord.benchmark.places import SCRATCH
 from accord.envs.errors import UsageError
 
@@ -41,7 +41,7 @@ def evaluate(
     from accord.baselines.registry import make_method
     from accord.benchmark.cli.carrying_out import evaluate_runs
     from accord.benchmark.records.store import Store
-    from accord.benchmark.report.tracking import Tracker, tracking_mode
+    from accord.benchmark.report.tracking import Tracker
     from accord.benchmark.seeding import seeded
     from accord.benchmark.specs.run import make_run
     from accord.benchmark.specs.suite import load_suite
@@ -60,7 +60,10 @@ def evaluate(
         make_run(scenario, "outside", seed, suite=chosen.name, variant=called, settings=settings, scenario=found)
         for seed in range(seeds)
     ]
-    if not evaluate_runs(chosen, specs, Store(root), Tracker(tracking_mode(wandb), root), jobs, imports or ()):
+    store = Store(root)
+    with Tracker(tracking_mode(wandb, root), store) as tracker:
+        well = evaluate_runs(chosen, specs, store, tracker, jobs, imports or ())
+    if not well:
         raise typer.Exit(1)
 
 

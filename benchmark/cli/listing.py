@@ -42,7 +42,7 @@ def settings(method: MethodName, imports: Imports = None) -> None:
 
     found = settings_of(method)
     if not found:
-        out.print(f"{method} has no settings", highlight=False)
+        out.print(f"{method} has no settings")
         return
     headings = ["setting", "default", "unit", "allowed", "what it does"]
     if not out.is_terminal:

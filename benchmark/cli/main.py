@@ -19,6 +19,7 @@ from accord.benchmark.cli.options import err, out, tell
 from accord.benchmark.cli.reproduction import reproduce
 from accord.benchmark.cli.runs import publish, report, run, show
 from accord.benchmark.cli.tools import audit, profile, scale, scale_quality, tune
+from accord.benchmark.terminal import replace_unprintable
 from accord.envs.errors import UsageError
 
 INTERRUPTED = 130
@@ -37,7 +38,7 @@ def print_version(wanted: bool) -> None:
     """Print the versions that a result depends on most, and leave."""
     if wanted:
         found = (f"{name} {_version(package)}" for name, package in (("accord", "accord-bench"), ("torch", "torch")))
-        out.print(", ".join([*found, f"Python {platform.python_version()}"]), highlight=False, soft_wrap=True)
+        out.print(", ".join([*found, f"Python {platform.python_version()}"]), soft_wrap=True)
         raise typer.Exit
 
 
@@ -52,6 +53,7 @@ def accord(
 
 def main() -> None:
     """Entry point: a user's mistake is one line, Ctrl-C is not a crash."""
+    replace_unprintable()
     logging.basicConfig(level=logging.WARNING, handlers=[Lines()])
     try:
         app(standalone_mode=True)

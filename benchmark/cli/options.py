@@ -1,21 +1,30 @@
-"""What the commands share: where they print, their options, and how lists are typed.
+"""What the commands share: where they print, their options, and what is typed in them.
 
 Nothing here imports torch, nor do the modules of commands at their top: help and completion answer at once.
 """
 
 from __future__ import annotations
 
+import logging
+import netrc
+import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, cast, get_args
+from urllib.parse import urlsplit
 
 import typer
-from rich.console import Console
 
 from accord.benchmark.cli.completion import method_name, method_names, suite_names
+from accord.benchmark.specs.limits import MOST
+from accord.benchmark.terminal import plain_console
 from accord.envs.errors import UsageError
 from accord.envs.plugins import import_files
 
-out, err = Console(), Console(stderr=True)
+if TYPE_CHECKING:
+    from accord.benchmark.report.tracking import Mode
+
+log = logging.getLogger("accord")
+out, err = plain_console(), plain_console(stderr=True)
 
 
 def imported(ctx: typer.Context, files: list[Path] | None) -> list[Path]:
@@ -39,7 +48,7 @@ Variants = Annotated[str, typer.Option(help="Only these variants.")]
 Budgets = Annotated[str, typer.Option(help="These budgets instead of the suite's, like average-0.25,hourly-0.3.")]
 Seeds = Annotated[int | None, typer.Option(min=1, help="Number of seeds, counted from 0.")]
 SeedList = Annotated[str, typer.Option(help="Exactly these seeds, separated by commas.")]
-Steps = Annotated[int | None, typer.Option(min=1, help="Agent-steps of training.")]
+Steps = Annotated[int | None, typer.Option(min=1, max=MOST, help="Agent-steps of training.")]
 Jobs = Annotated[int | None, typer.Option(min=1, help="Processes at a time; one per core by default.")]
 Wandb = Annotated[str | None, typer.Option(help="online, offline or disabled; else WANDB_MODE, else offline.")]
 Imports = Annotated[
@@ -66,11 +75,45 @@ def numbers_of(text: str) -> list[int]:
     """
     words = words_of(text)
     for word in words:
-        if not word.isdecimal():
-            raise UsageError(f"--seed-list: '{word}' is not a seed; allowed: whole numbers from 0, separated by commas")
+        if not word.isdecimal() or int(word) > MOST:
+            raise UsageError(
+                f"--seed-list: '{word}' is not a seed; allowed: whole numbers from 0 to {MOST}, separated by commas"
+            )
     return [int(word) for word in words]
 
 
 def tell(line: str) -> None:
     """A line of progress, as it is."""
-    err.print(line, markup=False, highlight=False, soft_wrap=True)
+    err.print(line, soft_wrap=True)
+
+
+def tracking_mode(flag: str | None, root: Path) -> Mode:
+    """The mode of W&B: the command line's word, else WANDB_MODE, else offline; offline too where no account is known.
+
+    Args:
+        flag: The command line's word.
+        root: Where runs are kept, for the message.
+
+    Raises:
+        UsageError: a word that is no mode.
+    """
+    from accord.benchmark.report.tracking import Mode
+
+    word, source = (flag, "--wandb") if flag else (os.environ.get("WANDB_MODE") or "offline", "WANDB_MODE")
+    if word not in get_args(Mode):
+        raise UsageError(f"{source}: unknown mode '{word}'; allowed: {', '.join(get_args(Mode))}")
+    if word == "online" and not _has_account():
+        log.warning("W&B: no API key on this machine, so runs are kept offline under %s/wandb", root)
+        return "offline"
+    return cast(Mode, word)
+
+
+def _has_account() -> bool:
+    """A key in the environment or in the netrc file; asking W&B itself could prompt or wait for the network."""
+    if os.environ.get("WANDB_API_KEY"):
+        return True
+    host = urlsplit(os.environ.get("WANDB_BASE_URL") or "https://api.wandb.ai").hostname or ""
+    try:
+        return netrc.netrc().authenticators(host) is not None
+    except (OSError, netrc.NetrcParseError):
+        return False

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from rich import box
 from rich.table import Table
-from rich.text import Text
 
 from accord.benchmark.cli.options import out
 from accord.benchmark.markdown import markdown_table
@@ -22,16 +21,11 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]], title: s
     """
     if not out.is_terminal:
         text = "\n\n".join([*([f"## {title}"] if title else []), markdown_table(headings, rows)])
-        out.print(text, "", sep="\n", markup=False, highlight=False, soft_wrap=True)
+        out.print(text, "", sep="\n", soft_wrap=True)
         return
     table = Table(title=title or None, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
     for heading in headings:
         table.add_column(heading, overflow="fold")
     for row in rows:
-        table.add_row(*(plain(cell) for cell in row))
+        table.add_row(*row)
     out.print(table)
-
-
-def plain(text: str) -> Text:
-    """A cell's text as it is: brackets are no markup."""
-    return Text(text)

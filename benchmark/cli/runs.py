@@ -24,6 +24,7 @@ from accord.benchmark.cli.options import (
     Wandb,
     numbers_of,
     out,
+    tracking_mode,
     words_of,
 )
 from accord.benchmark.cli.printing import print_table
@@ -61,7 +62,7 @@ def run(
     """Run a suite, going on where an earlier call stopped, and print its leaderboard."""
     from accord.benchmark.cli.carrying_out import carry_out, forecast
     from accord.benchmark.records.store import Store
-    from accord.benchmark.report.tracking import Tracker, tracking_mode
+    from accord.benchmark.report.tracking import Tracker
     from accord.benchmark.specs.expand import runs_of
     from accord.benchmark.specs.overrides import Overrides, settings_from
     from accord.benchmark.specs.suite import load_suite
@@ -80,7 +81,10 @@ def run(
     specs = runs_of(chosen, overrides)
     if dry_run:
         forecast(specs, store, results, jobs)
-    elif not carry_out(chosen, specs, store, Tracker(tracking_mode(wandb), root), jobs, imports or ()):
+        return
+    with Tracker(tracking_mode(wandb, root), store) as tracker:
+        well = carry_out(chosen, specs, store, tracker, jobs, imports or ())
+    if not well:
         raise typer.Exit(1)
 
 
@@ -100,7 +104,7 @@ def show(
         names = ", ".join(sorted({record.spec.digest for record in found})[:5])
         raise UsageError(f"RUN: '{run_name}' is the beginning of several runs: {names}")
     record = found[0]
-    out.print(f"{record.spec.label}: {record.status} {record.error}", highlight=False, soft_wrap=True)
+    out.print(f"{record.spec.label}: {record.status} {record.error}", soft_wrap=True)
     rows = []
     for name, value in record.metrics.items():
         text = f"{value:.6g}" if isinstance(value, float) else str(value)
@@ -146,7 +150,7 @@ def report(
     The report that is written is whole, whatever is printed.
     """
     from accord.benchmark.boards.selection import Selection, labels_from
-    from accord.benchmark.cli.terminal import print_report
+    from accord.benchmark.cli.drawing import print_report
     from accord.benchmark.records.store import Store
     from accord.benchmark.report.publish import published_runs, summary_of
     from accord.benchmark.report.report import SuiteReport, write_report

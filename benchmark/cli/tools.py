@@ -8,7 +8,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from accord.benchmark.cli.completion import method_name, method_names
-from accord.benchmark.cli.options import Imports, Jobs, MethodName, Results, Root, Wandb, err, out, tell, words_of
+from accord.benchmark.cli.options import (
+    Imports,
+    Jobs,
+    MethodName,
+    Results,
+    Root,
+    Wandb,
+    err,
+    out,
+    tell,
+    tracking_mode,
+    words_of,
+)
 from accord.benchmark.cli.printing import print_table
 from accord.benchmark.places import RESULTS, SCRATCH
 from accord.envs.errors import UsageError
@@ -85,7 +97,8 @@ def scale(
     """Measure cost and memory against the number of agents, going on where it stopped; see performance/scale.yaml."""
     from accord.benchmark.performance.scale import load_scale, run_scale
     from accord.benchmark.performance.scale_report import beside_published, cells, markdown, named_apart, write_scale
-    from accord.benchmark.report.tracking import Tracker, tracking_mode
+    from accord.benchmark.records.store import Store
+    from accord.benchmark.report.tracking import Tracker
 
     given = {"seconds": seconds, "memory_gib": memory}
     changed = {name: value for name, value in given.items() if value is not None}
@@ -94,7 +107,7 @@ def scale(
     suite = load_scale().model_copy(update=changed | ({"device": device} if device else {}))
     _check_device(suite.device)
     sizes = [_size(word) for word in words_of(agents)]
-    tracker = Tracker(tracking_mode(wandb), root)
+    tracker = Tracker(tracking_mode(wandb, root), Store(root))
     target = results / "scale" if publish else root / "reports" / "scale"
     rows = run_scale(suite, words_of(lines), sizes, root, tell)
     if publish:
@@ -104,7 +117,7 @@ def scale(
     files = write_scale(table, target)
     if any(row["fresh"] for row in rows):
         tracker.log_scale(rows, files)
-    out.print(markdown(table), markup=False, highlight=False, soft_wrap=True)
+    out.print(markdown(table), soft_wrap=True)
     err.print(f"{len(table)} cells; report in {target}/", soft_wrap=True)
 
 
@@ -137,7 +150,7 @@ def scale_quality(
         _check_busy(rows)
     target = results / "scale" if publish else root / "reports" / "scale"
     write_scale_quality(rows, target)
-    out.print(quality_markdown(rows), markup=False, highlight=False, soft_wrap=True)
+    out.print(quality_markdown(rows), soft_wrap=True)
     err.print(f"{len(rows)} cells; report in {target}/", soft_wrap=True)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from accord.benchmark.figures.sweeps import Traces
+from accord.benchmark.records.files import RESTORE, reading
 from accord.benchmark.records.record import Record
 from accord.benchmark.records.setups import groups
 
@@ -43,6 +44,11 @@ def curves_table(records: Sequence[Record], traces: Traces, earlier: Path | None
 
 
 def read_curves(path: Path) -> pd.DataFrame:
-    """A table as it was written; names without a word stay empty, and so do set-ups where there is no such column."""
-    table = pd.read_csv(path, dtype=TYPES, keep_default_na=False, na_values={name: [""] for name in POINT})
+    """A table as it was written; names without a word stay empty, and so do set-ups where there is no such column.
+
+    Raises:
+        UsageError: the file cannot be read.
+    """
+    with reading(path, RESTORE):
+        table = pd.read_csv(path, dtype=TYPES, keep_default_na=False, na_values={name: [""] for name in POINT})
     return table if SETUP in table else table.assign(**{SETUP: ""})

@@ -171,9 +171,13 @@ def _plot(axes: Axes, points: Mapping[str, Point], styles: Mapping[str, Style]) 
         if method not in points:
             continue
         point = points[method]
+        violation, gap = point.violation.value, point.gap.value
+        assert violation is not None
+        assert gap is not None
         filled = point.feasible == 1
         axes.errorbar(
-            *(factor_of(name) * value for name, value in ((VIOLATION, point.violation.value), (GAP, point.gap.value))),
+            factor_of(VIOLATION) * violation,
+            factor_of(GAP) * gap,
             xerr=_ends(point.violation, factor_of(VIOLATION)),
             yerr=_ends(point.gap, factor_of(GAP)),
             color=style.colour,

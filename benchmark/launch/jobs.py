@@ -17,7 +17,8 @@ import torch
 from accord.envs.errors import UsageError
 
 Fault = tuple[Literal["failed", "out of time", "out of memory"], str]  # how it ended, and one line
-Tell = Callable[[float], None]  # how far a job is, in the unit of its `total`
+Row = Mapping[str, float]  # numbers by name
+Tell = Callable[[float, Row], None]  # how far a job is, in the unit of its `total`, and what it has to show
 Work = Callable[[Mapping[str, Any], Tell], Any]
 
 
@@ -60,12 +61,20 @@ class Ended:
 class Launcher(Protocol):
     """Carries jobs out, some at a time, each in a process of its own."""
 
-    def work(self, jobs: Sequence[Job], on_end: Callable[[Ended], None]) -> None:
+    def work(
+        self,
+        jobs: Sequence[Job],
+        on_end: Callable[[Ended], None],
+        on_start: Callable[[Job], None] = lambda job: None,
+        on_row: Callable[[Job, Row], None] = lambda job, row: None,
+    ) -> None:
         """Carry every job out; the order is that of `jobs` where needs allow it.
 
         Args:
             jobs: What to do. A job whose needs fail is not begun; it ends with their fault.
             on_end: Called in this process with each job that is over.
+            on_start: Called in this process with each job that begins.
+            on_row: Called in this process, between the two, with what a job shows of itself.
 
         Raises:
             KeyboardInterrupt: after every process was stopped; what was finished or checkpointed stays.

@@ -22,7 +22,8 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from accord.benchmark.launch.jobs import Ended, Fault, Job, Work, how_it_ended
+from accord.benchmark.launch.jobs import Ended, Fault, Job, Row, Work, how_it_ended
+from accord.benchmark.terminal import plain_console
 
 PRELOAD = ["__main__", "accord.benchmark.launch.start"]
 GLANCE = 0.5  # seconds between looks at the clock and at Ctrl-C
@@ -52,15 +53,22 @@ class LocalLauncher:
             console: Where progress is shown.
             quiet: Whoever launches says what ended: only the bars are drawn, and no line for logs.
         """
-        self.console = console or Console(stderr=True)
+        self.console = console or plain_console(stderr=True)
         self._jobs, self._quiet = jobs or os.cpu_count() or 1, quiet
         self._context = mp.get_context("forkserver")
         self._context.set_forkserver_preload(PRELOAD)
         self._active: list[_Active] = []
         self._interrupted = False
 
-    def work(self, jobs: Sequence[Job], on_end: Callable[[Ended], None]) -> None:
+    def work(
+        self,
+        jobs: Sequence[Job],
+        on_end: Callable[[Ended], None],
+        on_start: Callable[[Job], None] = lambda job: None,
+        on_row: Callable[[Job, Row], None] = lambda job, row: None,
+    ) -> None:
         """See `Launcher.work`."""
+        self._on_start, self._on_row = on_start, on_row
         pending, faults = list(jobs), dict[str, Fault]()
         unfinished = {job.name for job in jobs}
         self._interrupted, self._next_line = False, time.monotonic() + PLAIN_LINE
@@ -85,9 +93,9 @@ class LocalLauncher:
                             if ended.fault is not None:
                                 faults[ended.job.name] = ended.fault
                             self._progress.advance(total)
-                        # What is done with an outcome may take a second: the free processes work meanwhile.
                         self._start_ready(pending, unfinished, faults)
                     finally:
+                        # What is done with an outcome may take a second: the free processes work meanwhile.
                         for ended in over:
                             on_end(ended)
                     self._print_plainly(len(jobs) - len(unfinished), len(jobs))
@@ -128,14 +136,18 @@ class LocalLauncher:
         return over
 
     def _start_ready(self, pending: list[Job], unfinished: set[str], faults: Mapping[str, Fault]) -> None:
+        started = list[Job]()
         for job in list(pending):
             if self._interrupted:
                 raise KeyboardInterrupt
             if len(self._active) >= self._jobs:
-                return
+                break
             if unfinished.isdisjoint(job.needs) and faults.keys().isdisjoint(job.needs):
                 pending.remove(job)
                 self._start(job)
+                started.append(job)
+        for job in started:
+            self._on_start(job)
 
     def _start(self, job: Job) -> None:
         mine, theirs = self._context.Pipe(duplex=False)
@@ -161,8 +173,9 @@ class LocalLauncher:
             while active.channel.poll():
                 kind, said = active.channel.recv()
                 if kind == "done":
-                    active.done = said
-                    self._progress.update(active.bar, completed=said)
+                    active.done, row = said
+                    self._progress.update(active.bar, completed=active.done)
+                    self._on_row(active.job, row)
                 elif kind == "value":
                     active.value = said
                 else:
@@ -191,7 +204,7 @@ class LocalLauncher:
         self._next_line = time.monotonic() + PLAIN_LINE
         now = [a.job.title + (f" at {a.done:,.0f} steps" if a.done else "") for a in self._active]
         text = f"{ended} of {jobs} jobs; now {'; '.join(now)}"
-        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self.console.print(text, markup=False, emoji=False, highlight=False, soft_wrap=True)
 
     def _stop(self) -> None:
         for active in self._active:
@@ -208,7 +221,7 @@ def _carry_out(work: Work, data: Mapping[str, Any], channel: Connection) -> None
     # A pipe that nobody reads any more: the launcher is gone, and with it the wish for an answer.
     with suppress(BrokenPipeError):
         try:
-            channel.send(("value", work(data, lambda done: channel.send(("done", done)))))
+            channel.send(("value", work(data, lambda done, row: channel.send(("done", (done, row))))))
         except BrokenPipeError:
             raise
         except Exception as fault:

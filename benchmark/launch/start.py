@@ -2,27 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from rich.console import Console
 
 from accord.benchmark.launch.contexts import compared_on, prepare_context
-from accord.benchmark.launch.jobs import Ended, Job, Launcher, Tell, Work
+from accord.benchmark.launch.jobs import Ended, Job, Launcher, Row, Tell, Work
 from accord.benchmark.launch.local import LocalLauncher
 from accord.benchmark.launch.runner import ended_badly, execute, holds
 from accord.benchmark.launch.training import prepare_policy
 from accord.benchmark.records.code import known_digests, take_digests
 from accord.benchmark.records.identity import identify, is_readable, policy_here
+from accord.benchmark.records.lock import alone_at
 from accord.benchmark.records.record import Record
 from accord.benchmark.records.store import Store
 from accord.benchmark.specs.resolved import Identity, ResolvedRun, resolve_run
 from accord.benchmark.specs.run import RunSpec
+from accord.benchmark.terminal import plain_console
 from accord.envs.plugins import import_files
 
 Kind = Literal["optimum", "training", "run"]
+
+
+class Listener(Protocol):
+    """Hears of runs, in the launching process. A training that several runs share is told to the first of them."""
+
+    def begin(self, spec: RunSpec) -> None:
+        """A run's training begins, or the run itself where its policy is there already or nothing is learned."""
+
+    def train(self, spec: RunSpec, row: Row) -> None:
+        """A row of the log of a run's training."""
+
+    def end(self, record: Record) -> None:
+        """A run is over."""
 
 
 @dataclass
@@ -65,7 +81,7 @@ def launch(
     jobs: int | None = None,
     console: Console | None = None,
     launcher: Launcher | None = None,
-    on_record: Callable[[Record], None] | None = None,
+    listener: Listener | None = None,
     unlimited: bool = False,
     imports: Sequence[Path] = (),
 ) -> Outcome:
@@ -79,36 +95,26 @@ def launch(
         jobs: Processes at a time; None for one per core.
         console: Where progress is shown.
         launcher: What carries the jobs out; processes on this machine by default.
-        on_record: Called with each finished record, in this process.
+        listener: Hears of each run as it begins, trains and ends.
         unlimited: Trainings that are missing have no wall-clock limit.
         imports: Python files that the processes import first: they register what the specs name.
 
     Raises:
+        UsageError: another process is at work on one of the suites here, or a file of the store cannot be read.
         OSError: the store's folder cannot be made.
         KeyboardInterrupt: after every process was stopped; what was finished or checkpointed stays.
     """
     store.root.mkdir(parents=True, exist_ok=True)
-    console = console or Console(stderr=True)
-    found = {spec.digest: store.load(spec) for spec in specs}
-    runs = _missing(specs, found)
-
-    def ended(over: Ended) -> None:
-        run = runs.get(over.job.name)
-        if run is None:
-            return
-        record = None if over.fault else store.load(run.spec)
-        if record is None:
-            record = ended_badly(run, *(over.fault or ("failed", "the process left no record")))
-            store.save(record, {})
-        found[run.spec.digest] = record
-        if record.status != "done":
-            text = f"{record.status}: {record.spec.label}: {record.error}"
-            console.print(text, markup=False, highlight=False, style="red", soft_wrap=True)
-        if on_record is not None:
-            on_record(record)
-
-    if runs:
-        (launcher or LocalLauncher(jobs, console)).work(_plan(runs, store, unlimited, imports), ended)
+    console = console or plain_console(stderr=True)
+    with ExitStack() as alone:
+        for suite in sorted({spec.suite for spec in specs}):
+            alone.enter_context(alone_at(f"suite {suite}" if suite else "single runs", store.root))
+        found = {spec.digest: store.load(spec) for spec in specs}
+        runs = _missing(specs, found)
+        if runs:
+            here = _Here(store, console, listener, runs, found)
+            work = (launcher or LocalLauncher(jobs, console)).work
+            work(_plan(runs, store, unlimited, imports), here.ended, here.started, here.told)
     return Outcome([record for spec in specs if (record := found[spec.digest]) is not None], len(runs))
 
 
@@ -117,6 +123,40 @@ def planned(specs: Sequence[RunSpec], store: Store) -> list[Planned]:
     runs = _missing(specs, {spec.digest: store.load(spec) for spec in specs})
     kinds: dict[Work, Kind] = {_compare: "optimum", _train: "training", _run: "run"}
     return [Planned(kinds[job.work], RunSpec(**job.data["spec"]), job.title) for job in _plan(runs, store, False, ())]
+
+
+@dataclass(frozen=True)
+class _Here:
+    """What the launching process does while jobs are carried out: keeps records, says what failed, tells a listener."""
+
+    store: Store
+    console: Console
+    listener: Listener | None
+    runs: Mapping[str, ResolvedRun]
+    found: dict[str, Record | None]
+
+    def started(self, job: Job) -> None:
+        if self.listener is not None and job.work is not _compare:
+            self.listener.begin(RunSpec(**job.data["spec"]))
+
+    def told(self, job: Job, row: Row) -> None:
+        if self.listener is not None:
+            self.listener.train(RunSpec(**job.data["spec"]), row)
+
+    def ended(self, over: Ended) -> None:
+        run = self.runs.get(over.job.name)
+        if run is None:
+            return
+        record = None if over.fault else self.store.load(run.spec)
+        if record is None:
+            record = ended_badly(run, *(over.fault or ("failed", "the process left no record")))
+            self.store.save(record, {})
+        self.found[run.spec.digest] = record
+        if record.status != "done":
+            text = f"{record.status}: {record.spec.label}: {record.error}"
+            self.console.print(text, markup=False, emoji=False, highlight=False, style="red", soft_wrap=True)
+        if self.listener is not None:
+            self.listener.end(record)
 
 
 def _missing(specs: Sequence[RunSpec], found: Mapping[str, Record | None]) -> dict[str, ResolvedRun]:
@@ -130,28 +170,32 @@ def _missing(specs: Sequence[RunSpec], found: Mapping[str, Record | None]) -> di
 
 
 def _plan(runs: Mapping[str, ResolvedRun], store: Store, unlimited: bool, imports: Sequence[Path]) -> list[Job]:
-    """Jobs in order: optima and trainings that are missing, each once, then the runs."""
-    first: dict[str, Job] = {}
-    last = []
-    for name, run in runs.items():
+    """Jobs in order: optima and trainings that are missing, each once, and every run right after what it needs."""
+    jobs: dict[str, Job] = {}
+    untrained = {
+        name
+        for name, run in runs.items()
+        if run.policy and run.spec.effort and store.policy(policy_here(run)).finished() is None
+    }
+    # Trainings are the longest: what needs one starts first.
+    for name, run in sorted(runs.items(), key=lambda item: item[0] not in untrained):
         needs, spec = [], run.spec
         assert run.identity is not None
         data = {"spec": spec.model_dump(mode="json"), "root": str(store.root), "unlimited": unlimited}
         data["identity"] = run.identity.model_dump()
+        if name in untrained:
+            assert spec.effort is not None
+            needs.append(f"policy {policy_here(run)}")
+            title = f"train {spec.method} seed {spec.seed}"
+            jobs.setdefault(needs[-1], Job(needs[-1], title, _train, data, total=spec.effort.steps))
         for hours, scenario in compared_on(run).items():
             if store.load_context(scenario) is None:
                 needs.append(f"{hours} {sorted(scenario.comparison_key.items())}")
                 title = f"linear programme {spec.scenario}, {hours} hours"
-                first.setdefault(needs[-1], Job(needs[-1], title, _compare, {**data, "hours": hours}))
-        if run.policy and spec.effort and store.policy(policy_here(run)).finished() is None:
-            needs.append(f"policy {policy_here(run)}")
-            title = f"train {spec.method} seed {spec.seed}"
-            first.setdefault(needs[-1], Job(needs[-1], title, _train, data, total=spec.effort.steps))
-        last.append(Job(name, spec.label, _run, data, tuple(needs)))
-    # Trainings are the longest: they start first.
-    jobs = [*sorted(first.values(), key=lambda job: job.work is not _train), *last]
+                jobs.setdefault(needs[-1], Job(needs[-1], title, _compare, {**data, "hours": hours}))
+        jobs[name] = Job(name, spec.label, _run, data, tuple(needs))
     common = {"code": known_digests(), "imports": list(map(str, imports))}
-    return [replace(job, data={**job.data, **common}) for job in jobs]
+    return [replace(job, data={**job.data, **common}) for job in jobs.values()]
 
 
 def _compare(data: Mapping[str, Any], tell: Tell) -> None:
@@ -160,7 +204,7 @@ def _compare(data: Mapping[str, Any], tell: Tell) -> None:
 
 
 def _train(data: Mapping[str, Any], tell: Tell) -> None:
-    prepare_policy(*_given(data), lambda row: tell(row["steps"]), unlimited=data["unlimited"])
+    prepare_policy(*_given(data), lambda row: tell(row["steps"], row), unlimited=data["unlimited"])
 
 
 def _run(data: Mapping[str, Any], tell: Tell) -> None:

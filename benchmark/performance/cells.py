@@ -24,7 +24,7 @@ from pydantic import BaseModel, ValidationError
 
 from accord.baselines.registry import make_method, nest
 from accord.benchmark.launch.runner import how_it_ended
-from accord.benchmark.records.files import write_file
+from accord.benchmark.records.files import reading, write_file
 from accord.benchmark.records.provenance import digest_of_sources, provenance_here
 from accord.benchmark.specs.run import digest_of
 from accord.benchmark.specs.yaml_file import read_model
@@ -57,13 +57,14 @@ def measured(module: str, cell: BaseModel, seconds: float, memory_gib: float, fo
         `stopped_busy` (processor time over wall-clock time). One that had no core to itself is not kept.
 
     Raises:
-        UsageError: a user's mistake ended the cell.
+        UsageError: a user's mistake ended the cell, or the file of a finished one cannot be read.
     """
     limits = {"seconds": seconds, "memory_gib": memory_gib}
     what = {"cell": cell.model_dump(mode="json"), "limits": limits, "code": digest_of_sources()}
     path = folder / f"{digest_of(what)}.json"
     if path.exists():
-        row: Row = json.loads(path.read_text())["row"]
+        with reading(path, "remove it, and the cell is measured again"):
+            row: Row = json.loads(path.read_text(encoding="utf-8"))["row"]
         return row, False
     row = _watched(module, cell, seconds, memory_gib * GIBIBYTE)
     if row["status"] != "failed" and busy(row) >= LEAST_SHARE:  # what failed or was held up may not be the next time
@@ -141,7 +142,9 @@ def _watched(module: str, cell: BaseModel, seconds: float, memory: float) -> Row
     """Run a cell in a process of its own, and end it at a limit."""
     command = [sys.executable, "-m", module, cell.model_dump_json()]
     heard, faults = _Heard(), list[str]()
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8", errors="replace"
+    ) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         ears = [

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from accord.baselines.registry import METHODS
 from accord.benchmark.performance.cells import LEAST_SHARE, Row, busy, load_suite, measured
 from accord.benchmark.performance.scale_cell import Cell
+from accord.benchmark.specs.checked import Checked
 from accord.envs.errors import UsageError
 
 FEW = 4  # too few for four neighbours each
@@ -32,10 +33,8 @@ class Line(BaseModel):
     chunked: bool = Field(False, description="Execution in chunks; consensus-gossip alone.")
 
 
-class ScaleSuite(BaseModel):
+class ScaleSuite(Checked):
     """What is measured, and when a cell is over."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     agents: tuple[int, ...] = Field(min_length=1, description="Sizes N.")
     seconds: float = Field(gt=0, description="Limit of a cell once it is set up.")

@@ -17,6 +17,7 @@ from accord.benchmark.performance.cells import LEAST_SHARE, Row, busy, load_suit
 from accord.benchmark.performance.quality_cell import QualityCell
 from accord.benchmark.performance.scale import network_of
 from accord.benchmark.records.store import Store
+from accord.benchmark.specs.checked import Checked
 from accord.envs.catalogue import resolve_district
 from accord.envs.errors import UsageError
 
@@ -32,10 +33,8 @@ class QualityLine(BaseModel):
     settings: dict[str, Any] = Field({}, description="By dotted name.")
 
 
-class QualitySuite(BaseModel):
+class QualitySuite(Checked):
     """What is measured, and when a cell is over."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     district: str = Field(pattern=r"^synthetic_N(-week)?$", description="First word of the address; N is a size.")
     agents: tuple[int, ...] = Field(min_length=1, description="Sizes N.")

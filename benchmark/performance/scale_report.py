@@ -16,7 +16,7 @@ from accord.benchmark.evaluation.metric import BLANK
 from accord.benchmark.figures.canvas import PAGE_WIDTH, legend_of, panels_of, save, set_log, style
 from accord.benchmark.figures.styles import Line, choose, colours, handle, left_out, shapes, styles_of
 from accord.benchmark.performance.stages import STAGES
-from accord.benchmark.records.files import write_file
+from accord.benchmark.records.files import RESTORE, reading, write_file
 from accord.benchmark.statistics import slope
 
 FEWEST = 3  # sizes for an exponent with an interval
@@ -157,7 +157,10 @@ def _named_apart(table: pd.DataFrame) -> pd.Series:
 
 def _published(target: Path) -> pd.DataFrame:
     path = target / CELLS
-    return pd.read_csv(path) if path.exists() else pd.DataFrame()
+    if not path.exists():
+        return pd.DataFrame()
+    with reading(path, RESTORE):
+        return pd.read_csv(path, encoding="utf-8")
 
 
 def fits(table: pd.DataFrame) -> dict[tuple[str, str], Fit]:

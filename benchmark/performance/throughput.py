@@ -37,7 +37,6 @@ from unittest import mock
 
 import torch
 from pydantic import BaseModel
-from rich.console import Console
 from torch import Tensor
 from torch.nn import functional
 
@@ -49,6 +48,7 @@ from accord.benchmark.machine import Busy
 from accord.benchmark.performance.quality import PricedGoal, QualityCallback, TargetReached
 from accord.benchmark.performance.throughput_tables import Row, compare, show, show_quality
 from accord.benchmark.seeding import seeded
+from accord.benchmark.terminal import plain_console, replace_unprintable
 from accord.envs.catalogue import resolve_district
 from accord.envs.errors import UsageError
 
@@ -181,7 +181,9 @@ def measure_peer(python: str, algorithm: str, address: str, width: int, seconds:
     command += ["--width", str(width), "--seconds", str(seconds), *(["--quality"] if quality else [])]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     try:
-        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command, cwd=ROOT, env=environment, capture_output=True, encoding="utf-8", errors="replace", check=False
+        )
     except OSError as error:
         return row | {"error": str(error)}
     if done.returncode:
@@ -204,7 +206,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, help="JSON file for rows and ratios.")
     given = parser.parse_args(arguments)
     torch.set_num_threads(1)
-    console = Console(width=None if sys.stdout.isatty() else 140)
+    console = plain_console(width=None if sys.stdout.isatty() else 140)
+    replace_unprintable()
     methods = given.methods or list(QUALITY_METHODS if given.quality else PEERS)
     address = given.scenario or (QUALITY_SCENARIO if given.quality else SCENARIO)
     widths = _widths(parser, given.width)
@@ -215,7 +218,7 @@ def main(arguments: list[str] | None = None) -> None:
         show(rows, ratios, console)
     if given.out is not None:
         machine = {"machine": platform.machine(), "python": platform.python_version(), "torch": torch.__version__}
-        given.out.write_text(json.dumps({**machine, "rows": rows, "ratios": ratios}, indent=1) + "\n")
+        given.out.write_text(json.dumps({**machine, "rows": rows, "ratios": ratios}, indent=1) + "\n", encoding="utf-8")
     if any("error" in row for row in rows):
         sys.exit(1)
 

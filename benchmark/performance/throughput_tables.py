@@ -98,4 +98,6 @@ def _number(value: float | None, digits: int) -> str:
 def _show_errors(rows: list[Row], console: Console) -> None:
     for row in rows:
         if "error" in row:
-            console.print(f"{row['method']}, width {row['width']}: {row['error']}", style="red", highlight=False)
+            console.print(
+                f"{row['method']}, width {row['width']}: {row['error']}", style="red", markup=False, highlight=False
+            )

@@ -222,7 +222,9 @@ def _is_main_guard(node: ast.stmt) -> bool:
 def _start_of_process() -> float:
     """When this process began, in seconds since the epoch, to a hundredth of a second."""
     try:
-        ticks = float(Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19])
+        ticks = float(
+            Path("/proc/self/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[19]
+        )
         age = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
     except (OSError, AttributeError):  # not Linux, where this is as exact
         return psutil.Process().create_time()

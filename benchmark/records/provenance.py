@@ -107,13 +107,13 @@ def _git_revision() -> str:
 
 def _git(folder: Path, *words: str) -> str:
     command = ["git", "--no-optional-locks", *words]  # a look must not be in the way of who works there
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout.strip()
+    return os.fsdecode(subprocess.run(command, cwd=folder, capture_output=True, check=True).stdout).strip()
 
 
 def _cpu_field(name: str) -> str:
     """What Linux says of the first core."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return ""
     return next((line.split(":", 1)[1].strip() for line in lines if line.split("\t")[0].strip() == name), "")

@@ -84,10 +84,14 @@ def load_record(path: Path) -> Record:
     """Read a record's JSON file.
 
     Raises:
-        UsageError: it is not a record of this version.
+        UsageError: the file was cut short, or is not a record of this version.
     """
     try:
-        return Record.model_validate_json(path.read_text())
+        return Record.model_validate_json(path.read_bytes())
     except ValidationError as error:
-        text = f"{path}: not a record of this version ({explain(error)}); remove its folder or name another --root"
-        raise UsageError(text) from None
+        fault = error.errors()[0]
+        if fault["type"] == "json_invalid":
+            wrong = f"cannot be read ({fault['msg']})"
+        else:
+            wrong = f"not a record of this version ({explain(error)})"
+        raise UsageError(f"{path}: {wrong}; remove its folder or name another --root") from None

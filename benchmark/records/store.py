@@ -12,14 +12,14 @@ import torch
 
 from accord.benchmark.evaluation.context import Context
 from accord.benchmark.places import SCRATCH
-from accord.benchmark.records.files import read_traces, write_file, write_folder
+from accord.benchmark.records.files import read_traces, reading, write_file, write_folder
 from accord.benchmark.records.identity import context_key
 from accord.benchmark.records.record import Record, load_record
 from accord.benchmark.specs.run import RunSpec
 from accord.envs.errors import UsageError
 from accord.envs.scenario import Scenario
 
-TRACKED = "tracked"  # an empty file in a record's folder
+TRACKED = "tracked"  # a file beside what was handed to W&B: a record, or a suite's report
 CHECKPOINT = 2  # raised when what unfinished trainings keep changes
 
 
@@ -40,8 +40,10 @@ class Store:
 
     def load(self, spec: RunSpec) -> Record | None:
         """A run's record, or None where it has not been run."""
-        path = self.folder(spec) / "record.json"
-        return load_record(path) if path.exists() else None
+        try:
+            return load_record(self.folder(spec) / "record.json")
+        except FileNotFoundError:
+            return None
 
     def save(self, record: Record, traces: dict[str, np.ndarray]) -> None:
         """Keep a run, atomically."""
@@ -58,8 +60,17 @@ class Store:
         """Remember that a run's record was handed to W&B; a new record of the run forgets it."""
         write_file(self.folder(spec) / TRACKED, b"")
 
+    def tracked_leaderboard(self, suite: str) -> str:
+        """What of a suite's leaderboard was last handed to W&B; empty where nothing was."""
+        path = self._leaderboard_path(suite)
+        return path.read_text(encoding="utf-8") if path.exists() else ""
+
+    def mark_leaderboard_tracked(self, suite: str, state: str) -> None:
+        """Remember a state of a suite's leaderboard that was handed to W&B."""
+        write_file(self._leaderboard_path(suite), state.encode())
+
     def traces(self, spec: RunSpec) -> dict[str, np.ndarray]:
-        """A run's arrays for figures."""
+        """A run's arrays for figures; see `read_traces`."""
         return read_traces(self.folder(spec) / "traces.npz")
 
     def records(self, suite: str | None = None) -> list[Record]:
@@ -73,13 +84,23 @@ class Store:
         return PolicyFolder(self.root / "policies" / name)
 
     def load_context(self, scenario: Scenario) -> Context | None:
-        """What a scenario's runs are compared with, if it was computed."""
+        """What a scenario's runs are compared with, if it was computed.
+
+        Raises:
+            UsageError: the file cannot be read.
+        """
         path = self._context_path(scenario)
-        return Context(**json.loads(path.read_text())) if path.exists() else None
+        if not path.exists():
+            return None
+        with reading(path, "remove it, and it is computed again"):
+            return Context(**json.loads(path.read_text(encoding="utf-8")))
 
     def save_context(self, scenario: Scenario, context: Context) -> None:
         """Keep what a scenario's runs are compared with."""
         write_file(self._context_path(scenario), json.dumps(vars(context)).encode())
+
+    def _leaderboard_path(self, suite: str) -> Path:
+        return self.root / "reports" / suite / TRACKED
 
     def _context_path(self, scenario: Scenario) -> Path:
         return self.root / "contexts" / f"{context_key(scenario)}.json"
@@ -100,13 +121,11 @@ class PolicyFolder:
         """The training's last state, or None.
 
         Raises:
-            UsageError: it was left by another version.
+            UsageError: the file cannot be read, or was left by another version.
         """
         file = self.path / "checkpoint.pt"
-        if not file.exists():
-            return None
-        state: dict[str, Any] = torch.load(file, weights_only=True)
-        if state.get("version") != CHECKPOINT:
+        state = _load_pt(file, "remove its folder, and the training begins anew")
+        if state is not None and state.get("version") != CHECKPOINT:
             raise UsageError(
                 f"{file}: an unfinished training of another version of Accord, which this one cannot go on with; "
                 "without this file it begins anew"
@@ -118,9 +137,13 @@ class PolicyFolder:
         write_file(self.path / "checkpoint.pt", _pt(state | {"version": CHECKPOINT}))
 
     def load_snapshots(self) -> list[dict[str, Any]]:
-        """What an unfinished training has shown of itself so far, see `finished`."""
-        file = self.path / "snapshots.pt"
-        return torch.load(file, weights_only=True)["snapshots"] if file.exists() else []
+        """What an unfinished training has shown of itself so far, see `finished`.
+
+        Raises:
+            UsageError: the file cannot be read.
+        """
+        kept = _load_pt(self.path / "snapshots.pt", "remove its folder, and the training begins anew")
+        return [] if kept is None else kept["snapshots"]
 
     def save_snapshots(self, snapshots: list[dict[str, Any]]) -> None:
         """Keep what an unfinished training has shown of itself."""
@@ -131,9 +154,11 @@ class PolicyFolder:
 
         Its keys: `state`, `curve` (rows), `snapshots` (rows of `fraction`, `steps`, `seconds` and `state`),
         `finished`, `seconds`, `steps`, `peak_memory`, `revision`.
+
+        Raises:
+            UsageError: the file cannot be read.
         """
-        file = self.path / "policy.pt"
-        return torch.load(file, weights_only=True) if file.exists() else None
+        return _load_pt(self.path / "policy.pt", "remove it, and the policy is trained again")
 
     def finish(self, policy: dict[str, Any]) -> None:
         """Keep the finished policy; what an unfinished one needed goes."""
@@ -150,6 +175,15 @@ def _npz(arrays: dict[str, np.ndarray]) -> bytes:
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
     return buffer.getvalue()
+
+
+def _load_pt(file: Path, remedy: str) -> dict[str, Any] | None:
+    """A file of torch; None where there is none."""
+    if not file.exists():
+        return None
+    with reading(file, remedy):
+        content: dict[str, Any] = torch.load(file, weights_only=True)
+        return content
 
 
 def _pt(content: dict[str, Any]) -> bytes:

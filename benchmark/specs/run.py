@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cached_property
-from typing import Any, Self
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from accord.baselines.registry import REFERENCES, learns, make_method
+from accord.benchmark.specs.checked import Checked
+from accord.benchmark.specs.limits import MOST
 from accord.envs.catalogue import VERSION, resolve
 from accord.envs.errors import UsageError
 from accord.envs.scenario import Scenario
@@ -18,26 +20,22 @@ from accord.envs.scenario import Scenario
 SCHEMA = 2  # of the specs that are made now
 
 
-class EffortSpec(BaseModel):
+class EffortSpec(Checked):
     """Training budget of one policy."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    steps: int = Field(gt=0, description="Agent-steps.")
+    steps: int = Field(gt=0, le=MOST, description="Agent-steps.")
     seconds: float = Field(180.0, gt=0, description="Wall-clock limit; reaching it first is `out of time`.")
     snapshots: int = Field(0, ge=0, description="Points of the learning curve; 0 keeps none.")
 
 
-class RunSpec(BaseModel):
+class RunSpec(Checked):
     """One run, resolved: what it is called, and everything that its result depends on."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     suite: str = ""
     scenario: str
     method: str
     variant: str = ""
-    seed: int = Field(ge=0)
+    seed: int = Field(ge=0, le=MOST)
     config: dict[str, Any] = Field(default_factory=dict, description="Every setting of the method, defaults included.")
     effort: EffortSpec | None = Field(None, description="None for a method that does not learn.")
     trained_on: str = Field("", description="Address of another scenario whose policy is used; empty for its own.")
@@ -64,12 +62,6 @@ class RunSpec(BaseModel):
     def digest(self) -> str:
         """Names the run's folder; hex, 16 characters."""
         return digest_of(self.identity())
-
-    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """A copy, with a digest of its own."""
-        copy = super().model_copy(update=update, deep=deep)
-        copy.__dict__.pop("digest", None)
-        return copy
 
     @property
     def label(self) -> str:
@@ -104,16 +96,17 @@ def make_run(
         scenario: What the address means, where that is known already.
 
     Raises:
-        UsageError: an unknown scenario, method or setting, or a scenario whose package is not installed.
+        UsageError: an unknown scenario, method or setting, a seed out of range, or a scenario whose package is not
+            installed.
     """
     (scenario or resolve(address)).check()
     if method in REFERENCES:
         if settings:
             raise UsageError(f"method '{method}': a bound has no settings")
-        return RunSpec(suite=suite, scenario=address, method=method, seed=seed, schema_version=SCHEMA)
+        return RunSpec.of(suite=suite, scenario=address, method=method, seed=seed, schema_version=SCHEMA)
     trained = learns(method)
     config = make_method(method, settings).config
-    return RunSpec(
+    return RunSpec.of(
         suite=suite,
         scenario=address,
         method=method,

@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
+from accord.benchmark.specs.limits import MOST
 from accord.benchmark.specs.named import own_suites, suite_files
 from accord.benchmark.specs.run import EffortSpec
 from accord.benchmark.specs.yaml_file import read_model
@@ -30,7 +31,7 @@ class Entry(BaseModel):
     )
     trained_on: str = Field("", description="Address whose policies are used; each scenario's own by default.")
     seeds: int | None = Field(None, ge=1, description="Instead of the suite's.")
-    steps: int | None = Field(None, gt=0, description="Agent-steps of training instead of the suite's.")
+    steps: int | None = Field(None, gt=0, le=MOST, description="Agent-steps of training instead of the suite's.")
     seconds: float | None = Field(None, gt=0, description="Limit of a training instead of the suite's.")
 
     def addresses(self, budgets: Sequence[str] = ()) -> list[str]:

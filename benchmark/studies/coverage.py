@@ -17,10 +17,12 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from accord.benchmark.records.files import reading
 from accord.benchmark.statistics import LEAST_COVERAGE, Array, Ends, median_interval, share_interval, slope
 from accord.benchmark.studies.families import chances, levels, pairs, share_above, singles
 from accord.benchmark.studies.other_intervals import OTHERS, percentile_bootstrap
 from accord.benchmark.studies.power import power_table
+from accord.envs.errors import UsageError
 
 TRUTHS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.97)
 MEDIANS, RATES = (5, 10), (3, 5, 10)  # scores, where an interval is claimed
@@ -188,12 +190,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     if given.repetitions < FEWEST:
         parser.error(f"--repetitions: {given.repetitions}; allowed: {FEWEST:,} or more")
+    runs = None
+    if given.runs is not None:
+        try:
+            with reading(given.runs, "name a runs table, like results/core/runs.parquet"):
+                runs = pd.read_parquet(given.runs)
+        except UsageError as mistake:
+            parser.error(f"--runs: {mistake}")
     cases = printed(given.repetitions)
     print(table(cases))
     if given.others:
         print("", table(others(given.repetitions), least_only=True), sep="\n")
-    if given.runs is not None:
-        print("", power_table(pd.read_parquet(given.runs)), sep="\n")
+    if runs is not None:
+        print("", power_table(runs), sep="\n")
     seldom = [case for case in cases if case.coverage < LEAST_COVERAGE]
     for case in seldom:
         print(f"{case.interval} of {case.scores}, {case.family}: {100 * case.coverage:.1f} %", file=sys.stderr)

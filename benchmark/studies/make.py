@@ -14,7 +14,7 @@ import pandas as pd
 
 from accord.benchmark.launch.jobs import Ended, Job, Launcher, Tell
 from accord.benchmark.machine import one_thread
-from accord.benchmark.records.files import write_file
+from accord.benchmark.records.files import reading, write_file
 from accord.benchmark.records.identity import policy_here
 from accord.benchmark.records.provenance import digest_of_sources
 from accord.benchmark.records.store import Store
@@ -56,7 +56,7 @@ def run_studies(suite: Suite, store: Store, tell: Callable[[str], None], launche
         Tables `contraction`, `gap` and `reassignment`.
 
     Raises:
-        UsageError: a policy is missing, or a study failed.
+        UsageError: a policy is missing, a study failed, or a file of the store cannot be read.
     """
     pieces = list(_pieces(runs_of(suite), suite.subject))
     for _, spec in pieces:
@@ -78,7 +78,9 @@ def run_studies(suite: Suite, store: Store, tell: Callable[[str], None], launche
     rows: dict[str, list[Row]] = {study: [] for study in STUDIES}
     for study, spec in pieces:
         names = {"scenario": spec.scenario, "method": spec.method, "variant": spec.variant, "seed": spec.seed}
-        rows[study] += [names | row for row in json.loads(_kept(store.root, study, spec).read_text())]
+        path = _kept(store.root, study, spec)
+        with reading(path, "remove it, and the study is made again"):
+            rows[study] += [names | row for row in json.loads(path.read_text(encoding="utf-8"))]
     # The expert's episodes are those of every variant.
     policies, experts = [row for row in rows["gap"] if row["as"] == "policy"], rows.pop("expert")
     rows["gap"] += [

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,8 @@ from accord.baselines.registry import make_method, nest
 from accord.benchmark.evaluation.evaluate import evaluate
 from accord.benchmark.launch.contexts import prepare_context
 from accord.benchmark.launch.jobs import Ended, Job, Launcher, Tell
-from accord.benchmark.records.files import write_file
+from accord.benchmark.records.files import reading, write_file
+from accord.benchmark.records.lock import alone_at
 from accord.benchmark.records.provenance import provenance_here
 from accord.benchmark.records.store import Store
 from accord.benchmark.seeding import seeded
@@ -56,7 +58,8 @@ def tune(
         tell: Called with a line for each finished trial.
 
     Raises:
-        UsageError: a method that the search does not name, or optuna is not installed.
+        UsageError: a method that the search does not name, a file of results that cannot be read, another process at
+            the same search, or optuna is not installed.
     """
     for method in methods:
         if method not in search.methods:
@@ -66,29 +69,16 @@ def tune(
         scored = scored_on(address)
         if isinstance(scored.protocol, Hours) and prepare_context(scored, store).oracle != "feasible":
             raise UsageError(f"scenario '{address}': no plan is known to meet its budgets on these hours")
-    jobs = list[Job]()
-    for method in methods:
-        found = _read(search, method, target)
-        left = search.trials + search.finals.best - len(found["trials"]) - len(found["finals"])
-        data = {
-            "search": search.model_dump(mode="json"),
-            "method": method,
-            "target": str(target),
-            "root": str(store.root),
-        }
-        # What a trial asks for depends on those before it.
-        names = [f"{method} {n}" for n in range(left)]
-        jobs += [
-            Job(name, f"tune {method}", _next, data, needs=tuple(names[max(0, n - 1) : n]))
-            for n, name in enumerate(names)
-        ]
 
     def on_end(over: Ended) -> None:
         if over.fault is not None:
             raise UsageError(f"{over.job.title}: {over.fault[1]}")
         tell(f"{over.job.data['method']}: {over.value}")
 
-    launcher.work(jobs, on_end)
+    with ExitStack() as alone:
+        for method in methods:
+            alone.enter_context(alone_at(f"search {target.name} for {method}", store.root))
+        launcher.work([job for method in methods for job in _left(search, method, target, store)], on_end)
 
 
 def scored_on(address: str) -> Scenario:
@@ -113,6 +103,17 @@ def score(metrics: dict[str, Any]) -> float:
         return -float(metrics["episode_return"])
     beyond = [max(0.0, (metrics[name] or 0.0) - ALLOWED) for name in ("violation", "backlog_growth")]
     return float(metrics["optimality_gap"] + INFEASIBLE * sum(beyond))
+
+
+def _left(search: Search, method: str, target: Path, store: Store) -> list[Job]:
+    """The trials and finals of a method that `target` does not hold; what one asks for depends on those before it."""
+    found = _read(search, method, target)
+    left = search.trials + search.finals.best - len(found["trials"]) - len(found["finals"])
+    data = {"search": search.model_dump(mode="json"), "method": method, "target": str(target), "root": str(store.root)}
+    names = [f"{method} {n}" for n in range(left)]
+    return [
+        Job(name, f"tune {method}", _next, data, needs=tuple(names[max(0, n - 1) : n])) for n, name in enumerate(names)
+    ]
 
 
 def _next(data: Mapping[str, Any], tell: Tell) -> str:
@@ -237,7 +238,7 @@ def _read(search: Search, method: str, target: Path) -> dict[str, Any]:
     """What was found so far by the very same search.
 
     Raises:
-        UsageError: the file holds another one.
+        UsageError: the file holds another one, or cannot be read.
     """
     what = {
         "method": method,
@@ -247,7 +248,9 @@ def _read(search: Search, method: str, target: Path) -> dict[str, Any]:
     path = target / f"{method}.json"
     if not path.exists():
         return what | {"trials": [], "finals": []}
-    content: dict[str, Any] = json.loads(path.read_text())
-    if {name: content[name] for name in what} != what:
+    with reading(path, "move it away to begin a new search"):
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        found = {name: content[name] for name in (*what, "trials", "finals")}
+    if {name: found[name] for name in what} != what:
         raise UsageError(f"{path}: holds another search; move it away to begin a new one")
     return content

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from accord.baselines.registry import make_method, nest
+from accord.benchmark.specs.limits import MOST
 from accord.benchmark.specs.named import files_of
 from accord.benchmark.specs.yaml_file import read_model
 from accord.envs.errors import UsageError
@@ -49,7 +50,7 @@ class Search(BaseModel):
 
     trials: int = Field(ge=1)
     steps: int = Field(gt=0, description="Agent-steps of each training.")
-    seed: int = Field(ge=0)
+    seed: int = Field(ge=0, le=MOST)
     scenarios: tuple[str, ...] = Field(min_length=1)
     finals: Finals
     methods: dict[str, dict[str, Range]]

@@ -213,7 +213,7 @@ def _download(folder: Path) -> Path:
         "-d",
         str(folder),
     ]
-    finished = subprocess.run([*command, PACKAGE], capture_output=True, text=True, check=False)
+    finished = subprocess.run([*command, PACKAGE], capture_output=True, encoding="utf-8", errors="replace", check=False)
     wheels = list(folder.glob("*.whl"))
     if finished.returncode != 0 or not wheels:
         reasons = finished.stderr.strip().splitlines() or ["pip gave no reason"]

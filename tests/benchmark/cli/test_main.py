@@ -1,7 +1,8 @@
-"""What the command line does before any work: versions, help, completion, and none of it slow."""
+"""Starting the command line: versions, help, completion, none of it slow; and packages that are no command."""
 
 import os
 import re
+import runpy
 import subprocess
 import sys
 
@@ -56,3 +57,9 @@ def test_a_shell_completes_names_and_loads_nothing_heavy(typed: str, completed: 
     said, loaded = call(_ACCORD_COMPLETE="complete_bash", COMP_WORDS=typed, COMP_CWORD=where)
     assert said.split() == completed
     assert not loaded
+
+
+@pytest.mark.parametrize("package", ["accord.benchmark", "accord.benchmark.cli"])
+def test_a_package_that_is_no_command_says_so(package: str) -> None:
+    with pytest.raises(ImportError, match=f"{package}.* cannot be directly executed"):
+        runpy.run_module(package, run_name="__main__")

@@ -4,6 +4,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
+from helpers.records import record
 
 from accord.baselines.base import Controller, Method, MethodConfig
 from accord.baselines.registry import METHODS, Entry
@@ -71,6 +72,15 @@ def test_show_finds_a_run_by_the_beginning_of_its_digest(accord: Accord, done: P
     assert "synthetic_7-week/ring/average-0.4 serve_now seed 0: done" in said
     assert "violation" in said
     assert record.provenance.data_digest in said
+
+
+def test_show_prints_names_as_they_were_typed(accord: Accord, tmp_path: Path) -> None:
+    made = record()
+    made = made.model_copy(update={"spec": made.spec.model_copy(update={"variant": "[red]x[/red] :smile: été β"})})
+    Store(tmp_path).save(made, {})
+    status, said, _ = accord("show", made.spec.digest, "--root", str(tmp_path))
+    assert status == 0
+    assert "consensus-gossip [[red]x[/red] :smile: été β] seed 0: done" in said
 
 
 def test_list_names_every_word(accord: Accord) -> None:
@@ -245,6 +255,7 @@ def test_a_method_that_cannot_be_audited_does_not_stop_the_report(
         (["run", "tiny.yaml", "--budgets", "average-2x"], "budget 'average-2x'"),
         (["run", "tiny.yaml", "--scenarios", "homes"], "no run is left"),
         (["run", "tiny.yaml", "--seed-list", "1,-2"], "--seed-list: '-2' is not a seed"),
+        (["run", "tiny.yaml", "--seed-list", "9223372036854775808"], "'9223372036854775808' is not a seed; allowed: "),
         (["run", "tiny.yaml", "--wandb", "on"], "--wandb: unknown mode 'on'; allowed: online, offline, disabled"),
         (["run", "tiny.yaml", "--root", "tiny.yaml"], "error: tiny.yaml: File exists"),
         (["report", "tiny.yaml", "--format", "html"], "--format: unknown format 'html'; allowed: md, latex, csv"),

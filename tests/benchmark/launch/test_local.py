@@ -4,7 +4,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,13 @@ from rich.console import Console
 
 from accord.benchmark.launch import launch
 from accord.benchmark.launch import local as launching
-from accord.benchmark.launch.jobs import Ended, Job, Tell
+from accord.benchmark.launch.jobs import Ended, Job, Row, Tell
 from accord.benchmark.launch.local import LocalLauncher
 from accord.benchmark.records.record import Record
 from accord.benchmark.records.store import Store
 from accord.benchmark.specs.expand import runs_of
 from accord.benchmark.specs.overrides import Overrides
+from accord.benchmark.specs.run import RunSpec
 from accord.benchmark.specs.suite import load_suite
 from accord.envs.errors import UsageError
 
@@ -189,6 +190,43 @@ def test_a_suite_that_was_stopped_goes_on_where_it_was(tmp_path: Path) -> None:
     assert steps == sorted(set(steps))
 
 
+class Told:
+    """A listener that notes what it hears."""
+
+    def __init__(self) -> None:
+        self.heard: list[Any] = []
+
+    def begin(self, spec: RunSpec) -> None:
+        self.heard.append(spec)
+
+    def train(self, spec: RunSpec, row: Row) -> None:
+        self.heard.append(row)
+
+    def end(self, record: Record) -> None:
+        self.heard.append(record)
+
+
+class Planned:
+    """A launcher that only looks at the jobs."""
+
+    titles: tuple[str, ...] = ()
+
+    def work(self, jobs: Sequence[Job], on_end: object, on_start: object = None, on_row: object = None) -> None:
+        self.titles = tuple(job.title for job in jobs)
+
+
+def test_a_run_comes_right_after_its_training_and_what_is_not_trained_comes_last(tmp_path: Path) -> None:
+    suite = tmp_path / "long.yaml"
+    suite.write_text(LONG.replace("waiting, serve_now", "serve_now, consensus-gossip"))
+    planned = Planned()
+    launch(runs_of(load_suite(str(suite)), Overrides(seeds=2)), Store(tmp_path), launcher=planned)
+    run = "synthetic_7-week/ring/average-0.4 consensus-gossip seed"
+    assert [title for title in planned.titles if not title.startswith("linear programme")] == [
+        *("train consensus-gossip seed 0", f"{run} 0", "train consensus-gossip seed 1", f"{run} 1"),
+        "synthetic_7-week/ring/average-0.4 serve_now seed 0",
+    ]
+
+
 def test_logs_without_a_terminal_get_a_plain_line_with_the_steps(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -197,11 +235,16 @@ def test_logs_without_a_terminal_get_a_plain_line_with_the_steps(
     suite.write_text(LONG.replace("waiting", "consensus-gossip"))
     specs = runs_of(load_suite(str(suite)), Overrides(steps=4000))[:1]
     said = io.StringIO()
-    told: list[Record] = []
-    outcome = launch(specs, Store(tmp_path), jobs=1, console=Console(file=said), on_record=told.append)
+    told = Told()
+    outcome = launch(specs, Store(tmp_path), jobs=1, console=Console(file=said), listener=told)
     assert outcome.fresh == 1
-    assert told == outcome.records
     assert not outcome.failed
+    first, *rows, last = told.heard
+    assert first == specs[0]
+    assert last == outcome.records[0]
+    policy = Store(tmp_path).policy(outcome.records[0].policy_name).finished()
+    assert policy is not None
+    assert rows == [*policy["curve"], specs[0]]  # the run begins after its training
     lines = said.getvalue().splitlines()
     assert any("0 of 3 jobs; now train consensus-gossip seed 0 at" in line and "steps" in line for line in lines)
     assert launch(specs, Store(tmp_path), console=Console(file=said)).fresh == 0

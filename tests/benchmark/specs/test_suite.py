@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from accord.benchmark.specs.expand import runs_of
+from accord.benchmark.specs.limits import MOST
 from accord.benchmark.specs.overrides import Overrides
 from accord.benchmark.specs.run import EffortSpec, RunSpec, make_run
 from accord.benchmark.specs.suite import load_suite, suite_names
@@ -45,6 +46,9 @@ def write(tmp_path: Path) -> Any:
     [
         ("seeds: 3", "seeds: 3\nsedes: 4", "'sedes'", "unknown key"),
         ("networks: [ring, star]", "netwroks: [ring]", "'entries.0.netwroks'", "unknown key"),
+        ("seeds: 3", "seeds: 3\nseeds: 4", "'seeds'", "given twice, in line 4"),
+        ("tuned_steps: {}", "equal_steps: {}", "'equal_steps'", "given twice"),
+        ("{steps: 1000}", f"{{steps: {MOST + 1}}}", "'effort.steps'", f"less than or equal to {MOST}, got {MOST + 1}"),
         ("seeds: 3", "seeds: many", "'seeds'", "valid integer, unable to parse string as an integer, got 'many'"),
         ("seeds: 3", "seeds: 0", "'seeds'", "greater than or equal to 1, got 0"),
         ("{steps: 1000}", "{steps: -5}", "'effort.steps'", "greater than 0, got -5"),
@@ -173,6 +177,12 @@ def test_a_copy_has_a_digest_of_its_own() -> None:
     first, second = (make_run("games/climbing", "ippo", seed) for seed in (0, 1))
     assert first.digest != second.digest
     assert first.model_copy(update={"seed": 1}).digest == second.digest
+
+
+def test_what_a_copy_changes_is_checked() -> None:
+    for change in ({"seed": -1}, {"seed": MOST + 1}, {"sede": 1}, {"effort": {"steps": 0}}):
+        with pytest.raises(UsageError, match="key '"):
+            spec().model_copy(update=change)
 
 
 def test_a_digest_outlives_being_written_and_read() -> None:

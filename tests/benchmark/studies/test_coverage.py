@@ -141,6 +141,16 @@ def test_spreads_are_those_of_rows_that_learn_with_five_seeds() -> None:
     assert spreads_of(runs).to_dict() == {("s", "learns", ""): pytest.approx(math.sqrt(2.5))}
 
 
+def test_a_runs_table_that_cannot_be_read_is_named_before_anything_is_drawn(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "runs.parquet"
+    path.write_bytes(b"PAR1")
+    with pytest.raises(SystemExit):
+        main(["--runs", str(path)])
+    assert f"--runs: {path}: cannot be read (" in capsys.readouterr().err
+
+
 def test_the_page_shows_what_is_computed(cases: list[Case]) -> None:
     shown = " ".join(PAGE.split())
     exact = [line for line in table(cases).splitlines() if "(exact)" in line]

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from rich import box
 from rich.table import Table as Drawn
-from rich.text import Text
 
 from accord.benchmark.boards.cells import Cell, Grid
 from accord.benchmark.boards.render import EVERY_SEED
@@ -37,7 +36,7 @@ def print_report(report: SuiteReport, selection: Selection, fmt: str = "", *, su
     part = report.selected(selection)
     if fmt or not out.is_terminal:
         text = part.render(fmt or "md", summary=summary)
-        out.print(text, end="" if text.endswith("\n") else "\n", markup=False, highlight=False, soft_wrap=True)
+        out.print(text, end="" if text.endswith("\n") else "\n", soft_wrap=True)
     elif summary:
         _draw_summary(part.summary)
     else:
@@ -46,17 +45,17 @@ def print_report(report: SuiteReport, selection: Selection, fmt: str = "", *, su
 
 def _draw(layout: Layout) -> None:
     if layout.smoke:
-        _say(SMOKE)
-    _say(" ".join(layout.origins))
+        out.print(SMOKE)
+    out.print(" ".join(layout.origins))
     for line in (*HOW_TO_READ, f"Bold: {BEST}", f"Dim: {UNMET}"):
-        _say(line)
+        out.print(line)
     for letter, meaning in layout.key.items():
-        _say(f"Sees {letter}: {meaning}.")
+        out.print(f"Sees {letter}: {meaning}.")
     left_out: dict[str, None] = {}
     for table in layout.tables:
         left_out |= dict.fromkeys(_draw_table(table))
     if left_out:
-        _say(
+        out.print(
             f"Left out, since this terminal has {out.width} columns: {', '.join(left_out)}. "
             "Choose with --columns, or see all with --format md."
         )
@@ -65,14 +64,14 @@ def _draw(layout: Layout) -> None:
 def _draw_table(table: Table) -> list[str]:
     """Draw a table and its seeds; the headings of what had no room."""
     out.print()
-    out.print(Text(table.title, style="bold"))
-    _say(table.opening)
+    out.print(table.title, style="bold")
+    out.print(table.opening)
     left_out = _draw_grid(table.grid)
     if table.seeds is not None:
-        _say(EVERY_SEED)
+        out.print(EVERY_SEED)
         left_out += _draw_grid(table.seeds)
     for fault in table.faults:
-        _say(f"Did not end well: {fault}")
+        out.print(f"Did not end well: {fault}")
     return left_out
 
 
@@ -95,7 +94,7 @@ def _draw_grid(grid: Grid) -> list[str]:
     for (name, _), width in zip(columns[:shown], widths, strict=False):
         drawn.add_column(name, max_width=width, overflow="fold")
     for n, row in enumerate(grid.rows):
-        drawn.add_row(*(Text("\n".join(cells[n])) for _, cells in columns[:shown]), style=STYLES[row.style])
+        drawn.add_row(*("\n".join(cells[n]) for _, cells in columns[:shown]), style=STYLES[row.style])
     out.print(drawn)
     return [name.replace("\n", " ") for name, _ in columns[shown:]]
 
@@ -109,11 +108,11 @@ def _draw_summary(summary: Summary) -> None:
         part = slice(start, start + at_once)
         drawn = Drawn(box=box.SIMPLE_HEAD, pad_edge=False)
         for heading in ("method", *(address.replace("/", "/\n") for address in summary.scenarios[part])):
-            drawn.add_column(Text(heading), overflow="fold")
+            drawn.add_column(heading, overflow="fold")
         for name, (_, _, cells) in zip(names, summary.rows, strict=True):
-            drawn.add_row(Text(name), *(Text(cell) for cell in cells[part]))
+            drawn.add_row(name, *cells[part])
         out.print(drawn)
-    _say(CELL)
+    out.print(CELL)
 
 
 def _headed(name: str, unit: str) -> str:
@@ -135,7 +134,3 @@ def _width(lines: Sequence[str]) -> int:
     """Of a column with these lines: all of each where they are short, else its longest word."""
     longest = max((len(word) for line in lines for word in line.split()), default=0)
     return max(longest, min(WIDEST, max(map(len, lines), default=0)))
-
-
-def _say(text: str) -> None:
-    out.print(Text(text))

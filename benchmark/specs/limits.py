@@ -1,0 +1,3 @@
+"""Limits that the command line knows before anything heavy is loaded."""
+
+MOST = 2**63 - 1  # of whole numbers that tables hold
