@@ -94,6 +94,7 @@ def forecast(specs: Sequence[RunSpec], store: Store, results: Path, jobs: int | 
 def _keep(suite: Suite, store: Store) -> None:
     """Keep a user's own suite; a name that a suite of Accord has stays that suite's."""
     source, kept = Path(suite.source), own_suite(store.root, suite.name)
+    store.root.mkdir(parents=True, exist_ok=True)
     if suite.name not in suite_files() and source != kept:
         write_file(kept, source.read_bytes())
 
