@@ -68,9 +68,8 @@ def _tables(table: Table, *, smoke: bool) -> Iterator[str]:
     names = [["method"], *(_heading(headings[i]) for i in shown)]
     heads = [_line(line) for line in zip_longest(*names, fillvalue="")]
     parts = list(_parts([_lines(row, headings, labels, shown) for row in table.grid.rows]))
-    same = "".join(
-        f" {headings[i].name}: {value} {headings[i].unit}." for i, value in _same(table).items()
-    ).capitalize()
+    said = (f" {headings[i].name.capitalize()}: {value} {headings[i].unit}." for i, value in _same(table).items())
+    same = "".join(said)
     for number, part in enumerate(parts, 1):
         which = f" Part {number} of {len(parts)}." if len(parts) > 1 else ""
         caption = f"{table.title}.{which} {table.opening}{same}{f' {SMOKE}' if smoke else ''}"
