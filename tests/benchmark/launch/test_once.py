@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from helpers.launchers import Here
 
+from accord.benchmark.cli import carrying_out
 from accord.benchmark.cli import runs as commands
 from accord.benchmark.launch import runner, start
 from accord.benchmark.launch.runner import run
@@ -74,7 +75,7 @@ def test_a_command_works_the_leaderboard_out_once(
         "description: tiny\nseeds: 1\neffort: {steps: 200}\nentries:\n"
         f"  - {{scenarios: [{ADDRESS}], methods: [serve_now, random]}}\n"
     )
-    monkeypatch.setattr(commands, "launch", lambda *args, **named: start.launch(args[0], args[1], launcher=Here()))
+    monkeypatch.setattr(carrying_out, "launch", lambda *args, **named: start.launch(args[0], args[1], launcher=Here()))
     commands.run(str(suite), wandb="disabled", root=tmp_path / "runs")
     assert counted["leaderboard"] == 1
 
