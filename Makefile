@@ -53,7 +53,7 @@ coverage: .venv/installed ## how often the printed intervals hold the truth, by 
 	@$(BIN)/python -m accord.benchmark.studies.coverage $(ARGS)
 
 docs: .venv/docs ## build the documentation into build/site; a warning is an error (ARGS="serve" shows it while you write)
-	@$(BIN)/python -m mkdocs $(or $(ARGS),build --quiet)
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs $(or $(ARGS),build --quiet)
 
 test-site: .venv/dev docs ## look at every page of the documentation with chromium, which must be installed
 	@$(BIN)/python -m pytest -n 0 tests/site $(ARGS)
