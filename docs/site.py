@@ -8,21 +8,19 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
-from pydantic import BaseModel
-from pydantic.fields import FieldInfo
 
 from accord.baselines import METHODS, REFERENCES
-from accord.baselines.registry import Entry, make_method
+from accord.baselines.registry import Entry
 from accord.benchmark.boards.columns import describe
 from accord.benchmark.boards.leaderboard import TABLE_COLUMNS, runs_table
 from accord.benchmark.evaluation.metrics import METRICS
+from accord.benchmark.specs.settings import settings_of
 from accord.envs.catalogue import resolve
 from accord.envs.task import Discrete, TaskSpec
 
@@ -102,42 +100,10 @@ def _fields(spec: TaskSpec) -> str:
 
 
 def _settings_page(name: str, entry: Entry) -> str:
-    method = make_method(name)
-    rows = [
-        (f"`{key}`", f"`{value}`", allowed, text)
-        for key, value, allowed, text in _settings(method.config, entry.implied)
-    ]
-    return "\n".join(
-        [
-            f"# {name}",
-            "",
-            f"{(entry.method.__doc__ or '').strip().splitlines()[0]} It sees: {entry.sees}.",
-            "",
-            _markdown(("setting", "value", "allowed", "meaning"), rows) if rows else "It has no settings.",
-        ]
-    )
-
-
-def _settings(config: BaseModel, implied: dict[str, Any], before: str = "") -> Iterator[tuple[str, Any, str, str]]:
-    for key, field in type(config).model_fields.items():
-        value = getattr(config, key)
-        if isinstance(value, BaseModel):
-            inner = implied.get(key, {})
-            yield from _settings(value, inner if isinstance(inner, dict) else {}, f"{before}{key}.")
-        else:
-            allowed = "fixed by the name" if key in implied else _allowed(field)
-            yield f"{before}{key}", value, allowed, field.description or ""
-
-
-def _allowed(field: FieldInfo) -> str:
-    bounds = [
-        f"{sign} {getattr(rule, name)}"
-        for rule in field.metadata
-        for name, sign in (("gt", ">"), ("ge", "≥"), ("lt", "<"), ("le", "≤"))
-        if getattr(rule, name, None) is not None
-    ]
-    kind = re.sub(r"typing\.|<class '(\w+)'>", r"\1", str(field.annotation))
-    return ", ".join([f"`{kind}`", *bounds])
+    rows = [(f"`{s.name}`", f"`{s.default}`", s.unit, s.allowed, s.meaning) for s in settings_of(name)]
+    says = (entry.method.__doc__ or "").strip().partition("\n")[0]
+    table = _markdown(("setting", "value", "unit", "allowed", "meaning"), rows) if rows else "It has no settings."
+    return f"# {name}\n\n{says} It sees: {entry.sees}.\n\n{table}"
 
 
 def _markdown(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
