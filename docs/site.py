@@ -20,6 +20,7 @@ from accord.baselines.registry import Entry
 from accord.benchmark.boards.columns import describe
 from accord.benchmark.boards.leaderboard import TABLE_COLUMNS, runs_table
 from accord.benchmark.evaluation.metrics import METRICS
+from accord.benchmark.markdown import markdown_table
 from accord.benchmark.specs.settings import settings_of
 from accord.envs.catalogue import resolve
 from accord.envs.task import Discrete, TaskSpec
@@ -107,5 +108,4 @@ def _settings_page(name: str, entry: Entry) -> str:
 
 
 def _markdown(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(str(cell).replace("|", "\\|") for cell in row) + " |" for row in lines) + "\n"
+    return markdown_table(head, [list(map(str, row)) for row in rows]) + "\n"
