@@ -7,7 +7,7 @@ RLLIB := .venv-rllib/bin
 SUITE ?= quick
 
 .DEFAULT_GOAL := help
-.PHONY: help bench bench-throughput bench-peers scale scale-quality test test-peers lint leaderboard reproduce reproduce-short coverage docs test-site test-latex tune data clean
+.PHONY: help bench bench-throughput bench-peers scale scale-quality test test-peers lint leaderboard reproduce reproduce-short coverage docs tables test-site test-latex tune data clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' | \
@@ -54,6 +54,9 @@ coverage: .venv/installed ## how often the printed intervals hold the truth, by 
 
 docs: .venv/docs ## build the documentation into build/site; a warning is an error (ARGS="serve" shows it while you write)
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs $(or $(ARGS),build --quiet)
+
+tables: .venv/installed ## write the tables of README and documentation anew, from what is published
+	@$(BIN)/python docs/tables.py
 
 test-site: .venv/dev docs ## look at every page of the documentation with chromium, which must be installed
 	@$(BIN)/python -m pytest -n 0 tests/site $(ARGS)

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
 
+from accord.benchmark.boards.cells import Line, metric_cell
 from accord.benchmark.boards.selection import Selection
-from accord.benchmark.evaluation.metric import BLANK
+from accord.benchmark.evaluation.metrics import METRICS
+from accord.benchmark.records.record import Record
+from accord.benchmark.records.setups import groups
 from accord.envs.catalogue import is_episodic
 
 CELL = (
-    "Each cell: gap to the optimum in percent, or return, its median over seeds with the interval; what the median is "
-    "over the budget in percent; whether a seed postpones demand; how many seeds are feasible."
+    "Each cell: gap to the optimum in percent, or return; what is over the budget in percent, where the median of the "
+    "seeds is; whether a seed postpones demand; how many seeds are feasible. Numbers are medians over seeds with their "
+    "interval, or, of four seeds or fewer, the seeds in their order."
 )
 
 
@@ -32,18 +35,22 @@ class Summary:
     rows: tuple[tuple[str, str, tuple[str, ...]], ...]
 
 
-def summarise(board: pd.DataFrame, selection: Selection) -> Summary:
+def summarise(board: pd.DataFrame, records: Sequence[Record], selection: Selection) -> Summary:
     """A summary of a leaderboard.
 
     Args:
         board: See `leaderboard`; of the scenarios that are shown.
+        records: The runs that it is of.
         selection: Which rows, in which order, and by what names.
     """
     addresses = sorted(set(board["scenario"]), key=lambda address: (selection.place_of_scenario(address), address))
+    runs = groups(records)
     cells: dict[tuple[str, str, str], dict[str, str]] = {}
     for row in board.to_dict("records"):
         if selection.wants(row["method"], row["variant"]):
-            cells.setdefault((row["method"], row["variant"], row["setup"]), {})[row["scenario"]] = _cell(row)
+            names = (row["method"], row["variant"], row["setup"])
+            line = Line(names, row, runs[(row["suite"], row["scenario"], *names)])
+            cells.setdefault(names, {})[row["scenario"]] = _cell(line)
     ordered = sorted(cells, key=lambda key: selection.place(key[0], key[1]))
     rows = []
     for method, variant, setup in ordered:
@@ -53,15 +60,14 @@ def summarise(board: pd.DataFrame, selection: Selection) -> Summary:
     return Summary(tuple(addresses), tuple(rows))
 
 
-def _cell(row: Mapping[Any, Any]) -> str:
-    """Like `7.3 [6.6, 7.5], 2.1 over, postpones (4/5)`."""
-    seeds = row["seeds"]
+def _cell(line: Line) -> str:
+    """Like `7.3 [6.6, 7.5], 2.1 [1.2, 3.0] over, postpones (4/5)`."""
+    row, seeds = line.row, line.row["seeds"]
     if is_episodic(row["scenario"]):
-        return f"{_interval(row, 'episode_return', 1.0, 2)} ({seeds} {'seed' if seeds == 1 else 'seeds'})"
-    words = [_interval(row, "optimality_gap", 100.0, 1)]
-    over = row["violation"]
-    if float(f"{100 * over:.1f}") > 0:  # False where it was not measured
-        words.append(f"{100 * over:.1f} over")
+        return f"{_numbers(line, 'episode_return')} ({seeds} {'seed' if seeds == 1 else 'seeds'})"
+    words = [_numbers(line, "optimality_gap")]
+    if float(f"{100 * row['violation']:.1f}") > 0:  # False where it was not measured
+        words.append(f"{_numbers(line, 'violation')} over")
     if re.search("postpones|both", row["verdict"]):
         words.append("postpones")
     words += [word for word in ("infeasible", "failed", "out of time", "out of memory") if word in row["verdict"]]
@@ -70,10 +76,7 @@ def _cell(row: Mapping[Any, Any]) -> str:
     return f"{', '.join(words)}{counted}"
 
 
-def _interval(row: Mapping[Any, Any], name: str, factor: float, decimals: int) -> str:
-    """The median, and its interval where there is one that is not a point."""
-    value, low, high = (row[f"{name}{end}"] for end in ("", "_low", "_high"))
-    if pd.isna(value):
-        return BLANK
-    middle, *ends = ("" if pd.isna(number) else f"{factor * number:z.{decimals}f}" for number in (value, low, high))
-    return middle if ends[0] in ("", ends[1]) else f"{middle} [{ends[0]}, {ends[1]}]"
+def _numbers(line: Line, metric: str) -> str:
+    """What a table's cell says of a metric, without its worst seed."""
+    cell = metric_cell(METRICS[metric], line)
+    return " ".join([" / ".join(cell.values), *(note for note in cell.notes if note.startswith("["))])

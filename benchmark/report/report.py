@@ -78,7 +78,7 @@ class SuiteReport:
     @property
     def summary(self) -> Summary:
         """The leaderboard in one table."""
-        return summarise(self.board, self.selection)
+        return summarise(self.board, self.records, self.selection)
 
     def render(self, fmt: str, *, summary: bool = False) -> str:
         """The leaderboard as text.

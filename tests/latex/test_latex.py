@@ -52,7 +52,7 @@ def test_a_leaderboard_fits_a_page(suite: str, tmp_path: Path) -> None:
 
 def test_a_summary_fits_a_page(tmp_path: Path) -> None:
     runs = read_runs(RESULTS / "core" / "runs.parquet")
-    check_fits(compiled(latex_summary(summarise(leaderboard(runs), Selection()), "core"), tmp_path))
+    check_fits(compiled(latex_summary(summarise(leaderboard(runs), runs, Selection()), "core"), tmp_path))
 
 
 def test_greek_letters_and_special_characters_compile(tmp_path: Path) -> None:
