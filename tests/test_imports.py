@@ -34,7 +34,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "envs.allocation": CONTRACT,
     "envs.toy": CONTRACT,
     "envs.wrappers": ("envs.errors", "envs.task", "envs.multipliers"),
-    "envs.third_party": (*CONTRACT, "envs.wrappers"),
+    "envs.third_party": (*CONTRACT, "envs.wrappers", "envs.districts", "envs.demand_response"),
     "envs.catalogue": (
         *CONTRACT,
         "envs.files",
