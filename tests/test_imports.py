@@ -50,6 +50,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "baselines.base": CONTRACT,
     "baselines.registry": ("envs.errors", "envs.plugins", "baselines.base"),
     "baselines.rollout": (*CONTRACT, "baselines.base"),
+    "baselines.network_controller": ("baselines.base", "envs.task"),
     "baselines.audit": ("envs", *BASE),
     "baselines.testing": ("envs", *BASE, "baselines.audit"),
     "baselines.multipliers": (*BASE, "envs.multipliers", "envs.districts.district"),
