@@ -7,7 +7,7 @@ RLLIB := .venv-rllib/bin
 SUITE ?= quick
 
 .DEFAULT_GOAL := help
-.PHONY: help bench bench-throughput bench-peers scale scale-quality test test-peers lint leaderboard reproduce reproduce-short coverage docs tables test-site test-latex tune data clean
+.PHONY: help bench bench-throughput bench-peers scale scale-quality test test-newcomer test-peers lint leaderboard reproduce reproduce-short coverage docs tables test-site test-latex tune data clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' | \
@@ -30,6 +30,9 @@ scale-quality: .venv/installed ## seconds and samples until a policy is good, 4 
 
 test: .venv/dev ## run the tests
 	@$(BIN)/python -m pytest --durations 10 $(ARGS)
+
+test-newcomer: .venv/dev ## clone, install and follow README and tutorial as a newcomer does, and time each step (many minutes)
+	@$(BIN)/python -m pytest -n 0 -s tests/newcomer $(ARGS)
 
 test-peers: .venv-peers/dev .venv-rllib/installed ## TorchRL, BenchMARL, SB3 and RLlib take our tasks (minutes, and gigabytes to install)
 	@$(PEERS)/python -m pytest -n 0 --ignore tests/peers/test_rllib.py tests/peers $(ARGS)
