@@ -256,6 +256,7 @@ def test_a_method_that_cannot_be_audited_does_not_stop_the_report(
         (["run", "tiny.yaml", "--scenarios", "homes"], "no run is left"),
         (["run", "tiny.yaml", "--seed-list", "1,-2"], "--seed-list: '-2' is not a seed"),
         (["run", "tiny.yaml", "--seed-list", "9223372036854775808"], "'9223372036854775808' is not a seed; allowed: "),
+        (["run", "tiny.yaml", "--seed-list", "9" * 5000], "' is not a seed; allowed: "),
         (["run", "tiny.yaml", "--wandb", "on"], "--wandb: unknown mode 'on'; allowed: online, offline, disabled"),
         (["run", "tiny.yaml", "--root", "tiny.yaml"], "error: tiny.yaml: File exists"),
         (["report", "tiny.yaml", "--format", "html"], "--format: unknown format 'html'; allowed: md, latex, csv"),
