@@ -275,6 +275,8 @@ def test_a_method_that_cannot_be_audited_does_not_stop_the_report(
             ["scale", "rule_based", "--agents", "4", "--publish"],
             "--publish: lines are published whole; leave out --agents",
         ),
+        (["scale", "--published"], "nothing is published under results/scale/; first: accord scale --publish"),
+        (["scale", "--published", "--agents", "4"], "--published: the report is printed as it is; leave out all but"),
         (["scale", "--device", "gpu"], "--device: 'gpu' is not here; allowed on this machine: cpu"),
         (["scale-quality", "gosip"], "LINES: 'gosip' is not in the suite; allowed: consensus-gossip, "),
         (["scale-quality", "--agents", "4", "--publish"], "--publish: the suite is published whole; leave out LINES"),
