@@ -67,6 +67,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "benchmark.places": (),
     "benchmark.terminal": (),
     "benchmark.statistics": (),
+    "benchmark.index": ("envs", "baselines", *HARNESS),
     "benchmark.suites": (),
     "benchmark.searches": (),
     "benchmark.specs": ("envs", *BASE),

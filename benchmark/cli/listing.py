@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from accord.benchmark.cli.options import Imports, MethodName, Root, out
+from accord.benchmark.cli.options import Imports, MethodName, Root, out, tell
 from accord.benchmark.cli.printing import print_table
 from accord.benchmark.places import SCRATCH
 from accord.benchmark.specs.named import own_suites, suite_files
 from accord.envs.errors import UsageError
 
 if TYPE_CHECKING:
-    from accord.benchmark.cli.index import Index
+    from accord.benchmark.index import Index
 
 # By the field of the index that holds its rows: a table's headings and title.
 TABLES = {
@@ -78,9 +78,9 @@ def metrics(imports: Imports = None) -> None:
 
 def _index(imports: Sequence[Path] | None) -> Index:
     # Imported here, since help and completion want none of it.
-    from accord.benchmark.cli.index import index
+    from accord.benchmark.index import index
 
-    return index(imports)
+    return index(imports or (), tell)
 
 
 def _print(table: str, known: Index) -> None:

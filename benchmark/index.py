@@ -10,7 +10,7 @@ import hashlib
 import json
 import logging
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import astuple
 from importlib.metadata import EntryPoint, entry_points
@@ -21,8 +21,8 @@ import platformdirs
 from pydantic import BaseModel
 
 import accord
-from accord.benchmark.cli.options import log, tell
 
+log = logging.getLogger("accord")
 ROOMS = ("envs", "baselines", "benchmark")
 SOURCES = (".py", ".yaml")
 INSTALLED = ("site-packages", "dist-packages")
@@ -52,11 +52,12 @@ class _Kept(BaseModel):
     index: Index
 
 
-def index(imports: Sequence[Path] | None = None) -> Index:
+def index(imports: Sequence[Path] = (), tell: Callable[[str], None] = log.info) -> Index:
     """What there is now: read from the file where it holds, else found out by importing everything, and kept.
 
     Args:
         imports: Files that --import names. What they register is nobody else's, so nothing is read or kept.
+        tell: Called with a line before what takes seconds.
     """
     if imports or "torch" in sys.modules:  # there is no time left to save, and more may be registered than files say
         return _found_out()

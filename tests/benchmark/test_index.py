@@ -8,8 +8,8 @@ import pytest
 from helpers.command_line import call_anew
 
 from accord.baselines.registry import METHODS, REFERENCES
-from accord.benchmark.cli.index import Index, index, kept_at, stamp
 from accord.benchmark.evaluation.metrics import METRICS
+from accord.benchmark.index import Index, index, kept_at, stamp
 from accord.benchmark.specs.settings import settings_of
 
 BROKEN = "raise KeyError('nothing here')\n"
