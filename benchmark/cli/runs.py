@@ -96,7 +96,7 @@ def show(
     """One run: its spec, how it ended, every metric, where it was made."""
     from accord.benchmark.evaluation.metrics import METRICS
 
-    found = [record for record in _all_records(root, results) if record.spec.digest.startswith(run_name)]
+    found = [record for record in all_records(root, results) if record.spec.digest.startswith(run_name)]
     if not found:
         where = f"{root}/ or {results}/; see the column `run` of runs.parquet"
         raise UsageError(f"RUN: no run begins with '{run_name}' under {where}")
@@ -208,7 +208,8 @@ def _recorded(suite: Suite, store: Store, typed: str) -> list[Record]:
     return records
 
 
-def _all_records(root: Path, results: Path) -> list[Record]:
+def all_records(root: Path, results: Path) -> list[Record]:
+    """Every run, scratch ones first and then what is published."""
     from accord.benchmark.boards.leaderboard import read_runs
     from accord.benchmark.records.store import Store
 
