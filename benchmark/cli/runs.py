@@ -129,6 +129,9 @@ def report(
     summary: Annotated[
         bool, typer.Option("--summary", help="One table: a row per method, a column per scenario.")
     ] = False,
+    narrow: Annotated[
+        bool, typer.Option("--narrow", help="With --format latex: tables for one column of a page, 3.25 inches.")
+    ] = False,
     methods: Annotated[
         str, typer.Option(help="Only these methods, in this order: NAME with its variants, NAME[VARIANT], NAME[].")
     ] = "",
@@ -168,7 +171,7 @@ def report(
         found = SuiteReport(chosen, records) if summary and not write else summary_of(chosen, records)
     else:
         found = summary_of(chosen, _recorded(chosen, store, suite), store)
-    print_report(found, selection, format, summary=summary)
+    print_report(found, selection, format, summary=summary, narrow=narrow)
     if not published:
         write_report(found, root / "reports" / chosen.name, store.traces)
     elif write:
