@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from typing import Any
 
 from accord.baselines.registry import REFERENCES, make_method
@@ -21,7 +22,8 @@ from accord.envs.errors import UsageError
 from accord.envs.scenario import Scenario
 
 CHECKED = ("cost", "delay", "import_peak")  # metrics that need no optimum
-ROUNDING = 1e-3  # of a number, between kinds of machine: a rule's decisions amplify it
+# What no seed moves may still differ between machines by this share: a rule's decisions amplify rounding.
+HARDWARE = 1e-3
 
 
 def buildings_of(record: Record, store: Store) -> Buildings:
@@ -78,10 +80,15 @@ def _policy(record: Record, store: Store) -> dict[str, Any] | None:
         return None
     policy = store.policy(record.policy_name).finished() if record.policy_name else None
     if policy is None:
-        spec = record.spec
-        words = f"{spec.suite} --methods {spec.method} --scenarios {spec.scenario} --seed-list {spec.seed}"
-        raise UsageError(f"run {spec.label}: its policy is not under {store.root}/; first: accord run {words}")
+        raise UsageError(f"run {record.spec.label}: its policy is not under {store.root}/; first: {_command(record)}")
     return policy
+
+
+def _command(record: Record) -> str:
+    """What carries a run of a suite out."""
+    spec = record.spec
+    words = ["--methods", spec.method, "--scenarios", spec.scenario, "--seed-list", str(spec.seed)]
+    return shlex.join(["accord", "run", spec.suite, *words, *(["--variants", spec.variant] if spec.variant else [])])
 
 
 def _check(record: Record, found: Evaluation) -> None:
@@ -90,7 +97,7 @@ def _check(record: Record, found: Evaluation) -> None:
         then, now = record.metrics.get(name), found.metrics[name]
         if not isinstance(then, float) or not isinstance(now, float):
             continue
-        if not math.isclose(then, now, rel_tol=ROUNDING, abs_tol=ROUNDING):
+        if not math.isclose(then, now, rel_tol=HARDWARE, abs_tol=HARDWARE):
             changed = f"{name} was {then:.6g} {METRICS[name].unit} and is {now:.6g} now"
             raise UsageError(f"run {record.spec.label}: code or data have changed since: {changed}; run it again")
 

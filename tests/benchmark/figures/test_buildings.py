@@ -41,6 +41,15 @@ def test_a_few_buildings_have_a_bar_each_in_the_order_of_the_table() -> None:
     assert [axes.get_xlabel() for axes in figure.axes] == ["Change (%)", "Change (h)", "Change (%)", "Change (%)"]
 
 
+def test_a_long_name_keeps_both_ends() -> None:
+    with style():
+        figure = draw_buildings(results(2, name=LONG))
+    assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == [
+        "a buildin…than fit 1",
+        "a buildin…than fit 2",
+    ]
+
+
 def test_of_many_buildings_the_distribution_is_drawn() -> None:
     with style():
         figure = draw_buildings(results(101))
