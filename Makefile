@@ -8,7 +8,7 @@ CITYLEARN := .venv-citylearn/bin
 SUITE ?= quick
 
 .DEFAULT_GOAL := help
-.PHONY: help bench bench-citylearn bench-throughput bench-peers scale scale-quality test test-citylearn test-peers lint leaderboard reproduce reproduce-short coverage docs tables test-site test-latex tune data clean
+.PHONY: help bench bench-citylearn bench-throughput bench-peers scale scale-quality test test-newcomer test-citylearn test-peers lint leaderboard reproduce reproduce-short coverage docs tables test-site test-latex tune data clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' | \
@@ -34,6 +34,9 @@ scale-quality: .venv/installed ## seconds and samples until a policy is good, 4 
 
 test: .venv/dev ## run the tests
 	@$(BIN)/python -m pytest --durations 10 $(ARGS)
+
+test-newcomer: .venv/dev ## clone, install and follow README and tutorial as a newcomer does, and time each step (many minutes)
+	@$(BIN)/python -m pytest -n 0 -s tests/newcomer $(ARGS)
 
 test-peers: .venv-peers/dev .venv-rllib/installed ## TorchRL, BenchMARL, SB3 and RLlib take our tasks (minutes, and gigabytes to install)
 	@$(PEERS)/python -m pytest -n 0 --ignore tests/peers/test_rllib.py tests/peers $(ARGS)
@@ -68,7 +71,7 @@ tables: .venv/installed ## write the tables of README and documentation anew, fr
 test-site: .venv/dev docs ## look at every page of the documentation with chromium, which must be installed
 	@$(BIN)/python -m pytest -n 0 tests/site $(ARGS)
 
-test-latex: .venv/dev ## compile the leaderboards with pdflatex, which must be installed, and see that they fit a page
+test-latex: .venv/dev ## compile the leaderboards with pdflatex, which must be installed, and see that they fit a page, and a column
 	@$(BIN)/python -m pytest tests/latex $(ARGS)
 
 tune: .venv/dev ## search for every method's settings again, going on where it stopped (hours; ARGS=...)
