@@ -61,11 +61,11 @@ def reproduce(
     if not wanted:
         why = f"; {len(named)} ended at a limit, which depends on the machine" if named else ""
         raise UsageError(f"suite '{suite}': no published run is left after the filters{why}")
+    wanted = _without_those_that_need_a_package(wanted)
     wanted = _choose(wanted, within, draw, jobs) if within is not None else wanted
     wanted = shortest_of_each_method(wanted) if short else wanted
     if not wanted:
         raise UsageError("--short: bounds alone are left after the filters, and they are compared in every other row")
-    wanted = _without_those_that_need_a_package(wanted)
     again = _rerun(wanted, root or rerun_folder(), jobs, imports or ())
     held = [report_rerun(record, again[record.spec.digest], published, out) for record in wanted]
     out.print(f"{sum(held)} of {len(held)} published runs reproduce")
@@ -101,10 +101,13 @@ def _choose(records: Sequence[Record], within: float, draw: int, jobs: int | Non
 
 def _without_those_that_need_a_package(records: Sequence[Record]) -> list[Record]:
     """Rows that can be rerun here; a line for each suite of which some cannot."""
-    from accord.envs.catalogue import resolve
+    from accord.envs.catalogue import DISTRICTS, family_of, resolve
 
     left, out_of = list(records), dict[str, list[str]]()
     for record in records:
+        # A district of ours needs no package, and a very large one takes a minute to draw.
+        if family_of(record.spec.scenario) is DISTRICTS:
+            continue
         try:
             scenario = resolve(record.spec.scenario)
         except UsageError:  # it has lost its meaning, which its rerun says

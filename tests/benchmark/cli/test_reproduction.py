@@ -65,6 +65,7 @@ def test_rows_whose_package_is_not_installed_are_left_out_in_a_line(
     assert (status, said.splitlines()[-1]) == (0, "1 of 1 published runs reproduce")
     absent = "scenario 'citylearn/synthetic_7-week/ring/average-0.4' needs the package citylearn: pip install "
     assert said.splitlines()[0] == f"--  tiny: 2 rows are left out: {absent}accord-bench[citylearn]"
+    assert f"--  tiny: 2 rows are left out: {absent}" in accord(*words, "--short")[1]
     status, _, said = accord(*words, "--methods", "oracle")
     assert (status, "no row that is left after the filters can be rerun here" in said) == (2, True)
 
