@@ -1,4 +1,4 @@
-"""A newcomer’s first hour: the commands of README and tutorial as they stand, in a fresh clone of what is committed.
+"""A newcomer's first hour: the commands of README and tutorial as they stand, in a fresh clone of what is committed.
 
 Seconds are printed and not judged: most of them install torch.
 """
@@ -72,8 +72,7 @@ def newcomer(tmp_path_factory: pytest.TempPathFactory) -> Newcomer:
     bench, *_ = commands(blocks(README)[0])
     printed = who.type(bench)
     for address in {run.scenario for run in runs_of(load_suite("quick"))}:
-        assert any(f"## {address}" in said for said in printed)
-    assert "| home_1 " in printed[-1]
+        assert f"## {address}" in printed
     return who
 
 
