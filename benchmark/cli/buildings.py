@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from accord.benchmark.records.record import Record
 
 FORMATS = ("md", "csv")
+DRAWN = (".png", ".pdf")  # both are written, whichever is named
 MOST_NAMED = 5  # runs in a message
 
 
@@ -57,8 +58,15 @@ def buildings(
 
     if format and format not in FORMATS:
         raise UsageError(f"--format: unknown format '{format}'; allowed: {', '.join(FORMATS)}")
+    if figure is not None and figure.suffix not in ("", *DRAWN):
+        raise UsageError(f"--figure: {figure}: unknown format '{figure.suffix}'; allowed: {', '.join(DRAWN)}, or none")
     named = _named(run_name, root, all_records(root, results))
+    if not named:
+        raise UsageError(f"RUN: no finished run of '{run_name}'; first: accord run {run_name}")
     found = [record for record in named if is_wanted(record.spec, methods, scenarios, variants, seed_list)]
+    if not found:
+        options = "--methods, --scenarios, --variants and --seed-list"
+        raise UsageError(f"RUN: none of the {len(named)} runs of '{run_name}' is left after {options}")
     result = buildings_of(_one_of(found, run_name), Store(root))
     if format == "csv":
         out.print(csv(result), end="", soft_wrap=True)
@@ -74,6 +82,8 @@ def _named(name: str, root: Path, records: Sequence[Record]) -> list[Record]:
     """Runs whose digest begins with a name, or those of the suite of that name; the scratch run where two are one."""
     from accord.benchmark.specs.suite import load_suite
 
+    if not name:
+        raise UsageError("RUN: is empty; allowed: a run's digest, or the beginning of one, or a suite")
     by_digest = {record.spec.digest: record for record in reversed(records)}
     found = [record for digest, record in by_digest.items() if digest.startswith(name)]
     if found:
@@ -87,17 +97,17 @@ def _one_of(records: Sequence[Record], name: str) -> Record:
     from accord.baselines.registry import REFERENCES
     from accord.envs.catalogue import resolve
 
-    if not records:
-        raise UsageError(f"RUN: no finished run of '{name}' is left; first: accord run {name}")
     chosen = records
     if len(chosen) > 1:
         acting = [record for record in records if record.spec.method not in REFERENCES]
+        if not acting:
+            raise UsageError(f"RUN: '{name}' stands for {len(records)} runs of bounds, which do not act")
         chosen = [r for r in acting if r.spec.method != resolve(r.spec.scenario).uncontrolled] or acting
     if len(chosen) > 1:
         labels = [f"{record.spec.digest[:8]} ({record.spec.label})" for record in chosen[:MOST_NAMED]]
         more = f" and {len(chosen) - MOST_NAMED} more" if len(chosen) > MOST_NAMED else ""
         raise UsageError(
-            f"RUN: '{name}' are {len(chosen)} runs: {', '.join(labels)}{more}; name one by its digest, or by "
+            f"RUN: '{name}' stands for {len(chosen)} runs: {', '.join(labels)}{more}; name one by its digest, or by "
             "--methods, --scenarios, --variants and --seed-list"
         )
     return chosen[0]
@@ -123,7 +133,7 @@ def _draw_figure(found: Buildings, file: Path) -> None:
     from accord.benchmark.figures.buildings import draw_buildings
     from accord.benchmark.figures.canvas import save, style
 
-    stem = file.with_suffix("") if file.suffix in (".png", ".pdf") else file
+    stem = file.with_suffix("")
     with style():
         files = save(draw_buildings(found), stem)
     err.print(" and ".join(map(str, files)), soft_wrap=True)

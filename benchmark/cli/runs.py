@@ -157,21 +157,22 @@ def report(
     from accord.benchmark.cli.drawing import print_report
     from accord.benchmark.records.store import Store
     from accord.benchmark.report.publish import published_runs, summary_of
-    from accord.benchmark.report.report import SuiteReport, write_report
+    from accord.benchmark.report.report import SuiteReport, checked_format, write_report
     from accord.benchmark.specs.suite import load_suite
 
+    checked_format(format or "md", summary=summary, narrow=narrow)
     if write and not published:
         raise UsageError("--write: only with --published; scratch runs are published by: accord publish")
     if summary and columns:
         raise UsageError("--columns: leave it out with --summary, whose cells are gap, violation and verdict")
     selection = Selection(words_of(methods), words_of(scenarios), words_of(columns), labels_from(label or []))
     chosen, store = load_suite(suite, root), Store(root)
-    if published:
-        records = published_runs(chosen, results)
-        # A summary has no column for what the audit says, which takes its time.
-        found = SuiteReport(chosen, records) if summary and not write else summary_of(chosen, records)
+    records = published_runs(chosen, results) if published else _recorded(chosen, store, suite)
+    selection.check(records)  # before the audit, which takes its time
+    if published and summary and not write:
+        found = SuiteReport(chosen, records)  # a summary has no column for what the audit says
     else:
-        found = summary_of(chosen, _recorded(chosen, store, suite), store)
+        found = summary_of(chosen, records, None if published else store)
     print_report(found, selection, format, summary=summary, narrow=narrow)
     if not published:
         write_report(found, root / "reports" / chosen.name, store.traces)

@@ -91,11 +91,7 @@ class SuiteReport:
         Raises:
             UsageError: an unknown format, or another one than latex for one column.
         """
-        fmt = OTHER_WORDS.get(fmt, fmt)
-        if fmt not in FORMATS:
-            raise UsageError(f"--format: unknown format '{fmt}'; allowed: {', '.join(FORMATS)}")
-        if narrow and (summary or fmt != "latex"):
-            raise UsageError("--narrow: only with --format latex and without --summary")
+        fmt = checked_format(fmt, summary=summary, narrow=narrow)
         if summary:
             return render_summary(self.summary, self.suite.name, fmt)
         if fmt == "csv":
@@ -104,6 +100,20 @@ class SuiteReport:
             return markdown(self.layout)
         column = replace(COLUMN, columns=()) if self.selection.columns else COLUMN
         return latex(self.layout, column if narrow else PAGE)
+
+
+def checked_format(fmt: str, *, summary: bool, narrow: bool) -> str:
+    """One of `FORMATS`, by any of its words.
+
+    Raises:
+        UsageError: an unknown format, or another one than latex for one column.
+    """
+    fmt = OTHER_WORDS.get(fmt, fmt)
+    if fmt not in FORMATS:
+        raise UsageError(f"--format: unknown format '{fmt}'; allowed: {', '.join(FORMATS)}")
+    if narrow and (summary or fmt != "latex"):
+        raise UsageError("--narrow: only with --format latex and without --summary")
+    return fmt
 
 
 def write_report(report: SuiteReport, target: Path, traces: Traces, *, part: bool = False) -> list[Path]:

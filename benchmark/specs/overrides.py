@@ -51,7 +51,9 @@ class Overrides:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def check_against(self, suite: Suite) -> None:
-        """Raise a `UsageError` for a name that nothing knows."""
+        """Raise a `UsageError` for a name that nothing knows, and for seeds that are given twice."""
+        if self.seeds is not None and self.seed_list:
+            raise UsageError("--seeds: leave it out with --seed-list, which names the seeds")
         for method in self.methods:
             if method not in known_names():
                 raise UsageError(f"--methods: {unknown_name(method)}")
@@ -98,6 +100,10 @@ class Overrides:
         except UsageError as error:
             raise UsageError(f"--set: {error}; see: accord settings {method}") from None
         values = {name: reduce(lambda part, key: part[key], name.split("."), config) for name in self.settings}
+        for name, value in values.items():
+            given = self.settings[name]
+            if isinstance(given, bool) and not isinstance(value, bool):  # which would count as 0 or 1
+                raise UsageError(f"--set: key '{name}' is {text_of(given)}; see: accord settings {method}")
         words = [f"{name}={text_of(value)}" for name, value in values.items()]
         return " ".join([*([variant] if variant else []), *words]), together
 

@@ -19,6 +19,13 @@ seeds: 2
 effort: {steps: 10}
 entries: [{scenarios: [synthetic_7-week/ring/average-0.4], methods: [random]}]
 """
+BOUNDS = """
+description: The optimum of two districts.
+seeds: 1
+effort: {steps: 10}
+entries:
+- {scenarios: [synthetic_7-week/ring/average-0.4, synthetic_7-week/ring/average-0.5], methods: [oracle]}
+"""
 
 
 def test_the_run_of_a_suite_that_acts_is_shown_against_todays_rule(accord: Accord, done: Path) -> None:
@@ -89,8 +96,10 @@ def test_a_district_and_a_policy_of_ones_own_are_shown(
         (["nothing"], "unknown suite 'nothing'; allowed: "),
         (["tiny", "--format", "latex"], "--format: unknown format 'latex'; allowed: md, csv"),
         (["tiny", "--methods", "oracle"], "'oracle' is a bound and does not act"),
-        (["tiny", "--seed-list", "7"], "RUN: no finished run of 'tiny' is left; first: accord run tiny"),
-        (["hourly"], "RUN: no finished run of 'hourly' is left"),
+        (["tiny", "--seed-list", "7"], "RUN: none of the 3 runs of 'tiny' is left after --methods, --scenarios"),
+        (["hourly"], "RUN: no finished run of 'hourly'; first: accord run hourly"),
+        ([""], "RUN: is empty; allowed: a run's digest"),
+        (["tiny", "--figure", "street.svg"], "--figure: street.svg: unknown format '.svg'; allowed: .png, .pdf"),
     ],
 )
 def test_a_mistake_is_one_line(accord: Accord, words: list[str], said: str) -> None:
@@ -107,6 +116,14 @@ def test_of_several_runs_one_must_be_named(accord: Accord) -> None:
     assert accord("run", "several.yaml", "--wandb", "disabled")[0] == 0
     status, _, told = accord("buildings", "several")
     assert status == 2
-    assert "RUN: 'several' are 2 runs: " in told
+    assert "RUN: 'several' stands for 2 runs: " in told
     assert "name one by its digest, or by --methods" in told
     assert accord("buildings", "several", "--seed-list", "1")[0] == 0
+
+
+def test_several_runs_of_bounds_are_refused_in_one_line(accord: Accord) -> None:
+    Path("bounds.yaml").write_text(BOUNDS)
+    assert accord("run", "bounds.yaml", "--wandb", "disabled")[0] == 0
+    status, printed, told = accord("buildings", "bounds")
+    assert (status, printed) == (2, "")
+    assert told == "error: RUN: 'bounds' stands for 2 runs of bounds, which do not act\n"

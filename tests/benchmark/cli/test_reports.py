@@ -109,3 +109,18 @@ def test_a_file_of_ones_own_is_imported_here_and_in_the_processes(accord: Accord
     assert "2 of 2 runs done" in told
     assert "## chess/two_step" in said
     assert "| mine " in accord("methods", "--import", str(path))[1]
+
+
+@pytest.mark.parametrize(
+    "words", [["--columns", "nope"], ["--methods", "nope"], ["--label", "nope=x"], ["--format", "pdf"], ["--narrow"]]
+)
+def test_a_mistake_is_told_before_methods_are_audited(
+    accord: Accord, monkeypatch: pytest.MonkeyPatch, words: list[str]
+) -> None:
+    def audited(records: object) -> None:
+        pytest.fail("the audit takes a minute for a large suite")
+
+    monkeypatch.setattr("accord.benchmark.report.publish.audit_records", audited)
+    status, printed, told = accord("report", "tiny", "--published", *words)
+    assert (status, printed, told.count("\n")) == (2, "", 1)
+    assert told.startswith(f"error: {words[0]}: ")

@@ -71,6 +71,7 @@ def test_one_name_is_not_given_to_two_kinds_of_runs() -> None:
         (Overrides(variants=["fast"]), "--variants: .*allowed: '', 'slow', 'tuned'"),
         (Overrides(budgets=["average"]), "--budgets"),
         (Overrides(scenarios=["homes"]), "no run is left"),
+        (Overrides(seeds=2, seed_list=[1]), "--seeds: leave it out with --seed-list"),
     ],
 )
 def test_a_mistake_on_the_command_line_names_the_option(chosen: Overrides, said: str) -> None:
@@ -108,6 +109,8 @@ def test_a_method_without_learning_can_be_set_by_itself() -> None:
         (["ppo={lr: 1}"], [], "--set: .* has several settings; give each by itself"),
         (["ppo.lrr=1"], [], r"--set: method 'consensus-gossip': unknown key 'ppo\.lrr'; see: accord settings cons"),
         (["ppo.lr=-1"], [], r"--set: .* key 'ppo\.lr': input should be greater than 0, got -1"),
+        (["ppo.lr=true"], [], r"--set: key 'ppo\.lr' is true; see: accord settings consensus-gossip"),
+        (["copies=yes"], [], "--set: key 'copies' is true; see: accord settings consensus-gossip"),
         (["rule=gossip"], [], "--set: .*'rule' is fixed by the name"),
         (["horizon=24"], ["serve_now"], "--set: no method that is left has the settings horizon"),
     ],
