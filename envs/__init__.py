@@ -68,7 +68,7 @@ def parallel_env(
         discrete: See `make`.
 
     Raises:
-        UsageError: see `make`; or the horizon is no number of steps.
+        UsageError: see `make`; or the start or the horizon is no number of steps.
     """
     from accord.envs.wrappers.parallel import ParallelTask
 
@@ -97,7 +97,7 @@ def vector_env(
         discrete: See `make`.
 
     Raises:
-        UsageError: see `make`; or the copies or the horizon are no such number.
+        UsageError: see `make`; or the copies, the start or the horizon are no such number.
     """
     from accord.envs.wrappers.vector import VectorTask
 

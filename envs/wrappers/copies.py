@@ -11,9 +11,7 @@ from torch import Tensor
 
 from accord.envs.errors import UsageError
 from accord.envs.task import Step, Task
-from accord.envs.wrappers.spaces import check_horizon, seed_of
-
-OPTIONS = ("start", "initial")
+from accord.envs.wrappers.spaces import check_horizon, check_start, seed_of, start_and_initial
 
 
 class Copies:
@@ -35,10 +33,11 @@ class Copies:
             horizon: Steps until truncation, at least 1; None takes the task's own.
 
         Raises:
-            UsageError: the copies or the horizon are no such number.
+            UsageError: the copies, the start or the horizon are no such number.
         """
         if not isinstance(copies, int | np.integer) or isinstance(copies, bool) or copies < 1:
             raise UsageError(f"copies {copies!r}: allowed are whole numbers from 1")
+        check_start(start)
         check_horizon(horizon)
         self.task, self.count, self.over = task, int(copies), True
         self._start, self._horizon = start, None if horizon is None else int(horizon)
@@ -55,10 +54,7 @@ class Copies:
 
     def reset(self, options: Mapping[str, Any] | None = None) -> Step:
         """Begin an episode of every copy; `options` are `start` and `initial` of `Task.reset`, arrays [N] or [B, N]."""
-        chosen = {key: value for key, value in (options or {}).items() if key in OPTIONS}
-        start, initial = chosen.get("start", self._start), chosen.get("initial", "zero")
-        if isinstance(initial, Mapping):
-            initial = {name: torch.as_tensor(value) for name, value in initial.items()}
+        start, initial = start_and_initial(options, self._start)
         self.over = False
         return self.task.reset(self.count, self._generator, start=start, horizon=self._horizon, initial=initial)
 

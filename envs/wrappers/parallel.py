@@ -22,13 +22,13 @@ from accord.envs.wrappers.spaces import (
     bounded_space,
     box_action,
     check_horizon,
+    check_start,
     discrete_action,
     seed_of,
+    start_and_initial,
 )
 
 __all__ = ["ParallelTask", "TaskFromParallel"]
-
-OPTIONS = ("start", "initial")
 
 
 class ParallelTask(ParallelEnv):
@@ -54,9 +54,10 @@ class ParallelTask(ParallelEnv):
             horizon: Steps until truncation, at least 1; None takes the task's own.
 
         Raises:
-            UsageError: the horizon is no number of steps.
+            UsageError: the start or the horizon is no number of steps.
         """
         spec = task.spec
+        check_start(start)
         check_horizon(horizon)
         self.task = task
         self.max_cycles = spec.horizon if horizon is None else int(horizon)
@@ -97,10 +98,7 @@ class ParallelTask(ParallelEnv):
         """
         if seed is not None:
             self._generator.manual_seed(seed_of(seed))
-        chosen = {key: value for key, value in (options or {}).items() if key in OPTIONS}
-        start, initial = chosen.get("start", self._start), chosen.get("initial", "zero")
-        if isinstance(initial, Mapping):
-            initial = {name: torch.as_tensor(value) for name, value in initial.items()}
+        start, initial = start_and_initial(options, self._start)
         step = self.task.reset(1, self._generator, start=start, horizon=self.max_cycles, initial=initial)
         self._last = step
         self.agents = [a for a, alive in zip(self.possible_agents, step.alive[0].tolist(), strict=True) if alive]
@@ -114,9 +112,12 @@ class ParallelTask(ParallelEnv):
         Actions of agents that have left are passed over while others are there.
 
         Raises:
-            UsageError: an agent is missing or unknown, the episode is over, or an action is not in its space.
+            UsageError: the actions are no mapping, an agent is missing or unknown, the episode is over, or an action is
+                not in its space.
         """
         before = self._current()
+        if not isinstance(actions, Mapping):
+            raise UsageError(f"actions: {type(actions).__name__}; allowed: a mapping from agents to actions")
         acting = self.agents
         joint = self._joint_action(actions, before.action_mask)
         if not acting:

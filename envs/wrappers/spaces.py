@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import gymnasium
 import numpy as np
 import numpy.typing as npt
+import torch
 from torch import Tensor
 
 from accord.envs.errors import UsageError
@@ -34,6 +36,33 @@ def check_horizon(horizon: Any) -> None:
     whole = isinstance(horizon, int | np.integer) and not isinstance(horizon, bool)
     if horizon is not None and not (whole and horizon > 0):
         raise UsageError(f"horizon {horizon!r}: allowed are whole numbers of steps from 1, or None for the task's own")
+
+
+def check_start(start: Any) -> None:
+    """Raise a `UsageError` where a first step of the data is given that is no number of a step."""
+    whole = isinstance(start, int | np.integer) and not isinstance(start, bool)
+    if start is not None and not whole:
+        raise UsageError(f"start {start!r}: allowed are whole numbers of steps from 0, or None to draw one")
+
+
+def start_and_initial(options: Any, start: int | None) -> tuple[int | None, Any]:
+    """What `Task.reset` begins with, from the options of a reset; other keys are for other wrappers.
+
+    Args:
+        options: A mapping or None; arrays in `initial` of shape [N] or [B, N].
+        start: First step of the data where the options name none.
+
+    Raises:
+        UsageError: the options are no mapping, or the start is no number of a step.
+    """
+    if options is not None and not isinstance(options, Mapping):
+        raise UsageError(f"options {options!r}: allowed are a mapping with 'start' and 'initial', or None")
+    named = options or {}
+    first, initial = named.get("start", start), named.get("initial", "zero")
+    check_start(first)
+    if isinstance(initial, Mapping):
+        initial = {name: torch.as_tensor(value) for name, value in initial.items()}
+    return first, initial
 
 
 def bounded_space(bounds: tuple[Tensor, Tensor]) -> gymnasium.spaces.Box:
@@ -83,6 +112,6 @@ def discrete_action(agent: str, action: Any, allowed: Tensor) -> int:
 
 def _array(action: Any) -> npt.NDArray[Any]:
     try:
-        return np.asarray(action)
+        return np.asarray(action.detach().cpu() if isinstance(action, Tensor) else action)
     except ValueError:  # rows of different lengths
         return np.asarray(None)

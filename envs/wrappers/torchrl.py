@@ -49,7 +49,7 @@ class TorchRLTask(EnvBase):
             horizon: Steps until truncation, at least 1; None takes the task's own.
 
         Raises:
-            UsageError: the copies or the horizon are no such number.
+            UsageError: the copies, the start or the horizon are no such number.
         """
         batch = Copies(task, copies, start, horizon)
         super().__init__(device=task.device, batch_size=torch.Size([batch.count]))

@@ -51,7 +51,7 @@ class VectorTask(VectorEnv):
             horizon: Steps until truncation, at least 1; None takes the task's own.
 
         Raises:
-            UsageError: the copies or the horizon are no such number.
+            UsageError: the copies, the start or the horizon are no such number.
         """
         spec = task.spec
         self._copies = Copies(task, copies, start, horizon)
@@ -125,7 +125,8 @@ class VectorTask(VectorEnv):
             )
             allowed, kind = f"an array {shape} of whole numbers from 0 to {spec.action.n - 1}", np.int64
         if not fits:
-            found = f"an array {given.shape} of {given.dtype}"
+            ends = f" from {given.min():g} to {given.max():g}" if given.size and given.dtype.kind in "iuf" else ""
+            found = f"an array {given.shape} of {given.dtype}{ends}"
             raise UsageError(f"environment '{spec.name}': actions are {found}; allowed: {allowed}")
         joint = torch.from_numpy(given.astype(kind)).view(self._copies.count, spec.n_agents, spec.action.size)
         return joint.clamp(spec.action.low, spec.action.high) if isinstance(spec.action, Box) else joint

@@ -182,3 +182,29 @@ def test_seeds_and_starts_may_be_numbers_of_numpy() -> None:
     one, other = (accord.envs.parallel_env(SEVEN, horizon=kind(3)) for kind in (int, np.int64))
     seen, again = one.reset(seed=4, options={"start": 7}), other.reset(seed=np.int64(4), options={"start": np.int64(7)})
     assert all(np.array_equal(seen[0][agent], again[0][agent]) for agent in one.agents)
+
+
+@pytest.mark.parametrize("start", ["noon", 1.5, True])
+def test_a_start_that_is_no_number_of_a_step_is_refused(start: Any) -> None:
+    env = accord.envs.parallel_env(SEVEN)
+    with pytest.raises(UsageError, match=f"^start {start!r}: allowed are whole numbers of steps from 0"):
+        env.reset(options={"start": start})
+    for make in (accord.envs.parallel_env, lambda address, start: accord.envs.vector_env(address, 2, start=start)):
+        with pytest.raises(UsageError, match=f"^start {start!r}: "):
+            make(SEVEN, start=start)
+
+
+def test_options_and_actions_that_are_no_mappings_are_refused() -> None:
+    env = accord.envs.parallel_env(SEVEN)
+    with pytest.raises(UsageError, match=r"^options 'noon': allowed are a mapping"):
+        env.reset(options="noon")  # type: ignore[arg-type]
+    env.reset(seed=0)
+    with pytest.raises(UsageError, match=r"^actions: NoneType; allowed: a mapping from agents to actions"):
+        env.step(None)  # type: ignore[arg-type]
+
+
+def test_actions_may_come_from_a_network_that_is_being_trained() -> None:
+    env, other = (accord.envs.parallel_env(SEVEN, start=0) for _ in range(2))
+    env.reset(seed=0), other.reset(seed=0)
+    actions = {agent: torch.full((2,), 0.5, requires_grad=True) for agent in env.agents}
+    assert env.step(actions)[1] == other.step(ones(other, 0.5))[1]

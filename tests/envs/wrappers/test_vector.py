@@ -101,12 +101,20 @@ def test_an_agent_that_stops_stays_until_its_copy_ends() -> None:
 @pytest.mark.parametrize(
     ("address", "actions", "said"),
     [
-        (SEVEN, np.zeros((13, 2)), r"an array \(13, 2\) of float64; allowed: an array \(14, 2\) of numbers in \[0"),
-        (SEVEN, np.full((14, 2), np.nan), "allowed: an array"),
-        (SEVEN, np.full((14, 2), 1.1), "allowed: an array"),
+        (
+            SEVEN,
+            np.zeros((13, 2)),
+            r"an array \(13, 2\) of float64 from 0 to 0; allowed: an array \(14, 2\) of numbers in \[0",
+        ),
+        (SEVEN, np.full((14, 2), np.nan), "from nan to nan; allowed: an array"),
+        (SEVEN, np.full((14, 2), 1.1), r"from 1\.1 to 1\.1; allowed: an array"),
         (SEVEN, [["a", "b"]] * 14, "allowed: an array"),
-        ("games/climbing", np.zeros(4), r"of float64; allowed: an array \(4,\) of whole numbers from 0 to 2"),
-        ("games/climbing", np.array([0, 1, 2, 3]), "allowed: an array"),
+        (
+            "games/climbing",
+            np.zeros(4),
+            r"of float64 from 0 to 0; allowed: an array \(4,\) of whole numbers from 0 to 2",
+        ),
+        ("games/climbing", np.array([0, 1, 2, 3]), "from 0 to 3; allowed: an array"),
     ],
 )
 def test_wrong_actions_are_named(address: str, actions: Any, said: str) -> None:
