@@ -121,6 +121,8 @@ class OutsideController(Controller):
         except (TypeError, ValueError, RuntimeError):
             kind = type(found).__name__
             raise UsageError(f"policy: it gave a {kind}; allowed: an array [{n}, {space.size}]") from None
+        if actions.is_complex():
+            raise UsageError("policy: it gave complex numbers; allowed: real ones")
         if actions.shape not in ((n, space.size), (n * space.size,)):
             shape = list(actions.shape)
             raise UsageError(f"policy: it gave actions of shape {shape}; allowed: [{n}, {space.size}], a row per agent")
@@ -161,6 +163,8 @@ def _model(name: str) -> Path:
 
 
 def _parts(policy: str) -> tuple[str, str]:
+    if not policy:
+        raise UsageError("method 'outside': names no policy; it runs and is audited by: accord evaluate POLICY")
     where, colon, name = policy.rpartition(":")
     if not (where and colon and name):
         raise UsageError(f"POLICY: '{policy}' names no policy; allowed: {HOW}")

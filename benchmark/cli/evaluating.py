@@ -11,9 +11,9 @@ import typer
 from accord.benchmark.cli.completion import suite_names
 from accord.benchmark.cli.options import Imports, Jobs, Root, Wandb, tracking_mode
 from accord.benchmark.places import SCRATCH
+from accord.benchmark.specs.named import EVALUATED, own_suite
 from accord.envs.errors import UsageError
 
-OWN = "evaluated"  # the suite of policies that belong to no other
 NAME = re.compile(r"\w[\w. -]*")
 
 
@@ -28,7 +28,9 @@ def evaluate(
     ] = False,
     seeds: Annotated[int, typer.Option(min=1, help="Number of seeds, counted from 0.")] = 1,
     name: Annotated[str, typer.Option(help="What the row is called; by default NAME, or the model's file.")] = "",
-    suite: Annotated[str, typer.Option(help="The suite whose tables it stands in.", autocompletion=suite_names)] = OWN,
+    suite: Annotated[
+        str, typer.Option(help="The suite whose tables it stands in.", autocompletion=suite_names)
+    ] = EVALUATED,
     jobs: Jobs = None,
     wandb: Wandb = None,
     root: Root = SCRATCH,
@@ -47,13 +49,14 @@ def evaluate(
     from accord.benchmark.specs.suite import load_suite
     from accord.envs.catalogue import resolve
 
-    called = name or (model.stem if model else policy.rpartition(":")[2])
-    if not NAME.fullmatch(called):
-        raise UsageError(f"--name: '{called}'; allowed: letters, digits, spaces, '.', '_' and '-'")
     settings = {"policy": policy, "model": str(model or ""), "joint": joint}
     found = resolve(scenario)
     make_method("outside", settings).build(found.task(), seeded(0, "evaluate"))  # what cannot be loaded ends here
-    if suite == OWN:
+    called = name or (model.stem if model else policy.rpartition(":")[2])
+    if not NAME.fullmatch(called):
+        raise UsageError(f"--name: '{called}'; allowed: letters, digits, spaces, '.', '_' and '-'")
+    mode = tracking_mode(wandb, root)
+    if suite == EVALUATED:
         _write_own(root, scenario)
     chosen = load_suite(suite, root)
     specs = [
@@ -61,7 +64,7 @@ def evaluate(
         for seed in range(seeds)
     ]
     store = Store(root)
-    with Tracker(tracking_mode(wandb, root), store) as tracker:
+    with Tracker(mode, store) as tracker:
         well = evaluate_runs(chosen, specs, store, tracker, jobs, imports or ())
     if not well:
         raise typer.Exit(1)
@@ -72,7 +75,6 @@ def _write_own(root: Path, scenario: str) -> None:
     import yaml
 
     from accord.benchmark.records.files import write_file
-    from accord.benchmark.specs.named import own_suite
 
     content = {
         "description": "Policies from outside, each measured by `accord evaluate`.",
@@ -80,4 +82,4 @@ def _write_own(root: Path, scenario: str) -> None:
         "effort": {"steps": 1},
         "entries": [{"scenarios": [scenario], "methods": ["outside"]}],
     }
-    write_file(own_suite(root, OWN), yaml.safe_dump(content, sort_keys=False).encode())
+    write_file(own_suite(root, EVALUATED), yaml.safe_dump(content, sort_keys=False).encode())

@@ -29,6 +29,7 @@ from accord.benchmark.cli.options import (
 )
 from accord.benchmark.cli.printing import print_table
 from accord.benchmark.places import RESULTS, SCRATCH
+from accord.benchmark.specs.named import EVALUATED
 from accord.envs.errors import UsageError
 
 if TYPE_CHECKING:
@@ -199,6 +200,8 @@ def publish(
     from accord.benchmark.specs.suite import load_suite
 
     chosen = load_suite(suite, root)
+    if chosen.name == EVALUATED:  # its file says which scenario was measured last, not by which policies
+        raise UsageError(f"suite '{EVALUATED}': what accord evaluate measures is not published")
     overrides = Overrides(words_of(methods), words_of(scenarios), words_of(variants))
     done = publish_runs(chosen, overrides, Store(root), results, typed=suite)
     beside = f" beside {done.kept}" if done.kept else ""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 SUITES = "accord.benchmark.suites"  # where those lie that come with Accord
 RAN = "suites"  # the folder, under that of scratch runs, of users' own suites that were run
+EVALUATED = "evaluated"  # the suite of policies from outside that stand in no other
 
 
 def files_of(package: str) -> dict[str, Path]:

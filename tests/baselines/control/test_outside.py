@@ -118,6 +118,7 @@ def test_discrete_actions_are_indices() -> None:
     [
         (lambda o: np.zeros((3, 2)), DISTRICT, r"actions of shape \[3, 2\]; allowed: \[7, 2\], a row per agent"),
         (lambda o: np.full((7, 2), np.nan), DISTRICT, "not a finite number"),
+        (lambda o: np.full((7, 2), 1j), DISTRICT, "it gave complex numbers; allowed: real ones"),
         (lambda o: "left", DISTRICT, r"it gave a str; allowed: an array \[7, 2\]"),
         (lambda o: np.full((2, 1), 9), GAME, "not one of the 2; allowed: 0 to 1"),
         (lambda o: np.full((2, 1), 0.5), GAME, "not one of the 2"),
@@ -131,6 +132,7 @@ def test_what_is_no_action_is_named(policy: Any, address: str, said: str) -> Non
 @pytest.mark.parametrize(
     ("policy", "model", "said"),
     [
+        ("", "", "method 'outside': names no policy; it runs and is audited by: accord evaluate POLICY"),
         ("half", "", "POLICY: 'half' names no policy; allowed: MODULE:NAME or FILE.py:NAME"),
         ("nowhere.py:half", "", "POLICY: .*nowhere.py: no such file"),
         ("nowhere_at_all:half", "", "POLICY: nowhere_at_all cannot be loaded: ModuleNotFoundError"),

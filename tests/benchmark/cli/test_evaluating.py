@@ -46,6 +46,13 @@ def test_a_policy_is_measured_like_a_method_and_stands_in_its_suite(accord: Acco
     status, said, _ = accord("report", "evaluated", *root[:2])
     assert status == 0
     assert "outside" in said
+    for words, why in (
+        (["publish", "evaluated", *root[:2]], "suite 'evaluated': what accord evaluate measures is not published"),
+        (["run", "evaluated", *root], "method 'outside': names no policy; it runs and is audited by: accord evaluate"),
+    ):
+        status, said, told = accord(*words)
+        assert (status, said) == (2, "")
+        assert told.splitlines()[-1].startswith(f"error: {why}")
 
 
 def test_who_looks_at_others_says_so_or_fails_the_audit(accord: Accord, policies: Path) -> None:
@@ -58,10 +65,17 @@ def test_who_looks_at_others_says_so_or_fails_the_audit(accord: Accord, policies
     assert "audit: central" in said
 
 
+def test_a_mistake_leaves_no_suite_behind(accord: Accord, policies: Path, tmp_path: Path) -> None:
+    words = ["evaluate", f"{policies}:everything", "--scenario", SCENARIO, "--root", str(tmp_path)]
+    assert accord(*words, "--wandb", "on")[0] == accord(*words, "--name", "a,b")[0] == 2
+    assert not list(tmp_path.rglob("*.yaml"))
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
         (["FILE:nothing", "--scenario", SCENARIO], "has no 'nothing'"),
+        ([":", "--scenario", SCENARIO], "POLICY: ':' names no policy"),
         (["FILE:everything", "--scenario", "paper_seven/ring"], "must be district/network/budget"),
         (["FILE:everything", "--scenario", SCENARIO, "--name", "a,b"], "--name: 'a,b'; allowed: letters"),
         (["FILE:everything", "--scenario", SCENARIO, "--suite", "quikc"], "did you mean 'quick'?"),
