@@ -90,6 +90,8 @@ class Times:
     @property
     def basis(self) -> str:
         """The records that were looked at."""
+        if not self._used:
+            return "no record"
         where = ", ".join(sorted(set(self._used.values()))) or "an unknown processor"
         return f"{len(self._used)} {'record' if len(self._used) == 1 else 'records'} of {where}"
 

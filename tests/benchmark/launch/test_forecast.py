@@ -21,6 +21,7 @@ def test_times_are_those_of_the_same_method_on_the_same_kind_of_scenario() -> No
     known = [
         record(seed=n, steps=10, steps_per_second=speed, step_microseconds=50.0) for n, speed in enumerate((4e3, 8e3))
     ]
+    assert Times([]).basis == "no record"
     times = Times([*known, record("serve_now", step_microseconds=10.0), record("random", status="failed")])
     assert times.training(spec("consensus-gossip")) == pytest.approx(1e6 / 6e3)
     assert times.training(spec("consensus-gossip", seconds=60)) == 60
