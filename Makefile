@@ -61,7 +61,7 @@ tables: .venv/installed ## write the tables of README and documentation anew, fr
 test-site: .venv/dev docs ## look at every page of the documentation with chromium, which must be installed
 	@$(BIN)/python -m pytest -n 0 tests/site $(ARGS)
 
-test-latex: .venv/dev ## compile the leaderboards with pdflatex, which must be installed, and see that they fit a page
+test-latex: .venv/dev ## compile the leaderboards with pdflatex, which must be installed, and see that they fit a page, and a column
 	@$(BIN)/python -m pytest tests/latex $(ARGS)
 
 tune: .venv/dev ## search for every method's settings again, going on where it stopped (hours; ARGS=...)

@@ -21,7 +21,9 @@ NARROWEST_CELL = 24  # characters of a column of a summary
 STYLES = {"best": "bold", "plain": "", "infeasible": "dim italic"}
 
 
-def print_report(report: SuiteReport, selection: Selection, fmt: str = "", *, summary: bool = False) -> None:
+def print_report(
+    report: SuiteReport, selection: Selection, fmt: str = "", *, summary: bool = False, narrow: bool = False
+) -> None:
     """Print a leaderboard, or a part of it.
 
     Args:
@@ -29,13 +31,14 @@ def print_report(report: SuiteReport, selection: Selection, fmt: str = "", *, su
         selection: What of it is shown.
         fmt: md, latex or csv; empty for tables on a terminal, and md elsewhere.
         summary: One table, a row per method and a column per scenario.
+        narrow: LaTeX tables for one column of a page.
 
     Raises:
-        UsageError: an unknown format, or a selection of what is not there.
+        UsageError: an unknown format, one that is not for one column, or a selection of what is not there.
     """
     part = report.selected(selection)
-    if fmt or not out.is_terminal:
-        text = part.render(fmt or "md", summary=summary)
+    if fmt or narrow or not out.is_terminal:
+        text = part.render(fmt or "md", summary=summary, narrow=narrow)
         out.print(text, end="" if text.endswith("\n") else "\n", soft_wrap=True)
     elif summary:
         _draw_summary(part.summary)

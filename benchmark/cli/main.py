@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from accord.benchmark.cli.allocation import film, studies
+from accord.benchmark.cli.buildings import buildings
 from accord.benchmark.cli.districts import new_district
 from accord.benchmark.cli.evaluating import evaluate
 from accord.benchmark.cli.listing import districts, list_all, methods, metrics, settings, suites
@@ -25,7 +26,7 @@ from accord.envs.errors import UsageError
 INTERRUPTED = 130
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 COMMANDS: tuple[Callable[..., None], ...] = (
-    *(run, evaluate, report, show, publish, reproduce),
+    *(run, evaluate, report, show, buildings, publish, reproduce),
     *(suites, methods, settings, districts, metrics, new_district),
     *(audit, tune, scale, scale_quality, profile, studies, film),
 )

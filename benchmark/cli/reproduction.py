@@ -56,7 +56,7 @@ def reproduce(
     if short and within is not None:
         raise UsageError("--short: leave out --within")
     published = _published(suite, results)
-    named = [record for record in published if _wanted(record.spec, methods, scenarios, variants, seed_list)]
+    named = [record for record in published if is_wanted(record.spec, methods, scenarios, variants, seed_list)]
     wanted = [record for record in named if record.status not in LIMITED]
     if not wanted:
         why = f"; {len(named)} ended at a limit, which depends on the machine" if named else ""
@@ -122,7 +122,8 @@ def _rerun(
     return found
 
 
-def _wanted(spec: RunSpec, methods: str, scenarios: str, variants: str, seed_list: str) -> bool:
+def is_wanted(spec: RunSpec, methods: str, scenarios: str, variants: str, seed_list: str) -> bool:
+    """A run is left after the options by which runs are chosen."""
     from accord.benchmark.specs.run import in_scenario
 
     seeds, parts = numbers_of(seed_list), words_of(scenarios)

@@ -96,7 +96,7 @@ def show(
     """One run: its spec, how it ended, every metric, where it was made."""
     from accord.benchmark.evaluation.metrics import METRICS
 
-    found = [record for record in _all_records(root, results) if record.spec.digest.startswith(run_name)]
+    found = [record for record in all_records(root, results) if record.spec.digest.startswith(run_name)]
     if not found:
         where = f"{root}/ or {results}/; see the column `run` of runs.parquet"
         raise UsageError(f"RUN: no run begins with '{run_name}' under {where}")
@@ -128,6 +128,9 @@ def report(
     ] = "",
     summary: Annotated[
         bool, typer.Option("--summary", help="One table: a row per method, a column per scenario.")
+    ] = False,
+    narrow: Annotated[
+        bool, typer.Option("--narrow", help="With --format latex: tables for one column of a page, 3.25 inches.")
     ] = False,
     methods: Annotated[
         str, typer.Option(help="Only these methods, in this order: NAME with its variants, NAME[VARIANT], NAME[].")
@@ -168,7 +171,7 @@ def report(
         found = SuiteReport(chosen, records) if summary and not write else summary_of(chosen, records)
     else:
         found = summary_of(chosen, _recorded(chosen, store, suite), store)
-    print_report(found, selection, format, summary=summary)
+    print_report(found, selection, format, summary=summary, narrow=narrow)
     if not published:
         write_report(found, root / "reports" / chosen.name, store.traces)
     elif write:
@@ -208,7 +211,8 @@ def _recorded(suite: Suite, store: Store, typed: str) -> list[Record]:
     return records
 
 
-def _all_records(root: Path, results: Path) -> list[Record]:
+def all_records(root: Path, results: Path) -> list[Record]:
+    """Every run, scratch ones first and then what is published."""
     from accord.benchmark.boards.leaderboard import read_runs
     from accord.benchmark.records.store import Store
 

@@ -45,17 +45,19 @@ def panels_of(
     title: str,
     names: Sequence[str],
     *,
+    sharex: bool = True,
     sharey: bool = True,
     width: float = COLUMN_WIDTH,
     height: float = 2.6,
     columns: int | None = None,
 ) -> tuple[Figure, list[Axes]]:
-    """Panels that share their x-axis and, mostly, the other; without pyplot, so nothing stays open.
+    """Panels that mostly share their axes; without pyplot, so nothing stays open.
 
     Args:
         title: Of the figure.
         names: One for each panel.
-        sharey: They share the other axis too.
+        sharex: They share their x-axis.
+        sharey: They share the other axis.
         width: Inches.
         height: Inches of the figure.
         columns: Panels side by side; all of them without.
@@ -66,7 +68,7 @@ def panels_of(
     across = min(columns or len(names), len(names))
     rows = math.ceil(len(names) / across)
     figure = Figure(figsize=(width, height), layout="constrained")
-    places = figure.subplots(rows, across, sharex=True, sharey=sharey, squeeze=False).flatten().tolist()
+    places = figure.subplots(rows, across, sharex=sharex, sharey=sharey, squeeze=False).flatten().tolist()
     figure.suptitle(title)
     panels: list[Axes] = places[: len(names)]
     for spare in places[len(names) :]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from accord.benchmark.boards.comparison import improvements
-from accord.benchmark.boards.latex import latex
+from accord.benchmark.boards.latex import COLUMN, PAGE, latex
 from accord.benchmark.boards.leaderboard import Locality, leaderboard, write_runs
 from accord.benchmark.boards.origins import stale_runs
 from accord.benchmark.boards.render import markdown, render_summary
@@ -80,24 +80,30 @@ class SuiteReport:
         """The leaderboard in one table."""
         return summarise(self.board, self.records, self.selection)
 
-    def render(self, fmt: str, *, summary: bool = False) -> str:
+    def render(self, fmt: str, *, summary: bool = False, narrow: bool = False) -> str:
         """The leaderboard as text.
 
         Args:
             fmt: md (or markdown), latex or csv.
             summary: One table, a row per method and a column per scenario.
+            narrow: LaTeX for one column of a page; where no columns are selected, gap or return, violation and verdict.
 
         Raises:
-            UsageError: an unknown format.
+            UsageError: an unknown format, or another one than latex for one column.
         """
         fmt = OTHER_WORDS.get(fmt, fmt)
         if fmt not in FORMATS:
             raise UsageError(f"--format: unknown format '{fmt}'; allowed: {', '.join(FORMATS)}")
+        if narrow and (summary or fmt != "latex"):
+            raise UsageError("--narrow: only with --format latex and without --summary")
         if summary:
             return render_summary(self.summary, self.suite.name, fmt)
         if fmt == "csv":
             return self.selection.of_board(self.board).to_csv(index=False)
-        return markdown(self.layout) if fmt == "md" else latex(self.layout)
+        if fmt == "md":
+            return markdown(self.layout)
+        column = replace(COLUMN, columns=()) if self.selection.columns else COLUMN
+        return latex(self.layout, column if narrow else PAGE)
 
 
 def write_report(report: SuiteReport, target: Path, traces: Traces, *, part: bool = False) -> list[Path]:

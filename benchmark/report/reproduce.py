@@ -20,6 +20,7 @@ from scipy import stats
 from accord.baselines.registry import has_randomness
 from accord.benchmark.evaluation.context import Value
 from accord.benchmark.evaluation.metrics import METRICS
+from accord.benchmark.launch.replay import HARDWARE
 from accord.benchmark.places import SCRATCH
 from accord.benchmark.records.provenance import Provenance, provenance_here
 from accord.benchmark.records.record import Record
@@ -29,9 +30,7 @@ from accord.envs.catalogue import is_episodic
 
 # A row of another kind of machine fails by chance this often, where scores are normal.
 CHANCE = 0.01
-# What no seed moves may still differ between machines by this share: a rule's decisions amplify rounding.
 FEWEST = 3  # published seeds of a method with randomness that predict another
-HARDWARE = 1e-3
 # Linear programmes and eigenvalues: their libraries pick instructions by the processor, finer than its name says.
 ROUNDING = 1e-12
 

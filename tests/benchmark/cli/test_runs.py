@@ -258,6 +258,7 @@ def test_a_method_that_cannot_be_audited_does_not_stop_the_report(
         (["run", "tiny.yaml", "--seed-list", "9223372036854775808"], "'9223372036854775808' is not a seed; allowed: "),
         (["run", "tiny.yaml", "--wandb", "on"], "--wandb: unknown mode 'on'; allowed: online, offline, disabled"),
         (["run", "tiny.yaml", "--root", "tiny.yaml"], "error: tiny.yaml: File exists"),
+        (["report", "tiny.yaml", "--narrow"], "--narrow: only with --format latex and without --summary"),
         (["report", "tiny.yaml", "--format", "html"], "--format: unknown format 'html'; allowed: md, latex, csv"),
         (["report", "tiny.yaml", "--root", "elsewhere"], "no runs under elsewhere/"),
         (["report", "quick", "--write"], "--write: only with --published"),
