@@ -51,7 +51,7 @@ def test_training_stops_once_its_policy_is_good(tmp_path: Path) -> None:
 
 
 def test_a_line_ends_out_of_time_after_ever_longer_trainings(tmp_path: Path) -> None:
-    suite = SUITE.model_copy(update={"steps": 400, "seconds": 1})
+    suite = SUITE.model_copy(update={"steps": 400, "seconds": 4})
     rows = run_scale_quality(suite, ["late"], [], 1, tmp_path, lambda line: None)
     assert [(row["n_agents"], row["status"]) for row in rows] == [(2, "out of time")]
     assert rows[0]["trainings"] > 1
