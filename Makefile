@@ -1,13 +1,14 @@
 # Every target installs what it needs into .venv on first use; bench-peers and test-peers also into .venv-peers and
-# .venv-rllib, which hold what Accord itself does not need.
+# .venv-rllib, bench-citylearn and test-citylearn into .venv-citylearn, which hold what Accord itself does not need.
 PYTHON ?= python3
 BIN := .venv/bin
 PEERS := .venv-peers/bin
 RLLIB := .venv-rllib/bin
+CITYLEARN := .venv-citylearn/bin
 SUITE ?= quick
 
 .DEFAULT_GOAL := help
-.PHONY: help bench bench-throughput bench-peers scale scale-quality test test-peers lint leaderboard reproduce reproduce-short coverage docs tables test-site test-latex tune data clean
+.PHONY: help bench bench-citylearn bench-throughput bench-peers scale scale-quality test test-newcomer test-citylearn test-peers lint leaderboard reproduce reproduce-short coverage docs tables test-site test-latex tune data clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' | \
@@ -15,6 +16,9 @@ help: ## list the targets
 
 bench: .venv/installed ## run a suite and print its leaderboard (SUITE=quick, paper, hourly; ARGS=...)
 	@$(BIN)/accord run $(SUITE) $(ARGS)
+
+bench-citylearn: .venv-citylearn/installed ## the suite that runs policies in CityLearn's own simulator (most of an hour)
+	@$(CITYLEARN)/accord run citylearn $(ARGS)
 
 bench-throughput: .venv/installed ## how fast the learning methods train (ARGS="--width 64 --seconds 10")
 	@$(BIN)/python -m accord.benchmark.performance.throughput $(ARGS)
@@ -31,9 +35,15 @@ scale-quality: .venv/installed ## seconds and samples until a policy is good, 4 
 test: .venv/dev ## run the tests
 	@$(BIN)/python -m pytest --durations 10 $(ARGS)
 
+test-newcomer: .venv/dev ## clone, install and follow README and tutorial as a newcomer does, and time each step (many minutes)
+	@$(BIN)/python -m pytest -n 0 -s tests/newcomer $(ARGS)
+
 test-peers: .venv-peers/dev .venv-rllib/installed ## TorchRL, BenchMARL, SB3 and RLlib take our tasks (minutes, and gigabytes to install)
 	@$(PEERS)/python -m pytest -n 0 --ignore tests/peers/test_rllib.py tests/peers $(ARGS)
 	@$(RLLIB)/python -m pytest -n 0 tests/peers/test_rllib.py $(ARGS)
+
+test-citylearn: .venv-citylearn/dev ## our task against CityLearn's own simulator (minutes, and gigabytes to install)
+	@$(CITYLEARN)/python -m pytest -n 0 tests/citylearn $(ARGS)
 
 lint: .venv/dev ## ruff and mypy
 	@$(BIN)/ruff check .
@@ -71,7 +81,7 @@ data: .venv/installed ## rebuild the data store from CityLearn's wheel and check
 	@$(BIN)/python -m accord.envs.districts.citylearn_data
 
 clean: ## remove the environments, scratch runs and caches
-	rm -rf .venv .venv-peers .venv-rllib runs build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-peers .venv-rllib .venv-citylearn runs build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # torch comes first and alone, so that nothing else decides its build.
@@ -113,4 +123,18 @@ clean: ## remove the environments, scratch runs and caches
 	@$(RLLIB)/python -m pip install --quiet --disable-pip-version-check -c .venv-rllib/constraints.txt torch
 	@$(RLLIB)/python -m pip install --quiet --disable-pip-version-check -c .venv-rllib/constraints.txt 'ray[rllib]==2.60.*' pytest pytest-xdist
 	@$(RLLIB)/python -m pip install --quiet --disable-pip-version-check -c .venv-rllib/constraints.txt -e .
+	@touch $@
+
+# CityLearn's simulator asks for NumPy 1, and with it for older releases of what is built on it.
+.venv-citylearn/installed: pyproject.toml constraints.txt
+	@test -x $(CITYLEARN)/python || $(PYTHON) -m venv .venv-citylearn
+	@echo "installing CityLearn into .venv-citylearn (a few minutes the first time)"
+	@grep -vE '^(gymnasium|numpy|pandas|pettingzoo|pyarrow)==' constraints.txt > .venv-citylearn/constraints.txt
+	@$(CITYLEARN)/python -m pip install --quiet --disable-pip-version-check -c .venv-citylearn/constraints.txt torch
+	@$(CITYLEARN)/python -m pip install --quiet --disable-pip-version-check -c .venv-citylearn/constraints.txt \
+	citylearn==3.0.2 pettingzoo==1.24.3 gymnasium==0.28.1 numpy==1.26.4 pandas==3.0.6 pyarrow==21.0.0 -e .
+	@touch $@
+
+.venv-citylearn/dev: .venv-citylearn/installed
+	@$(CITYLEARN)/python -m pip install --quiet --disable-pip-version-check -c .venv-citylearn/constraints.txt pytest pytest-xdist
 	@touch $@

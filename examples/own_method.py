@@ -8,8 +8,8 @@ import time
 
 import torch
 
-import accord
-from accord.baselines.base import Controller, Method
+from accord.baselines.base import Method
+from accord.baselines.network_controller import NetworkController
 from accord.baselines.registry import register
 from accord.envs.task import budget_usage
 
@@ -22,7 +22,8 @@ class ThroughDynamics(Method):
 
     def build(self, task, generator):
         torch.manual_seed(int(torch.randint(2**31, (), generator=generator)))
-        return NetworkController(task.spec)
+        layers = torch.nn.Linear(task.spec.obs_dim, 64), torch.nn.Tanh(), torch.nn.Linear(64, task.spec.action.size)
+        return NetworkController(torch.nn.Sequential(*layers, torch.nn.Sigmoid()))
 
     def train(self, task, network, training):
         controller, spec, done, began = self.build(task, training.generator), task.spec, 0, time.perf_counter()
@@ -33,9 +34,8 @@ class ThroughDynamics(Method):
                 step = task.step(controller.act(step))
                 over = (budget_usage(spec, step).sum(1) - step.counted * spec.limits).mean(0)  # [budgets]
                 loss, excess = loss - step.reward.sum(-1).mean() + spec.price_scale * prices @ over, excess + over
-            owed = step.measures["waiting_load"].sum(-1).mean()
             adam.zero_grad()
-            (loss + 2 * spec.price_scale * owed).backward()
+            (loss + 2 * spec.price_scale * step.measures["waiting_load"].sum(-1).mean()).backward()
             adam.step()
             prices = (prices + 0.03 * excess.detach() / spec.limits).clamp_min(0.0)
             done += 16 * 24 * spec.n_agents
@@ -43,23 +43,13 @@ class ThroughDynamics(Method):
         return controller
 
 
-class NetworkController(Controller):
-    def __init__(self, spec):
-        layers = torch.nn.Linear(spec.obs_dim, 64), torch.nn.Tanh(), torch.nn.Linear(64, spec.action.size)
-        self.net = torch.nn.Sequential(*layers, torch.nn.Sigmoid())
-
-    def act(self, step):
-        return self.net(step.obs)
-
-    def modules(self):
-        return {"net": self.net}
-
-
 # --8<-- [end:method]
 
 
 if __name__ == "__main__":
     # --8<-- [start:run]
+    import accord
+
     record = accord.run("campus_seven/two_groups/hourly-0.35", "through-dynamics", steps=1_000_000)
     print({name: record.metrics[name] for name in ("verdict", "violation", "optimality_gap", "delay", "train_seconds")})
     # --8<-- [end:run]

@@ -1,6 +1,7 @@
 """The house: what a room may import of ours, no circle, no module by two names, rooms and files of a size to read."""
 
 import ast
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -34,7 +35,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "envs.allocation": CONTRACT,
     "envs.toy": CONTRACT,
     "envs.wrappers": ("envs.errors", "envs.task", "envs.multipliers"),
-    "envs.third_party": (*CONTRACT, "envs.wrappers"),
+    "envs.third_party": (*CONTRACT, "envs.wrappers", "envs.districts", "envs.demand_response"),
     "envs.catalogue": (
         *CONTRACT,
         "envs.files",
@@ -50,6 +51,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "baselines.base": CONTRACT,
     "baselines.registry": ("envs.errors", "envs.plugins", "baselines.base"),
     "baselines.rollout": (*CONTRACT, "baselines.base"),
+    "baselines.network_controller": ("baselines.base", "envs.task"),
     "baselines.audit": ("envs", *BASE),
     "baselines.testing": ("envs", *BASE, "baselines.audit"),
     "baselines.multipliers": (*BASE, "envs.multipliers", "envs.districts.district"),
@@ -65,6 +67,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "benchmark.places": (),
     "benchmark.terminal": (),
     "benchmark.statistics": (),
+    "benchmark.index": ("envs", "baselines", *HARNESS),
     "benchmark.suites": (),
     "benchmark.searches": (),
     "benchmark.specs": ("envs", *BASE),
@@ -134,6 +137,15 @@ def graph() -> dict[str, set[str]]:
 
 def test_every_room_has_a_row() -> None:
     assert {room_of(module) for module in modules()} == set(ROOMS)
+
+
+def test_the_documentation_names_every_room_and_no_other() -> None:
+    named: set[str] = set()
+    for line in (ROOT / "docs" / "rooms.md").read_text(encoding="utf-8").splitlines():
+        package, *rooms = re.findall(r"`([^`]+)`", line) or [""]
+        if package.rstrip("/") in PACKAGES:
+            named |= {f"{package.rstrip('/')}.{room}" for room in rooms if not room.endswith(".yaml")}
+    assert named == {room for room in ROOMS if not room.endswith(".__init__")}
 
 
 @pytest.mark.parametrize("room", ROOMS)

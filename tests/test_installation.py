@@ -100,7 +100,7 @@ def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def call(python: Path, elsewhere: Path) -> Run:
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "WANDB"))}
-    environment |= {"WANDB_MODE": "disabled", "COLUMNS": "250"}
+    environment |= {"WANDB_MODE": "disabled", "COLUMNS": "250", "XDG_CACHE_HOME": str(elsewhere / "cache")}
 
     def run(*words: str, program: Path = python) -> subprocess.CompletedProcess[str]:
         command = [str(program), *words]

@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import yaml
 
-from accord.benchmark.cli.options import Imports, MethodName, Root, out
+from accord.benchmark.cli.options import Imports, MethodName, Root, out, tell
 from accord.benchmark.cli.printing import print_table
 from accord.benchmark.places import SCRATCH
 from accord.benchmark.specs.named import own_suites, suite_files
+from accord.envs.errors import UsageError
+
+if TYPE_CHECKING:
+    from accord.benchmark.index import Index
+
+# By the field of the index that holds its rows: a table's headings and title.
+TABLES = {
+    "methods": (["method", "what it is", "sees"], "Methods"),
+    "addresses": (["address", "what it means"], "Districts and other scenarios"),
+    "metrics": (["metric", "unit", "better", "what it is"], "Metrics"),
+}
 
 
 def list_all(root: Root = SCRATCH, imports: Imports = None) -> None:
     """Suites, methods, districts and metrics, one table after the other."""
     suites(root)
-    methods()
-    districts()
-    metrics()
+    known = _index(imports)
+    for table in TABLES:
+        _print(table, known)
 
 
 def suites(root: Root = SCRATCH) -> None:
@@ -29,50 +42,50 @@ def suites(root: Root = SCRATCH) -> None:
 
 def methods(imports: Imports = None) -> None:
     """Methods and bounds: what each is, and what it sees when it acts. Settings of one: accord settings METHOD."""
-    from accord.baselines.registry import METHODS, REFERENCES
-
-    rows = [[name, _first_line(entry.method), entry.sees] for name, entry in sorted(METHODS.items())]
-    rows += [[name, _first_line(kind), kind.summary] for name, kind in sorted(REFERENCES.items())]
-    print_table(["method", "what it is", "sees"], rows, "Methods")
+    _print("methods", _index(imports))
 
 
 def settings(method: MethodName, imports: Imports = None) -> None:
     """A method's settings: default, unit, what is allowed, and what each does. Change one: accord run --set."""
-    from accord.benchmark.specs.settings import settings_of
+    found = _index(imports).settings.get(method)
+    if found is None:
+        from accord.baselines.registry import unknown_name
 
-    found = settings_of(method)
+        raise UsageError(f"METHOD: {unknown_name(method)}")
     if not found:
         out.print(f"{method} has no settings")
         return
     headings = ["setting", "default", "unit", "allowed", "what it does"]
     if not out.is_terminal:
-        print_table(
-            headings, [[s.name, s.default, s.unit, s.allowed, s.meaning] for s in found], f"Settings of {method}"
-        )
+        print_table(headings, found, f"Settings of {method}")
         return
-    for group in dict.fromkeys(setting.group for setting in found):
-        own = [s for s in found if s.group == group]
+    groups = [name.rpartition(".")[0] for name, *_ in found]
+    for group in dict.fromkeys(groups):
+        own = [row for row, its in zip(found, groups, strict=True) if its == group]
         title = f"Settings of {method}" if not group else f"{group}.…"
-        rows = [[s.name.removeprefix(f"{group}."), s.default, s.unit, s.allowed, s.meaning] for s in own]
-        print_table(headings, rows, title)
+        print_table(headings, [[name.removeprefix(f"{group}."), *rest] for name, *rest in own], title)
 
 
 def districts(imports: Imports = None) -> None:
     """What can be typed as a scenario's address: districts, networks, budgets, and other tasks."""
-    from accord.envs.catalogue import words
-
-    print_table(["address", "what it means"], [list(pair) for pair in words()], "Districts and other scenarios")
+    _print("addresses", _index(imports))
 
 
 def metrics(imports: Imports = None) -> None:
     """Metrics that a run is measured by, with their units."""
-    from accord.benchmark.evaluation.metrics import METRICS
+    _print("metrics", _index(imports))
 
-    rows = []
-    for name, entry in METRICS.items():
-        better = f"{entry.better}er" if entry.better else ""
-        rows.append([name, entry.unit, better, _first_line(entry.compute) or "measured around the rollout"])
-    print_table(["metric", "unit", "better", "what it is"], rows, "Metrics")
+
+def _index(imports: Sequence[Path] | None) -> Index:
+    # Imported here, since help and completion want none of it.
+    from accord.benchmark.index import index
+
+    return index(imports or (), tell)
+
+
+def _print(table: str, known: Index) -> None:
+    headings, title = TABLES[table]
+    print_table(headings, getattr(known, table), title)
 
 
 def _description(path: Path) -> str:
@@ -80,7 +93,3 @@ def _description(path: Path) -> str:
     words = str(yaml.safe_load(path.read_text(encoding="utf-8"))["description"]).split()
     first, dot, _ = " ".join(words).partition(". ")
     return f"{first}{dot.strip()}"
-
-
-def _first_line(thing: object) -> str:
-    return (getattr(thing, "__doc__", None) or "").strip().partition("\n")[0]

@@ -55,6 +55,7 @@ def accord(
 def main() -> None:
     """Entry point: a user's mistake is one line, Ctrl-C is not a crash."""
     replace_unprintable()
+    sys.set_int_max_str_digits(0)  # a number of any length gets the line that says which are allowed
     logging.basicConfig(level=logging.WARNING, handlers=[Lines()])
     try:
         app(standalone_mode=True)

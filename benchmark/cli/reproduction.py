@@ -61,6 +61,7 @@ def reproduce(
     if not wanted:
         why = f"; {len(named)} ended at a limit, which depends on the machine" if named else ""
         raise UsageError(f"suite '{suite}': no published run is left after the filters{why}")
+    wanted = _without_those_that_need_a_package(wanted)
     wanted = _choose(wanted, within, draw, jobs) if within is not None else wanted
     wanted = shortest_of_each_method(wanted) if short else wanted
     if not wanted:
@@ -98,6 +99,32 @@ def _choose(records: Sequence[Record], within: float, draw: int, jobs: int | Non
     return [record for own in by_suite.values() for record in drawn(own, seconds, draw)]
 
 
+def _without_those_that_need_a_package(records: Sequence[Record]) -> list[Record]:
+    """Rows that can be rerun here; a line for each suite of which some cannot."""
+    from accord.envs.catalogue import DISTRICTS, family_of, resolve
+
+    left, out_of = list(records), dict[str, list[str]]()
+    for record in records:
+        # A district of ours needs no package, and a very large one takes a minute to draw.
+        if family_of(record.spec.scenario) is DISTRICTS:
+            continue
+        try:
+            scenario = resolve(record.spec.scenario)
+        except UsageError:  # it has lost its meaning, which its rerun says
+            continue
+        try:
+            scenario.check()
+        except UsageError as why:
+            left.remove(record)
+            out_of.setdefault(record.spec.suite, []).append(str(why))
+    for suite, reasons in out_of.items():
+        line = f"--  {suite}: {len(reasons)} rows are left out: {reasons[0]}"
+        out.print(line, markup=False, highlight=False, soft_wrap=True)
+    if not left:
+        raise UsageError("no row that is left after the filters can be rerun here")
+    return left
+
+
 def _rerun(
     wanted: Sequence[Record], folder: Path, jobs: int | None, imports: Sequence[Path]
 ) -> dict[str, Record | str]:
@@ -112,7 +139,7 @@ def _rerun(
     found: dict[str, Record | str] = {}
     for record in wanted:
         try:
-            resolve_run(record.spec).scenario.check()
+            resolve_run(record.spec)
         except UsageError as why:
             found[record.spec.digest] = f"cannot be made here: {why}"
     specs = [record.spec for record in wanted if record.spec.digest not in found]

@@ -63,7 +63,7 @@ def run(
     from accord.benchmark.cli.carrying_out import carry_out, forecast
     from accord.benchmark.records.store import Store
     from accord.benchmark.report.tracking import Tracker
-    from accord.benchmark.specs.expand import runs_of
+    from accord.benchmark.specs.expand import check_runs, runs_of
     from accord.benchmark.specs.overrides import Overrides, settings_from
     from accord.benchmark.specs.suite import load_suite
 
@@ -79,6 +79,7 @@ def run(
         settings_from(settings or []),
     )
     specs = runs_of(chosen, overrides)
+    check_runs(specs)
     if dry_run:
         forecast(specs, store, results, jobs)
         return

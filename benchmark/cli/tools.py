@@ -90,16 +90,32 @@ def scale(
     memory: Annotated[float | None, typer.Option(min=0.1, help="Limit per cell in GiB instead of the suite's.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, or cuda where there is one; the report shows both.")] = None,
     publish: Annotated[bool, typer.Option("--publish", help="Write the report to results/, whole lines.")] = False,
+    published: Annotated[bool, typer.Option("--published", help="Measure nothing; print what --results has.")] = False,
     wandb: Wandb = None,
     root: Root = SCRATCH,
     results: Results = RESULTS,
 ) -> None:
     """Measure cost and memory against the number of agents, going on where it stopped; see performance/scale.yaml."""
     from accord.benchmark.performance.scale import load_scale, run_scale
-    from accord.benchmark.performance.scale_report import beside_published, cells, markdown, named_apart, write_scale
+    from accord.benchmark.performance.scale_report import (
+        beside_published,
+        cells,
+        markdown,
+        named_apart,
+        published_cells,
+        write_scale,
+    )
     from accord.benchmark.records.store import Store
     from accord.benchmark.report.tracking import Tracker
 
+    if published:
+        if publish or lines or agents or seconds or memory or device:
+            raise UsageError("--published: the report is printed as it is; leave out all but --results")
+        table = published_cells(results / "scale")
+        if not len(table):
+            raise UsageError(f"nothing is published under {results / 'scale'}/; first: accord scale --publish")
+        out.print(markdown(table), soft_wrap=True)
+        return
     given = {"seconds": seconds, "memory_gib": memory}
     changed = {name: value for name, value in given.items() if value is not None}
     if publish and (agents or changed):

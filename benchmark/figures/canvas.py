@@ -37,6 +37,7 @@ def style() -> Iterator[None]:
     looks |= dict.fromkeys(("legend.title_fontsize", "figure.titlesize"), SMALLEST)
     looks |= dict.fromkeys(("xtick.major.pad", "ytick.major.pad", "axes.labelpad", "axes.titlepad"), 2)
     looks |= {"lines.linewidth": 1.1, "axes.linewidth": 0.6, "grid.linewidth": 0.4, "pdf.fonttype": 42}
+    looks["text.parse_math"] = False  # names are as they are typed, with dollars too
     with mpl.rc_context(looks):
         yield
 

@@ -27,11 +27,8 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from typing import Any
 
-import gymnasium
-import numpy as np
-import numpy.typing as npt
 import torch
-from pettingzoo import ParallelEnv
+from pettingzoo.utils import BaseParallelWrapper
 from torch import Tensor
 
 import accord
@@ -52,7 +49,7 @@ class Prices:
     """A fixed Lagrangian, so that a learner without multipliers has something to learn.
 
     Attributes:
-        use: λ, charged on each unit of every resource, in mean prices.
+        use: λ of every budget, in mean prices.
         shortfall: ν, of the local equality, in mean prices; negative, so that postponing costs.
     """
 
@@ -60,8 +57,8 @@ class Prices:
     shortfall: float = -2.0
 
 
-class PricedEnv(ParallelEnv):
-    """Our PettingZoo task with the reward r0 − λ·u + ν·s, in mean prices per own size, and empty infos.
+class PeerEnv(BaseParallelWrapper):
+    """Our PettingZoo task with priced constraints, with rewards in mean prices per own size, and empty infos.
 
     Infos are dropped because torchrl stores numbers only, and storing ours would slow it down. Plants start
     at random, as they do where our own methods train.
@@ -75,60 +72,24 @@ class PricedEnv(ParallelEnv):
             prices: λ and ν.
             discrete: Actions are the points of a grid over the box.
         """
-        self._env, self._prices, self._discrete = accord.parallel_env(address), prices, discrete
-        spec = self._env.task.spec
-        if not isinstance(spec.action, Box):
-            raise accord.UsageError(f"task '{spec.name}' has discrete actions; peers run on a box")
-        self._spec, self._box = spec, spec.action
-        self.metadata, self.render_mode = self._env.metadata, None
-        self.possible_agents = self._env.possible_agents
-        self.agents: list[str] = []
-        self.state_space = self._env.state_space
-        sizes = (spec.usage_scale * spec.agent_scale).expand(spec.n_agents).tolist()
-        self._sizes = dict(zip(self.possible_agents, sizes, strict=True))
-        self._grid = grid_points(self._box, LEVELS).numpy()
+        names = [budget.name for budget in accord.make(address).spec.budgets]
+        price = dict.fromkeys(names, prices.use) | {"shortfall": -prices.shortfall}
+        env = accord.parallel_env(address, price=price, discrete=LEVELS if discrete else None)
+        super().__init__(env)
+        spec = env.task.spec
+        sizes = spec.price_scale * (spec.usage_scale * spec.agent_scale).expand(spec.n_agents)
+        self._sizes = dict(zip(env.possible_agents, sizes.tolist(), strict=True))
 
-    def observation_space(self, agent: str) -> gymnasium.spaces.Space:
-        """The task's own."""
-        return self._env.observation_space(agent)
-
-    def action_space(self, agent: str) -> gymnasium.spaces.Space:
-        """The task's box, or the points of a grid over it."""
-        return gymnasium.spaces.Discrete(len(self._grid)) if self._discrete else self._env.action_space(agent)
-
-    def reset(
-        self, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[dict[str, npt.NDArray[Any]], dict[str, dict[str, Any]]]:
+    def reset(self, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         """Begin an episode from a random hour and plant."""
-        observations, _ = self._env.reset(seed, {"initial": "random"} | (options or {}))
-        self.agents = self._env.agents
-        return observations, {agent: {} for agent in self.agents}
+        observations, infos = self.env.reset(seed, {"initial": "random"} | (options or {}))
+        return observations, {agent: {} for agent in infos}
 
-    def step(self, actions: Mapping[str, Any]) -> tuple[Any, dict[str, float], Any, Any, dict[str, dict[str, Any]]]:
+    def step(self, actions: Mapping[str, Any]) -> tuple[Any, dict[str, float], Any, Any, dict[str, Any]]:
         """One hour; see `ParallelTask.step`."""
-        joint = {agent: self._in_box(action) for agent, action in actions.items()}
-        observations, rewards, terminations, truncations, infos = self._env.step(joint)
-        priced = {agent: self._priced(agent, reward, infos[agent]) for agent, reward in rewards.items()}
-        self.agents = self._env.agents
-        return observations, priced, terminations, truncations, {agent: {} for agent in infos}
-
-    def state(self) -> npt.NDArray[Any]:
-        """The task's own."""
-        return self._env.state()
-
-    def close(self) -> None:
-        """Release nothing."""
-
-    def _in_box(self, action: Any) -> npt.NDArray[np.float32]:
-        if self._discrete:
-            return self._grid[int(action)]
-        return np.clip(action, self._box.low, self._box.high)  # a squashed Gaussian may overshoot by one rounding
-
-    def _priced(self, agent: str, reward: float, info: Mapping[str, Any]) -> float:
-        use = sum(info[f"usage/{name}"] for name in self._spec.resources)
-        shortfall = info.get("shortfall", 0.0)
-        local = self._prices.shortfall * shortfall - self._prices.use * use
-        return (reward / self._spec.price_scale + local) / self._sizes[agent]
+        observations, rewards, terminations, truncations, infos = self.env.step(actions)
+        paid = {agent: reward / self._sizes[agent] for agent, reward in rewards.items()}
+        return observations, paid, terminations, truncations, {agent: {} for agent in infos}
 
 
 def make_task(address: str, prices: Prices, discrete: bool) -> Any:
@@ -143,7 +104,7 @@ def make_task(address: str, prices: Prices, discrete: bool) -> Any:
             # One seed per copy: BenchMARL calls this once and what it returns once per copy.
             seeds = itertools.count(seed or 0)
             return lambda: PettingZooWrapper(
-                PricedEnv(address, prices, discrete), return_state=True, seed=next(seeds), device=device
+                PeerEnv(address, prices, discrete), return_state=True, seed=next(seeds), device=device
             )
 
         def supports_continuous_actions(self) -> bool:

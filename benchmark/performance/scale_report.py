@@ -116,7 +116,7 @@ def beside_published(table: pd.DataFrame, target: Path, *, whole: bool) -> pd.Da
         whole: Every line of the device is in the table: others that the report has are no more, but for those that
             bear the name of another machine.
     """
-    kept = _published(target)
+    kept = published_cells(target)
     if not len(kept):
         return table
     replaced = kept["line"].isin(table["line"])
@@ -125,6 +125,15 @@ def beside_published(table: pd.DataFrame, target: Path, *, whole: bool) -> pd.Da
     kept = kept[~replaced]
     together = pd.concat([kept, table], ignore_index=True) if len(kept) else table
     return together.sort_values("device", kind="stable", ignore_index=True)
+
+
+def published_cells(target: Path) -> pd.DataFrame:
+    """The cells of the report in a folder; empty where there is none."""
+    path = target / CELLS
+    if not path.exists():
+        return pd.DataFrame()
+    with reading(path, RESTORE):
+        return pd.read_csv(path, encoding="utf-8")
 
 
 def named_apart(table: pd.DataFrame, target: Path) -> pd.DataFrame:
@@ -136,7 +145,7 @@ def named_apart(table: pd.DataFrame, target: Path) -> pd.DataFrame:
         table: See `cells`; of one device.
         target: Folder of the report.
     """
-    kept, device = _published(target), table["device"].iloc[0]
+    kept, device = published_cells(target), table["device"].iloc[0]
     if not len(kept):
         return table
     here = _machines(table).iloc[0]
@@ -153,14 +162,6 @@ def _named_apart(table: pd.DataFrame) -> pd.Series:
     """Which cells are of a line that bears its machine's name."""
     named = [line.endswith(f"({on})") for line, on in zip(table["line"], _machines(table), strict=True)]
     return pd.Series(named, index=table.index, dtype=bool)
-
-
-def _published(target: Path) -> pd.DataFrame:
-    path = target / CELLS
-    if not path.exists():
-        return pd.DataFrame()
-    with reading(path, RESTORE):
-        return pd.read_csv(path, encoding="utf-8")
 
 
 def fits(table: pd.DataFrame) -> dict[tuple[str, str], Fit]:

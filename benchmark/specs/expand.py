@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from accord.baselines.registry import known_names, learns, make_method, unknown_name
@@ -14,8 +14,14 @@ from accord.envs.catalogue import resolve
 from accord.envs.errors import UsageError
 
 
+def check_runs(specs: Sequence[RunSpec]) -> None:
+    """Raise a `UsageError` where a scenario needs a package that is not installed here."""
+    for address in dict.fromkeys(spec.scenario for spec in specs):
+        resolve(address).check()
+
+
 def runs_of(suite: Suite, overrides: Overrides | None = None) -> list[RunSpec]:
-    """Every run of a suite, in a fixed order.
+    """Every run of a suite, in a fixed order, whether it can be carried out here or not; see `check_runs`.
 
     Raises:
         UsageError: an unknown method, scenario or setting, or a filter that leaves nothing.
@@ -96,4 +102,5 @@ def _expand(suite: Suite, index: int, entry: Entry, chosen: Overrides) -> Iterat
                         effort=effort,
                         trained_on=entry.trained_on,
                         scenario=scenario,
+                        runs_here=False,
                     )

@@ -81,6 +81,7 @@ def make_run(
     effort: EffortSpec | None = None,
     trained_on: str = "",
     scenario: Scenario | None = None,
+    runs_here: bool = True,
 ) -> RunSpec:
     """The spec of one run, every setting spelt out.
 
@@ -94,12 +95,15 @@ def make_run(
         effort: Of the training; left out where nothing is learned.
         trained_on: Address of another scenario whose policy is used.
         scenario: What the address means, where that is known already.
+        runs_here: It is to be carried out, and not only read of.
 
     Raises:
         UsageError: an unknown scenario, method or setting, a seed out of range, or a scenario whose package is not
-            installed.
+            installed, where it is to run here.
     """
-    (scenario or resolve(address)).check()
+    found = scenario or resolve(address)
+    if runs_here:
+        found.check()
     if method in REFERENCES:
         if settings:
             raise UsageError(f"method '{method}': a bound has no settings")

@@ -9,6 +9,7 @@ import re
 import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -41,11 +42,6 @@ class Setting:
     allowed: str
     meaning: str
 
-    @property
-    def group(self) -> str:
-        """The part of its name that it shares with others of one model."""
-        return self.name.rpartition(".")[0]
-
 
 def settings_of(method: str) -> list[Setting]:
     """The settings of a method in the order of its class; none of a bound.
@@ -65,6 +61,7 @@ def text_of(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
 
 
+@cache
 def units_of(model: type[BaseModel]) -> dict[str, str]:
     """Units of a model's fields, as their docstrings say them: `Unit: hours.` on the line below the field.
 

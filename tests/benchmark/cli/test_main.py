@@ -1,35 +1,14 @@
 """Starting the command line: versions, help, completion, none of it slow; and packages that are no command."""
 
-import os
 import re
 import runpy
-import subprocess
-import sys
 
 import pytest
-
-HEAVY = ("numpy", "torch", "scipy", "pandas", "matplotlib", "seaborn", "wandb", "pettingzoo")
-CALL = f"""
-import sys
-sys.argv = ["accord", *sys.argv[1:]]
-from accord.benchmark.cli import main
-try:
-    main()
-finally:
-    print("loaded:", *(name for name in {HEAVY} if name in sys.modules), file=sys.stderr)
-"""
-
-
-def call(*words: str, **environment: str) -> tuple[str, str]:
-    """Standard output of the command line, and which heavy packages it loaded."""
-    command = [sys.executable, "-c", CALL, *words]
-    ended = subprocess.run(command, env=os.environ | environment, capture_output=True, text=True)
-    assert ended.returncode == 0, ended.stderr
-    return ended.stdout, ended.stderr.rpartition("loaded:")[2].strip()
+from helpers.command_line import call_anew
 
 
 def test_version_is_one_line() -> None:
-    said, loaded = call("--version")
+    said, _, loaded = call_anew("--version")
     assert re.fullmatch(r"accord \d+\.\d+\.\d+, torch \d+\.\d+\S*, Python 3\.\d+\.\d+\n", said)
     assert not loaded
 
@@ -38,7 +17,7 @@ def test_version_is_one_line() -> None:
     ("words", "shown"), [(["--help"], "Run a suite"), (["run", "--help"], "--dry-run"), (["suites"], "| core")]
 )
 def test_help_and_suites_load_nothing_heavy(words: list[str], shown: str) -> None:
-    said, loaded = call(*words)
+    said, _, loaded = call_anew(*words)
     assert shown in said
     assert not loaded
 
@@ -54,7 +33,7 @@ def test_help_and_suites_load_nothing_heavy(words: list[str], shown: str) -> Non
 )
 def test_a_shell_completes_names_and_loads_nothing_heavy(typed: str, completed: list[str]) -> None:
     where = str(len(typed.split()) - 1)
-    said, loaded = call(_ACCORD_COMPLETE="complete_bash", COMP_WORDS=typed, COMP_CWORD=where)
+    said, _, loaded = call_anew(_ACCORD_COMPLETE="complete_bash", COMP_WORDS=typed, COMP_CWORD=where)
     assert said.split() == completed
     assert not loaded
 

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import pandas as pd
@@ -8,6 +9,7 @@ from accord.benchmark.boards.leaderboard import read_runs
 from accord.benchmark.records.record import Record
 from accord.benchmark.records.store import Store
 from accord.benchmark.report.draw import drawn, rollout_seconds, shortest_of_each_method, training_seconds
+from accord.envs.third_party import citylearn
 
 Accord = Callable[..., tuple[int, str, str]]
 RESULTS = Path(__file__).parents[3] / "results"
@@ -43,6 +45,29 @@ def test_one_odd_row_costs_a_line_and_nothing_else(accord: Accord, tmp_path: Pat
     assert "cannot be made here" in said
     assert "1 of 2 published runs reproduce" in said
     assert "those that ended at a limit of time or memory, which depends on the machine, were left out" in said
+
+
+def test_rows_whose_package_is_not_installed_are_left_out_in_a_line(
+    accord: Accord, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(citylearn, "version", missing)
+    accord("publish", "tiny.yaml", "--results", str(tmp_path / "results"))
+    file = tmp_path / "results" / "tiny" / "runs.parquet"
+    table = pd.read_parquet(file)
+    elsewhere = table["method"] != "serve_now"
+    table.loc[elsewhere, "spec"] = table["spec"].str.replace('"synthetic_7-week/', '"citylearn/synthetic_7-week/')
+    table.to_parquet(file)
+    words = ["reproduce", "tiny.yaml", "--root", str(tmp_path), "--results", str(tmp_path / "results")]
+    status, said, _ = accord(*words)
+    assert (status, said.splitlines()[-1]) == (0, "1 of 1 published runs reproduce")
+    absent = "scenario 'citylearn/synthetic_7-week/ring/average-0.4' needs the package citylearn: pip install "
+    assert said.splitlines()[0] == f"--  tiny: 2 rows are left out: {absent}accord-bench[citylearn]"
+    assert f"--  tiny: 2 rows are left out: {absent}" in accord(*words, "--short")[1]
+    status, _, said = accord(*words, "--methods", "oracle")
+    assert (status, "no row that is left after the filters can be rerun here" in said) == (2, True)
 
 
 def test_a_draw_fits_its_time_and_trains_a_policy_once() -> None:

@@ -21,3 +21,5 @@ def test_scale_measures_once_and_leaves_a_report(
     cells = pd.read_csv(tmp_path / "reports" / "scale" / "cells.csv")
     assert call(monkeypatch, capsys, *words)[0] == 0
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "reports" / "scale" / "cells.csv"), cells)
+    words = ["scale", "--published", "--results", str(tmp_path / "reports")]
+    assert call(monkeypatch, capsys, *words)[:2] == (0, said)

@@ -15,7 +15,7 @@ from accord.benchmark.specs.suite import load_suite
 from accord.envs.demand_response.scenario import DistrictScenario
 
 RESULTS = Path(__file__).parents[3] / "results"
-SUITES = ("allocation", "core", "hourly", "large", "paper", "shift", "validation")
+SUITES = ("allocation", "citylearn", "core", "hourly", "large", "paper", "shift", "validation")
 
 
 def test_every_published_suite_is_pinned() -> None:

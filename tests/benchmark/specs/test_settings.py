@@ -24,7 +24,6 @@ def test_a_setting_has_default_unit_and_range() -> None:
 def test_defaults_are_those_of_the_name() -> None:
     found = {setting.name: setting for setting in settings_of("mappo-lagrangian")}
     assert found["constraints.lr"].default == "0.279"
-    assert found["constraints.lr"].group == "constraints"
     assert found["critic"].allowed == found["handling"].allowed == "fixed by the name"
     assert found["ppo.hidden"] == Setting(
         "ppo.hidden", "[128,128]", "neurons", "list of whole numbers, at least 1", found["ppo.hidden"].meaning

@@ -1,15 +1,18 @@
 import json
+from functools import partial
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from accord.benchmark.specs.expand import runs_of
+from accord.benchmark.specs.expand import check_runs, runs_of
 from accord.benchmark.specs.limits import MOST
 from accord.benchmark.specs.overrides import Overrides
 from accord.benchmark.specs.run import EffortSpec, RunSpec, make_run
 from accord.benchmark.specs.suite import load_suite, suite_names
 from accord.envs.errors import UsageError
+from accord.envs.third_party import citylearn
 
 VALID = """
 description: two districts
@@ -127,6 +130,22 @@ def test_an_entry_may_name_whole_addresses(write: Any) -> None:
     }
     with pytest.raises(UsageError, match=r"key 'entries.2': address 'games/chess': unknown game 'chess'"):
         runs_of(load_suite(write(VALID + entry.replace("two_step", "chess"))))
+
+
+def test_a_suite_expands_without_the_packages_of_its_scenarios_and_does_not_run(
+    write: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(citylearn, "version", missing)
+    address = "citylearn/campus_seven/ring/hourly-0.35"
+    runs = runs_of(load_suite(write(VALID + f"  - scenarios: [{address}]\n    methods: [serve_now]\n")))
+    assert runs[-1].scenario == address
+    for check in (partial(check_runs, runs), partial(make_run, address, "serve_now", 0)):
+        with pytest.raises(UsageError, match=f"scenario '{address}' needs the package citylearn: pip install"):
+            check()
+    check_runs(runs[:-1])
 
 
 def test_settings_of_a_method_that_does_not_learn_are_not_dropped() -> None:
