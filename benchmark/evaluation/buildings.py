@@ -12,9 +12,9 @@ import pandas as pd
 from accord.benchmark.evaluation.context import relative_change
 from accord.benchmark.evaluation.evaluate import Evaluation
 from accord.benchmark.evaluation.metrics import per_demand
-from accord.envs.demand_response.scenario import DistrictScenario
 from accord.envs.districts.citylearn_schema import read_dataset
 from accord.envs.districts.named import FOLDER
+from accord.envs.scenario import Scenario
 
 FloatArray = npt.NDArray[np.float64]
 TODAY, CHANGE = "_today", "_change"  # after a quantity's name
@@ -68,9 +68,14 @@ class Buildings:
         return tuple(quantity for quantity in QUANTITIES if self.table[quantity.name].notna().any())
 
 
-def names_of(scenario: DistrictScenario) -> list[str]:
-    """Names of the buildings, [N]: those of the schema of a district of one's own, else their places from 1."""
-    name = scenario.district_name
+def names_of(scenario: Scenario) -> list[str] | None:
+    """Names of the buildings, [N]: those of the schema of a district of one's own, else their places from 1.
+
+    None where agents are no buildings. Whichever simulator runs a district, policies for it are trained in its model.
+    """
+    name: str | None = getattr(scenario.trained_on, "district_name", None)
+    if name is None:
+        return None
     if name.startswith(FOLDER):
         return [building.name for building in read_dataset(name.removeprefix(FOLDER)).buildings]
     return [f"building {place}" for place in range(1, scenario.n_agents + 1)]

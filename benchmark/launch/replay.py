@@ -17,7 +17,6 @@ from accord.benchmark.records.record import Record
 from accord.benchmark.records.store import Store
 from accord.benchmark.seeding import seeded
 from accord.benchmark.specs.resolved import resolve_run
-from accord.envs.demand_response.scenario import DistrictScenario
 from accord.envs.errors import UsageError
 from accord.envs.scenario import Scenario
 
@@ -37,10 +36,11 @@ def buildings_of(record: Record, store: Store) -> Buildings:
         UsageError: not a run in a district, or one that cannot be rolled out again, see `replay`.
     """
     scenario = resolve_run(record.spec).scenario
-    if not isinstance(scenario, DistrictScenario):
+    names = names_of(scenario)
+    if names is None:
         raise UsageError(f"run {record.spec.label}: has no buildings; allowed: runs in districts, see accord districts")
     found = replay(record, store)
-    return beside_today(record.spec.label, scenario.uncontrolled, names_of(scenario), found, without_control(scenario))
+    return beside_today(record.spec.label, scenario.uncontrolled, names, found, without_control(scenario))
 
 
 def replay(record: Record, store: Store) -> Evaluation:

@@ -102,9 +102,10 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[Tensor]:
 def test_training_reads_back_once_per_iteration(method: str, read: list[Tensor]) -> None:
     task, network = elsewhere()
     rows: list[int] = []
-    make_method(method, LEARNERS[method]).train(
-        task, network, Training(Effort(10 * 40 * 12, 1e9), torch.Generator(), lambda row: rows.append(len(read)))
-    )
+    iterations = 10 if method == "momappo" else 3  # whose training has parts
+    effort = Effort(iterations * 40 * 12, 1e9)
+    training = Training(effort, torch.Generator(), lambda row: rows.append(len(read)))
+    make_method(method, LEARNERS[method]).train(task, network, training)
     assert len(rows) >= 3
     assert rows[0] < 12  # the losses and the reward of an iteration, and nothing for each of its steps
     assert rows[1] - rows[0] == rows[2] - rows[1] <= rows[0]

@@ -97,7 +97,7 @@ def test_neither_a_sum_nor_a_monotonic_mixer_finds_a_payoff_between_penalties(
 
 @pytest.mark.parametrize("seed", range(1))
 @pytest.mark.parametrize("name", LEARNERS)
-@pytest.mark.parametrize(("game", "least", "rounds"), [("climbing", 175.0, 250), ("penalty_25", 50.0, 40)])
+@pytest.mark.parametrize(("game", "least", "rounds"), [("climbing", 175.0, 120), ("penalty_25", 50.0, 40)])
 def test_repeated_games_are_played_as_well_as_published(
     game: str, least: float, rounds: int, name: str, seed: int
 ) -> None:

@@ -134,14 +134,14 @@ MEMORY = PPOConfig(hidden=(16,), recurrent=True, lr=1e-2, minibatch=768, rollout
 
 
 def test_learns_the_best_action_of_a_bandit() -> None:
-    model = train(Bandit, SMALL, 120_000)
+    model = train(Bandit, SMALL, 80_000)
     obs = torch.linspace(-1, 1, 9)[:, None, None]
     assert (model.actor.mode(obs, None)[0] - 0.8 * obs).abs().max() < 0.1
 
 
 def test_time_limits_are_bootstrapped_and_not_taken_for_ends() -> None:
     # A reward of 1 for ever is worth 1/(1 − γ) however short the episodes are.
-    model = train(Constant, SMALL.model_copy(update={"gamma": 0.9}), 250_000)
+    model = train(Constant, SMALL.model_copy(update={"gamma": 0.9}), 100_000)
     value, _ = model.value(torch.zeros(1, 1, 1, 1), torch.zeros(1, 1, 1))
     assert float(value.detach()) == pytest.approx(10.0, abs=0.5)
 

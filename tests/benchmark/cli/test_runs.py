@@ -45,7 +45,7 @@ def test_running_again_does_nothing_again(accord: Accord, done: Path) -> None:
 def test_a_record_that_was_not_tracked_is_tracked_by_the_next_call(accord: Accord, done: Path) -> None:
     before = tracked(done)
     store = Store(done / "runs")
-    (store.folder(store.records()[0].spec) / "tracked").unlink()
+    (store.folder(store.records("tiny")[0].spec) / "tracked").unlink()
     accord("run", "tiny.yaml", "--wandb", "disabled")
     assert tracked(done) == before
     accord("run", "tiny.yaml", "--wandb", "offline")

@@ -212,10 +212,10 @@ def test_a_controller_whose_numbers_diverge_is_a_failed_row_and_not_a_feasible_o
 
 
 def test_a_run_of_one_is_three_lines_of_python(tmp_path: Path) -> None:
-    record = run("paper_seven/ring/average-0.27", "serve_now", root=tmp_path)
+    record = run("synthetic_7-week/ring/average-0.9", "serve_now", root=tmp_path)
     assert record.summary["violation"] == 0.0
     with pytest.raises(UsageError, match="unknown method"):
-        run("paper_seven/ring/average-0.27", "serve_later", root=tmp_path)
+        run("synthetic_7-week/ring/average-0.9", "serve_later", root=tmp_path)
 
 
 class Watcher(Controller):

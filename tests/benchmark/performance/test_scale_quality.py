@@ -9,7 +9,8 @@ import accord.benchmark.performance.cells
 from accord.benchmark.performance.scale_quality import QualityLine, QualitySuite, load_scale_quality, run_scale_quality
 from accord.envs.errors import UsageError
 
-SETTINGS = {"ppo.hidden": [16, 16], "copies": 8}
+SETTINGS = {"ppo.hidden": [16, 16], "ppo.lr": 3e-3, "copies": 8}
+PARTS = {"ppo.hidden": [16, 16], "ppo.lr": 1e-2, "lanes": 32, "scalarisations": 2}
 SUITE = QualitySuite(
     district="synthetic_N-week",
     agents=(2, 3),
@@ -21,7 +22,7 @@ SUITE = QualitySuite(
     network="ring",
     lines={
         "gossip": QualityLine(method="consensus-gossip", settings=SETTINGS),
-        "parts": QualityLine(method="momappo", settings={"ppo.hidden": [16, 16], "lanes": 128, "scalarisations": 2}),
+        "parts": QualityLine(method="momappo", settings=PARTS),
         "late": QualityLine(method="consensus-gossip", settings={**SETTINGS, "ppo.lr": 1e-8}),
     },
 )
@@ -50,7 +51,7 @@ def test_training_stops_once_its_policy_is_good(tmp_path: Path) -> None:
 
 
 def test_a_line_ends_out_of_time_after_ever_longer_trainings(tmp_path: Path) -> None:
-    suite = SUITE.model_copy(update={"steps": 1_000, "seconds": 2})
+    suite = SUITE.model_copy(update={"steps": 400, "seconds": 4})
     rows = run_scale_quality(suite, ["late"], [], 1, tmp_path, lambda line: None)
     assert [(row["n_agents"], row["status"]) for row in rows] == [(2, "out of time")]
     assert rows[0]["trainings"] > 1
@@ -59,7 +60,7 @@ def test_a_line_ends_out_of_time_after_ever_longer_trainings(tmp_path: Path) -> 
 
 
 def test_a_method_that_shows_no_policy_before_its_end_is_looked_at_there(tmp_path: Path) -> None:
-    suite = SUITE.model_copy(update={"steps": 50_000, "seconds": 3_600})  # the first training is good enough
+    suite = SUITE.model_copy(update={"steps": 20_000, "seconds": 3_600})  # the second training is good enough
     row = run_scale_quality(suite, ["parts"], [2], 1, tmp_path, lambda line: None)[0]
     assert row["steps"] >= suite.steps
     assert row["best_gap"] < 1

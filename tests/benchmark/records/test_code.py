@@ -6,6 +6,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
+from helpers.processes import run_script
 
 HEAD = """
 import importlib, os, pathlib, sys
@@ -26,10 +27,7 @@ def in_a_process(folder: Path, script: str, **files: str) -> str:
     """Run a script beside modules of these texts, which are older than its process; what it prints."""
     for name, text in files.items():
         (folder / f"{name}.py").write_text(textwrap.dedent(text))
-    command = [sys.executable, "-c", HEAD + textwrap.dedent(script)]
-    ended = subprocess.run(command, cwd=folder, capture_output=True, text=True)
-    assert ended.returncode == 0, ended.stderr
-    return ended.stdout
+    return run_script(HEAD + textwrap.dedent(script), folder)
 
 
 MINE = '"""Mine."""\nimport os\nimport torch\nfrom helper import half\nSHARE = 1\n'

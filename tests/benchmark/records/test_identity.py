@@ -1,13 +1,12 @@
 """Whatever a run depends on changes: its old numbers are never shown for it."""
 
 import os
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from helpers.district_folder import write_folder
+from helpers.processes import run_script
 
 from accord.benchmark.launch import launch
 from accord.benchmark.launch.runner import holds, run
@@ -123,8 +122,7 @@ def test_a_method_of_ones_own_is_run_again_when_its_code_changes(tmp_path: Path)
         file.write_text(text)
         os.utime(file, (1, 1))  # long before the process that reads it
         before = _written(tmp_path)
-        said = subprocess.run([sys.executable, str(file)], cwd=tmp_path, capture_output=True, text=True, check=True)
-        return float(said.stdout), _written(tmp_path) != before
+        return float(run_script(file, tmp_path)), _written(tmp_path) != before
 
     half, fresh = objective(METHOD)
     assert fresh
@@ -223,8 +221,7 @@ def test_a_class_that_a_function_made_is_the_code_of_both(tmp_path: Path) -> Non
     def asked(main: str, factory: str) -> str:
         (tmp_path / "main.py").write_text(main)
         (tmp_path / "factory.py").write_text(factory)
-        command = [sys.executable, "main.py"]
-        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+        return run_script(tmp_path / "main.py", tmp_path)
 
     first = asked(REGISTERS, FACTORY)
     assert asked(REGISTERS.replace("0.5", "0.9"), FACTORY) != first

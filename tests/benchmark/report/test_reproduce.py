@@ -21,7 +21,7 @@ SMALL = {"copies": 4, "agents": 4, "ppo": {"hidden": [16], "minibatch": 192}}
 @pytest.fixture(scope="module")
 def published(tmp_path_factory: pytest.TempPathFactory) -> Record:
     folder = tmp_path_factory.mktemp("published")
-    record = run("paper_seven/ring/average-0.27", "random", root=folder)
+    record = run(ADDRESS, "random", root=folder)
     write_runs([record], folder / "runs.parquet")
     return read_runs(folder / "runs.parquet")[0]
 
@@ -110,7 +110,7 @@ def test_a_figure_that_tables_cannot_hold_is_a_blank(published: Record) -> None:
 TRAIN = """
 import sys
 from accord.benchmark.launch.runner import run
-run({address!r}, "consensus-gossip", int(sys.argv[1]), settings={small!r}, steps=6000, root=sys.argv[2])
+run({address!r}, "consensus-gossip", int(sys.argv[1]), settings={small!r}, steps=2000, root=sys.argv[2])
 """
 
 
@@ -122,7 +122,7 @@ def test_training_on_another_processor_reproduces_in_both_directions(tmp_path: P
     subprocess.run(command, env=environment, check=True, capture_output=True)
     (again,) = Store(tmp_path / "plain").records()
     seeds = [
-        run(ADDRESS, "consensus-gossip", seed, settings=SMALL, steps=6000, root=tmp_path / "here") for seed in range(4)
+        run(ADDRESS, "consensus-gossip", seed, settings=SMALL, steps=2000, root=tmp_path / "here") for seed in range(4)
     ]
     assert not again.provenance.same_class(seeds[0].provenance)
     assert again.metrics["objective"] != seeds[0].metrics["objective"]

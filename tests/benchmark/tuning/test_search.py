@@ -19,10 +19,10 @@ from accord.envs.errors import UsageError
 ROOT = Path(__file__).resolve().parents[3]
 SMALL = Search(
     trials=2,
-    steps=3_000,
+    steps=1_000,
     seed=7,
     scenarios=("synthetic_7-week/ring/average-0.4",),
-    finals=Finals(best=1, steps=6_000, trials=3),
+    finals=Finals(best=1, steps=2_000, trials=3),
     methods={
         "consensus-gossip": {
             "ppo.lr": Range(low=1e-4, high=1e-2, log=True),
