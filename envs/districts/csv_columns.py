@@ -7,7 +7,7 @@ count from 1, the first row under the header.
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,10 +52,12 @@ def read_columns(path: Path, names: Mapping[str, Sequence[str]]) -> dict[str, Co
         raise UsageError(f"{path}: no such file, though schema.json names it")
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            header = next(csv.reader(file), None)
-        if not header:
-            raise UsageError(f"{path}: not a readable CSV file: its first line is empty; allowed: names of columns")
-        places = {quantity: _place(path, header, quantity, accepted) for quantity, accepted in names.items()}
+            lines = csv.reader(file)
+            header = next(lines, None)
+            if not header:
+                raise UsageError(f"{path}: not a readable CSV file: its first line is empty; allowed: names of columns")
+            places = {quantity: _place(path, header, quantity, accepted) for quantity, accepted in names.items()}
+            _check_widths(path, len(header), lines)
         # As text, so that each figure is parsed exactly and a wrong one can be quoted.
         text = pd.read_csv(path, usecols=sorted(places.values()), dtype=str, index_col=False, encoding="utf-8-sig")
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError, csv.Error) as error:
@@ -86,6 +88,16 @@ def _place(path: Path, header: Sequence[str], quantity: str, accepted: Sequence[
                 raise UsageError(f"{problem}; columns are separated by {word} here and must be separated by commas")
     more = f" and {len(header) - SHOWN} more" if len(header) > SHOWN else ""
     raise UsageError(f"{problem}; the columns are {', '.join(map(repr, header[:SHOWN])) or 'none'}{more}")
+
+
+def _check_widths(path: Path, width: int, lines: Iterable[Sequence[str]]) -> None:
+    """See that no row has more cells than there are names: a decimal comma makes two cells of one number."""
+    for row, cells in enumerate((cells for cells in lines if cells), 1):
+        if any(cells[width:]):
+            raise UsageError(
+                f"{path}: row {row} has {len(cells)} cells for {width} columns; allowed: a cell for each column, and "
+                "numbers with a decimal point"
+            )
 
 
 def _plain(label: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import math
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ def read_object(path: Path) -> dict[str, Any]:
         found = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=once)
     except UsageError:
         raise
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"{path}: not valid JSON: {error}") from None
     return as_object(str(path), found)
 
@@ -67,7 +67,8 @@ def efficiency(where: str, attributes: Mapping[str, Any]) -> float:
 
 def _figure(where: str, attributes: Mapping[str, Any], key: str) -> float:
     value = attributes.get(key)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    # json reads whole numbers of any length, of which math.isfinite takes none beyond the largest float.
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= sys.float_info.max:
         raise UsageError(f"{where}: {key} is {value!r}; a finite number is needed")
     return float(value)
 

@@ -181,7 +181,7 @@ def test_missing_folder_schema_and_files_are_named(folder: Path) -> None:
     assert_refused(folder, "schema.json: no such file")
 
 
-@pytest.mark.parametrize("text", ["{", "[]", "{}"])
+@pytest.mark.parametrize("text", ["{", "[]", "{}", "[" * 100_000])
 def test_unusable_json_is_refused(folder: Path, text: str) -> None:
     (folder / "schema.json").write_text(text)
     assert_refused(folder, "schema.json")
@@ -203,6 +203,7 @@ def test_other_time_steps_are_refused(folder: Path, seconds: int | None) -> None
     ("device", "figures", "problem"),
     [
         ("pv", {"nominal_power": -1}, "nominal_power is -1"),
+        ("pv", {"nominal_power": 10**400}, "a finite number is needed"),
         ("pv", {"nominal_power": None}, "nominal_power is None"),
         ("electrical_storage", {**BATTERY, "capacity": -1}, "capacity is -1"),
         ("electrical_storage", {**BATTERY, "nominal_power": "5"}, "nominal_power is '5'"),

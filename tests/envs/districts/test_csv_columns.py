@@ -55,3 +55,14 @@ def test_columns_may_stand_in_any_order_beside_others(tmp_path: Path) -> None:
 def test_what_the_header_holds_is_said(tmp_path: Path, text: str, problem: str) -> None:
     with pytest.raises(UsageError, match=f"home.csv: .*{problem}"):
         read_columns(write(tmp_path, text), NAMES)
+
+
+def test_a_row_with_more_numbers_than_names_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path, "hour,non_shiftable_load\n1,0\n\n2,0,25\n")  # a decimal comma would be read as 0
+    with pytest.raises(UsageError, match=r"home.csv: row 2 has 3 cells for 2 columns; .* a decimal point"):
+        read_columns(path, NAMES)
+
+
+def test_a_comma_at_the_end_of_rows_is_no_cell(tmp_path: Path) -> None:
+    found = read_columns(write(tmp_path, "hour,non_shiftable_load\n1,0.5,\n2,0.25,\n"), NAMES)
+    assert found["demand"].values.tolist() == [0.5, 0.25]
