@@ -62,7 +62,7 @@ class AugmentedEnvironment:
         """Reward is the agent's own Lagrangian."""
         step = self._task.step(to_box(actions.unflatten(0, self._shape).squeeze(2)))
         obs, reward = self._priced.advance(step)
-        self._reward.add(reward)
+        self._reward.add(reward.detach())
         ended = step.terminated[:, None].expand(reward.shape)
         return self._view(obs), reward.reshape(-1, 1, 1), ended.reshape(-1, 1)
 

@@ -75,13 +75,22 @@ class Style:
 
 FAMILIES = (
     Family(BLACK, 8, ("oracle", "lookahead", "allocation_expert")),  # those that know the model
-    Family(GREY, 5, ("serve_now", "rule_based", "random")),
+    Family(
+        GREY,
+        5,
+        (
+            *("serve_now", "rule_based", "random"),
+            *("price_taker", "price_taker-independent", "price_taker-broadcast"),
+            *("price_taker-primal_dual", "price_taker-primal_dual_symmetric"),
+        ),
+    ),
     Family(
         BLUE,
         0,
         (
             *("consensus-gossip", "consensus-independent", "consensus-broadcast"),
             *("consensus-primal_dual", "consensus-primal_dual_symmetric"),
+            *("apg-gossip", "apg-independent", "apg-broadcast", "apg-primal_dual", "apg-primal_dual_symmetric"),
         ),
     ),
     Family(ORANGE, 1, ("ippo", "ippo-lagrangian", "ippo-augmented", "ippo-penalty")),

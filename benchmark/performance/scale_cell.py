@@ -16,8 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 import accord.baselines  # noqa: F401 - registers every method
 from accord.baselines.base import Controller, Effort, Method, Training
-from accord.baselines.consensus.augmented import ConsensusController
 from accord.baselines.consensus.chunked_rollout import FusedConsensus
+from accord.baselines.consensus.controller import ConsensusController
 from accord.baselines.registry import make_method, nest
 from accord.baselines.rollout import begin
 from accord.baselines.training.joint import JointConfig
@@ -186,11 +186,11 @@ def _execute_in_chunks(
     if (
         not isinstance(controller, ConsensusController)
         or controller.config.rule != "gossip"
-        or controller.config.actions != "mean"
+        or controller.actions != "mean"
     ):
         raise UsageError("key 'chunked': only consensus-gossip with its mean actions is rolled out in chunks")
     agents, cores, device = task.spec.n_agents, cores_allowed(), task.device
-    rollout = FusedConsensus(task, network, controller.models[0].actor, controller.config.dual)
+    rollout = FusedConsensus(task, network, controller.actors[0], controller.config.dual)
 
     def run(clock: Callable[[], float] = time.perf_counter) -> tuple[float, int]:
         """Seconds and steps after the first one, which warms up."""

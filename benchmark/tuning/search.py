@@ -208,7 +208,7 @@ def _train(search: Search, method: str, settings: dict[str, Any], steps: int) ->
             scenario.network(),
             Training(Effort(steps, float("inf")), seeded(search.seed, "train"), rows.append),
         )
-        trained[address] = _Trained(controller.state_dict(), rows[-1]["seconds"])
+        trained[address] = _Trained(controller.state_dict(), rows[-1]["seconds"] if rows else 0.0)
     return trained
 
 

@@ -24,6 +24,7 @@ VALUES = {"lanes": 14, "hidden": [8], "mixer_width": 4, "hyper_width": 8, "batch
 # What makes a method small, by the beginning of its name, the longest first.
 SMALL: dict[str, dict[str, Any]] = {
     "consensus": CONSENSUS,
+    "apg": {"copies": 2, "agents": 2, "hidden": [8]},
     "lgtc-ippo": ATTENTION,
     "ippo-attention": ATTENTION,
     "ippo": GRADIENT,
@@ -36,10 +37,11 @@ SMALL: dict[str, dict[str, Any]] = {
     "rule_based": {"shares": [0.5], "patience": [1.0], "hours": 48},
 }
 CENTRAL = {
-    *("consensus-broadcast", "lookahead", "allocation_expert"),
+    *("consensus-broadcast", "price_taker-broadcast", "apg-broadcast", "lookahead", "allocation_expert"),
     *("mappo-augmented", "qmix-augmented", "vdn-augmented"),
 }
-STEPS = {"consensus": 2_000, "momappo": 8_000, "lagrangian": 14_000}
+TALKING = ("consensus", "apg", "price_taker", "lgtc")
+STEPS = {"apg": 2_000, "consensus": 2_000, "momappo": 8_000, "lagrangian": 14_000}
 
 
 def small(method: str) -> dict[str, Any]:
@@ -59,7 +61,7 @@ def test_every_method_reaches_no_further_than_it_claims(method: str) -> None:
     assert audit.passed
     assert audit.decentralised == (method not in CENTRAL)
     if audit.decentralised:
-        assert audit.talks == (method.startswith(("consensus", "lgtc")) and method != "consensus-independent")
+        assert audit.talks == (method.startswith(TALKING) and not method.endswith("-independent"))
 
 
 @pytest.mark.parametrize("method", ["ippo", "vdn", "lgtc-ippo"])

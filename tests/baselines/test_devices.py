@@ -14,8 +14,8 @@ from torch import Tensor
 from torch.optim import Adam
 
 from accord.baselines.base import Effort, RolloutStart, Training
-from accord.baselines.consensus.augmented import ConsensusController
 from accord.baselines.consensus.chunked_rollout import FusedConsensus
+from accord.baselines.consensus.controller import ConsensusController
 from accord.baselines.registry import make_method
 from accord.envs.catalogue import resolve_district
 from accord.envs.demand_response import DemandResponse
@@ -73,7 +73,7 @@ def test_chunks_stay_on_their_device(budget: str) -> None:
     task, network = scenario.task("meta"), scenario.network().to("meta")
     controller = make_method("consensus-gossip", PPO).build(scenario.task(), torch.Generator())
     assert isinstance(controller, ConsensusController)
-    rollout = FusedConsensus(task, network, controller.models[0].actor, controller.config.dual, chunk=8)
+    rollout = FusedConsensus(task, network, controller.actors[0], controller.config.dual, chunk=8)
     rollout.reset(1000)
     for _ in range(2):
         rollout.step()

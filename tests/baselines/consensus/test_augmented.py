@@ -35,14 +35,14 @@ def test_training_logs_its_curve_and_reaches_its_steps() -> None:
 
 def test_one_policy_per_type_acts_for_its_own_agents_only() -> None:
     task, controller, rows = train({"policies": "per_type"})
-    assert len(controller.models) == 2
+    assert len(controller.actors) == 2
     assert rows[-1]["steps"] >= 20_000
     network = Network.build("two_groups", 7)
     with torch.no_grad():
         controller.reset(RolloutStart(task.spec, network, 1, torch.Generator()))
         step = task.reset(1, torch.Generator(), start=12)
         before = controller.act(step)
-        controller.models[1].actor.body.layers[-1].bias += 1.0
+        controller.actors[1].body.layers[-1].bias += 1.0
         moved = (controller.act(step) != before).any(-1)[0]
     assert moved.tolist() == [False, False, True, False, False, True, False]
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from accord.baselines.base import RolloutStart
-from accord.baselines.consensus.augmented import ConsensusController
 from accord.baselines.consensus.chunked_rollout import CHUNK, FusedConsensus, NotFusedError
+from accord.baselines.consensus.controller import ConsensusController
 from accord.baselines.registry import make_method
 from accord.envs.catalogue import resolve_district
 
@@ -20,14 +20,14 @@ def untrained(address: str, rule: str = "gossip", **settings: object) -> Consens
     generator = torch.Generator().manual_seed(0)
     controller = make_method(f"consensus-{rule}", SETTINGS | settings).build(task, generator)
     assert isinstance(controller, ConsensusController)
-    torch.nn.init.orthogonal_(controller.models[0].actor.body.layers[-1].weight, 1.0, generator=generator)
+    torch.nn.init.orthogonal_(controller.actors[0].body.layers[-1].weight, 1.0, generator=generator)
     return controller
 
 
 def fused(address: str, controller: ConsensusController, chunk: int = CHUNK) -> FusedConsensus:
     scenario = resolve_district(address)
     task, network, config = scenario.task(), scenario.network(), controller.config
-    actor = controller.models[0].actor
+    actor = controller.actors[0]
     rollout = FusedConsensus(task, network, actor, config.dual, config.rule, chunk=chunk)
     rollout.reset(START)
     return rollout

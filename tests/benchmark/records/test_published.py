@@ -68,6 +68,7 @@ def test_the_words_of_learning_classes_are_those_of_the_published() -> None:
     words = {identity_of(entry.method) for entry in accord.baselines.METHODS.values() if entry.method.learns}
     assert words == {
         "baselines.consensus.Consensus",
+        "baselines.consensus.AnalyticPolicyGradient",
         "baselines.mappo.PolicyGradient",
         "baselines.momappo.Momappo",
         "baselines.value_decomposition.ValueDecomposition",

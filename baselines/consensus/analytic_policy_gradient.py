@@ -1,0 +1,216 @@
+"""State augmentation trained by the gradient through the task's own dynamics, executed as the consensus method is.
+
+A separable task is differentiable: what an action changes in the hours after it is a matter of its own agent. So where
+PPO estimates how a reward depends on an action from noise in the action, here autograd follows rewards, plant and
+policy through the hours of a window, and the policy climbs
+
+    J(θ) = E Σ_t γ^t (r0 − λ·u + ν·s)
+
+with λ and ν drawn as for PPO. Rewards are shaped (`Priced`), so what a window leaves waiting or stored counts at its
+end. A step of Adam that moves the actions further than a trust region allows is shortened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from accord.baselines.base import Method, Training
+from accord.baselines.consensus.controller import RULES, ConsensusController, ExecutionConfig
+from accord.baselines.multipliers.augmentation import augmented_dim
+from accord.baselines.registry import register
+from accord.baselines.training.actors import GaussianActor, make_actor
+from accord.baselines.training.environment import Observation
+from accord.baselines.training.loop import train
+from accord.baselines.training.progress import Stateful
+from accord.baselines.training.single_agents import AugmentedEnvironment
+from accord.envs.errors import UsageError
+from accord.envs.multipliers import MultiplierDraw
+from accord.envs.network import Network
+from accord.envs.task import Box, Task
+
+SAVES = 20  # checkpoints over a training: its episodes are short
+
+
+class AnalyticPolicyGradientConfig(ExecutionConfig):
+    """Settings; `rule` and `dual` concern execution alone."""
+
+    lr: float = Field(1e-3, gt=0, description="Adam's first step size; it falls to a tenth.")
+    gamma: float = Field(0.98, gt=0, le=1, description="Discount per step.")
+    window: int = Field(24, ge=1, description="Steps that a gradient goes through.")
+    """Unit: steps."""
+    copies: int = Field(4, ge=1, description="Copies of the task in training, each with a start of its own.")
+    """Unit: copies."""
+    agents: int = Field(8, ge=1, description="Agents drawn per copy and episode.")
+    """Unit: agents."""
+    hidden: tuple[int, ...] = Field((64, 64), description="Widths of the policy's hidden layers.")
+    log_std: float = Field(-1.2, description="First log standard deviation of the actions in training.")
+    log_std_end: float = Field(-2.0, description="Last log standard deviation.")
+    clip: float = Field(1.0, gt=0, description="Largest norm of a gradient.")
+    region: float = Field(0.1, gt=0, description="How far a step may move the actions, root mean square.")
+    """Unit: half widths of the action's box."""
+    draw: MultiplierDraw = MultiplierDraw()
+
+    def training_key(self) -> dict[str, Any]:
+        """Without what concerns execution alone."""
+        return self.model_dump(mode="json", exclude=set(ExecutionConfig.model_fields))
+
+
+class AnalyticPolicyGradient(Method):
+    """Climbs the gradient of an episode's Lagrangian through the dynamics, for every price at once."""
+
+    config_type = AnalyticPolicyGradientConfig
+    identity = "baselines.consensus.AnalyticPolicyGradient"
+    learns = True
+    random = True
+    training_scope = "population"
+    config: AnalyticPolicyGradientConfig
+
+    def build(self, task: Task, generator: torch.Generator) -> ConsensusController:
+        """An untrained controller; see `Method.build`."""
+        return ConsensusController(self.config, [self.actor(task, generator)])
+
+    def train(self, task: Task, network: Network, training: Training) -> ConsensusController:
+        """Train one policy for all agents; see `Method.train`."""
+        config = self.config
+        actor = self.actor(task, training.generator)
+        controller = ConsensusController(config, [actor])
+        env = DifferentiableEnvironment(
+            task, config.draw, config.copies, config.agents, training.generator, config.gamma
+        )
+        train(
+            env,
+            Climber(actor, env, config, training.generator),
+            training,
+            steps_per_rollout=config.window,
+            rollouts_per_episode=max(1, env.horizon // config.window),
+            learned=controller.state_dict,
+            saves=SAVES,
+        )
+        return controller
+
+    def actor(self, task: Task, generator: torch.Generator) -> GaussianActor:
+        """An untrained policy for all agents of a separable task with a box of actions."""
+        spec = task.spec
+        if not spec.separable:
+            raise UsageError(f"method apg: task '{spec.name}' is not separable, so agents cannot train alone")
+        if not isinstance(spec.action, Box):
+            raise UsageError(f"method apg: task '{spec.name}' has discrete actions; it needs a box")
+        actor = make_actor(
+            spec.action, augmented_dim(spec), self.config.hidden, generator, log_std=self.config.log_std
+        ).to(task.device)
+        assert isinstance(actor, GaussianActor)
+        return actor
+
+
+class DifferentiableEnvironment(AugmentedEnvironment):
+    """Single agents whose plants and rewards autograd follows."""
+
+    def cut(self) -> None:
+        """Forget how the present came about: gradients go no further back."""
+        for part in (self._task, self._priced):
+            for name, value in vars(part).items():
+                if isinstance(value, Tensor) and value.requires_grad:
+                    setattr(part, name, value.detach())
+
+
+class Clamped(torch.autograd.Function):
+    """Clamps to [-1, 1], and lets gradients of a loss through that lead back inside.
+
+    The box of actions has no slope beyond its ends: a policy that was once driven there would never come back.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, draw: Tensor) -> Tensor:
+        """The nearest number in [-1, 1]."""
+        ctx.save_for_backward(draw)
+        return draw.clamp(-1.0, 1.0)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        """The gradient where descending it does not lead further out."""
+        (draw,) = ctx.saved_tensors
+        outward = ((draw > 1.0) & (gradient < 0)) | ((draw < -1.0) & (gradient > 0))
+        return gradient.masked_fill(outward, 0.0)
+
+
+class Climber:
+    """The `Learner` of the loop: a window's rewards as a graph, then one step of Adam within the trust region.
+
+    Attributes:
+        actor: What learns.
+        seen: Observations of the last window, one [copies · agents, 1, O] per step.
+        objective: J of the last window, whose graph leads to the actor's weights.
+    """
+
+    def __init__(
+        self,
+        actor: GaussianActor,
+        env: DifferentiableEnvironment,
+        config: AnalyticPolicyGradientConfig,
+        generator: torch.Generator,
+    ) -> None:
+        """Set up.
+
+        Args:
+            actor: What learns.
+            env: What to learn in.
+            config: Settings.
+            generator: Source of every draw.
+        """
+        self.actor, self._env, self._config, self._generator = actor, env, config, generator
+        self.lr = config.lr
+        self.parameters = sum(p.numel() for p in actor.parameters())
+        self.optimiser = torch.optim.Adam(actor.parameters(), config.lr)
+
+    def kept(self) -> Mapping[str, Stateful]:
+        """See `Learner.kept`."""
+        return {"actor": self.actor, "optimiser": self.optimiser}
+
+    def begin(self) -> None:
+        """A policy without memory has nothing to forget."""
+
+    def collect(self, seen: Observation, fraction: float) -> Observation:
+        """Act for a window; see `Learner.collect`."""
+        config, actor = self._config, self.actor
+        actor.log_std.fill_(config.log_std + (config.log_std_end - config.log_std) * fraction)
+        self._env.cut()
+        obs = seen.obs.detach()
+        self.seen, self.objective = [], obs.new_zeros(())
+        for step in range(config.window):
+            self.seen.append(obs.detach())
+            draw, _, _ = actor.sample(obs, None, self._generator)
+            seen, reward, _ = self._env.step(Clamped.apply(draw))
+            self.objective = self.objective + config.gamma**step * reward.mean()
+            obs = seen.obs
+        return seen
+
+    def update(self, fraction: float) -> dict[str, float]:
+        """One step upwards; numbers for the log: the gradient's norm, and how far the actions moved."""
+        config, actor = self._config, self.actor
+        self.optimiser.zero_grad()
+        (-self.objective).backward()
+        norm = nn.utils.clip_grad_norm_(actor.parameters(), config.clip)
+        before = [weight.detach().clone() for weight in actor.parameters()]
+        seen = torch.cat(self.seen)
+        with torch.no_grad():
+            acted = actor.mode(seen, None)[0]
+            self.optimiser.step()
+            moved = self._moved(seen, acted)
+            while moved > config.region:
+                for now, then in zip(actor.parameters(), before, strict=True):
+                    now.lerp_(then, 0.5)
+                moved = self._moved(seen, acted)
+        return {"gradient": float(norm), "moved": moved}
+
+    def _moved(self, seen: Tensor, acted: Tensor) -> float:
+        """Root mean square by which mean actions differ from those that were."""
+        return float((self.actor.mode(seen, None)[0] - acted).square().mean().sqrt())
+
+
+for rule, sees in RULES.items():
+    register(f"apg-{rule}", sees, rule=rule)(AnalyticPolicyGradient)

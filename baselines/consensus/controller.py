@@ -1,0 +1,155 @@
+"""Execution of state augmentation with consensus: act on own multipliers, then move and exchange them.
+
+Amaya-Corredor, Jonsson and Calvo-Fullana, Algorithm 1, eqs. 10, 11 and 15; the steps are those of
+`baselines.multipliers.moving`. How the policy was trained does not matter here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from pydantic import Field
+from torch import Tensor, nn
+
+from accord.baselines.base import Controller, MethodConfig, ModelView, Rollout, RolloutStart
+from accord.baselines.consensus.chunked_rollout import FusedConsensus, NotFusedError
+from accord.baselines.multipliers.augmentation import augment, effective_prices
+from accord.baselines.multipliers.moving import DualConfig, Multipliers, Rule
+from accord.baselines.training.actors import StochasticActor
+from accord.baselines.training.environment import to_box
+from accord.envs.demand_response import DemandResponse
+from accord.envs.task import Step, Task, TaskSpec
+
+LOCAL_AND_NEIGHBOURS = "own observation, multipliers from neighbours"
+# What tells each name's agents apart from the others': how they agree on multipliers, and what that lets them see.
+RULES: dict[Rule, str] = {
+    "gossip": LOCAL_AND_NEIGHBOURS,
+    "primal_dual": LOCAL_AND_NEIGHBOURS,
+    "primal_dual_symmetric": LOCAL_AND_NEIGHBOURS,
+    "independent": "own observation, own multipliers",
+    "broadcast": "own observation, multipliers averaged centrally",
+}
+
+
+class ExecutionConfig(MethodConfig):
+    """How multipliers move in execution."""
+
+    rule: Rule = Field("gossip", description="How multipliers are agreed on.")
+    dual: DualConfig = DualConfig()
+
+
+class MultiplierController(Controller):
+    """Moves and exchanges its agents' multipliers after every step; what it does at them is a subclass's."""
+
+    def __init__(self, config: ExecutionConfig) -> None:
+        """Set up.
+
+        Args:
+            config: How multipliers move.
+        """
+        self.config = config
+        self.decentralised = config.rule != "broadcast"
+        self.rounds = {"gossip": config.dual.rounds, "independent": 0}.get(config.rule, 1)
+
+    def reset(self, start: RolloutStart) -> None:
+        """Start every multiplier where the settings say."""
+        super().reset(start)
+        self.multipliers = Multipliers(self.config.rule, self.config.dual, start)
+
+    def change(self, spec: TaskSpec, model: ModelView | None = None) -> None:
+        """Aim at the new budgets."""
+        super().change(spec, model)
+        self.multipliers.aim(spec)
+
+    def feedback(self, step: Step) -> None:
+        """One dual step."""
+        self.multipliers.update(step)
+
+    def diagnostics(self) -> dict[str, Tensor]:
+        """λ [B, N, m] and ν [B, N]."""
+        return {"multipliers": self.multipliers.lam, "local_multipliers": self.multipliers.nu}
+
+    def multiplier_limit(self) -> float:
+        """λ_max."""
+        return self.config.dual.lambda_max
+
+    def disagreement_bound(self, largest_excess: float) -> float | None:
+        """Limsup ‖λ − λ̄‖₂/√N ≤ α·G·σ^K/(1 − σ^K) for plain gossip with a constant step (triangle inequality)."""
+        dual = self.config.dual
+        if (
+            self.config.rule != "gossip"
+            or dual.mixing != "plain"
+            or dual.step_rule != "constant"
+            or dual.share != "equal"
+        ):
+            return None
+        # Agents that aim below the budget see a larger excess, by as much as they aim below.
+        limits = self.spec.limits / self.spec.member_counts / self.spec.usage_scale
+        largest = largest_excess + dual.tighten * float(limits.max())
+        unit = float(limits.min()) if dual.unit == "share" else 1.0
+        bound = self.network.consensus_bound(dual.alpha, largest / unit, dual.rounds)
+        return bound / self.spec.n_agents**0.5
+
+
+class ConsensusController(MultiplierController):
+    """Acts on its own observation and multipliers."""
+
+    def __init__(
+        self,
+        config: ExecutionConfig,
+        actors: Sequence[StochasticActor],
+        actions: Literal["mean", "sampled"] = "mean",
+    ) -> None:
+        """Set up.
+
+        Args:
+            config: How multipliers move.
+            actors: One actor, or one per agent type in the order of the types.
+            actions: What of an actor's distribution is done.
+        """
+        super().__init__(config)
+        self.actors, self.actions = list(actors), actions
+
+    def reset(self, start: RolloutStart) -> None:
+        """See `MultiplierController.reset`."""
+        super().reset(start)
+        kinds = start.spec.agent_types.unique().tolist() if len(self.actors) > 1 else []
+        self._rows = [agents_of(start.spec, kind).to(start.spec.device) for kind in kinds]
+
+    def act(self, step: Step) -> Tensor:
+        """Actions [B, N, A]."""
+        prices = effective_prices(self.spec, step, self.multipliers.lam)
+        seen = augment(self.spec, step, prices, self.multipliers.nu)
+        if len(self.actors) == 1:
+            return to_box(self._draw(self.actors[0], seen))
+        actions = seen.new_empty(*seen.shape[:2], self.spec.action.size)
+        for actor, rows in zip(self.actors, self._rows, strict=True):
+            actions[:, rows] = to_box(self._draw(actor, seen[:, rows]))
+        return actions
+
+    def in_chunks(self, task: Task) -> Rollout | None:
+        """One shared policy's mean actions, with multipliers where they stand now; see `chunked_rollout`."""
+        if len(self.actors) > 1 or self.actions != "mean" or not isinstance(task, DemandResponse):
+            return None
+        try:
+            rollout = FusedConsensus(task, self.network, self.actors[0], self.config.dual, self.config.rule)
+        except NotFusedError:
+            return None
+        rollout.state.lam.copy_(self.multipliers.lam[0])
+        rollout.state.nu.copy_(self.multipliers.nu[0])
+        return rollout
+
+    def modules(self) -> dict[str, nn.Module]:
+        """The actors: critics are not needed to act."""
+        return {f"actor_{i}": actor for i, actor in enumerate(self.actors)}
+
+    def _draw(self, actor: StochasticActor, seen: Tensor) -> Tensor:
+        if self.actions == "mean":
+            return actor.mode(seen, None)[0]
+        return actor.sample(seen, None, self.generator)[0]
+
+
+def agents_of(spec: TaskSpec, kind: int) -> Tensor:
+    """Indices of the agents of a type."""
+    return (spec.agent_types == kind).nonzero().flatten()
