@@ -24,7 +24,8 @@ from accord.baselines.consensus.controller import RULES, ConsensusController, Ex
 from accord.baselines.multipliers.augmentation import augmented_dim
 from accord.baselines.registry import register
 from accord.baselines.training.actors import GaussianActor, make_actor
-from accord.baselines.training.environment import Observation
+from accord.baselines.training.environment import Observation, stacked
+from accord.baselines.training.finite import check_finite
 from accord.baselines.training.loop import train
 from accord.baselines.training.progress import Stateful
 from accord.baselines.training.single_agents import AugmentedEnvironment
@@ -47,9 +48,12 @@ class AnalyticPolicyGradientConfig(ExecutionConfig):
     """Unit: copies."""
     agents: int = Field(8, ge=1, description="Agents drawn per copy and episode.")
     """Unit: agents."""
-    hidden: tuple[int, ...] = Field((64, 64), description="Widths of the policy's hidden layers.")
+    hidden: tuple[int, ...] = Field((64, 64), min_length=1, description="Widths of the policy's hidden layers.")
+    """Unit: neurons."""
     log_std: float = Field(-1.2, description="First log standard deviation of the actions in training.")
-    log_std_end: float = Field(-2.0, description="Last log standard deviation.")
+    """Unit: log of half boxes."""
+    log_std_end: float = Field(-2.0, description="Last log standard deviation; it moves linearly.")
+    """Unit: log of half boxes."""
     clip: float = Field(1.0, gt=0, description="Largest norm of a gradient.")
     region: float = Field(0.1, gt=0, description="How far a step may move the actions, root mean square.")
     """Unit: half widths of the action's box."""
@@ -143,7 +147,7 @@ class Climber:
 
     Attributes:
         actor: What learns.
-        seen: Observations of the last window, one [copies · agents, 1, O] per step.
+        seen: Observations of the last window, [steps · copies · agents, 1, O].
         objective: J of the last window, whose graph leads to the actor's weights.
     """
 
@@ -163,7 +167,7 @@ class Climber:
             generator: Source of every draw.
         """
         self.actor, self._env, self._config, self._generator = actor, env, config, generator
-        self.lr = config.lr
+        self.lr, self._done = config.lr, 0
         self.parameters = sum(p.numel() for p in actor.parameters())
         self.optimiser = torch.optim.Adam(actor.parameters(), config.lr)
 
@@ -172,7 +176,8 @@ class Climber:
         return {"actor": self.actor, "optimiser": self.optimiser}
 
     def begin(self) -> None:
-        """A policy without memory has nothing to forget."""
+        """An episode begins; a policy without memory has nothing to forget."""
+        self._done = 0
 
     def collect(self, seen: Observation, fraction: float) -> Observation:
         """Act for a window; see `Learner.collect`."""
@@ -180,13 +185,21 @@ class Climber:
         actor.log_std.fill_(config.log_std + (config.log_std_end - config.log_std) * fraction)
         self._env.cut()
         obs = seen.obs.detach()
-        self.seen, self.objective = [], obs.new_zeros(())
+        self.objective, rows = obs.new_zeros(()), []
         for step in range(config.window):
-            self.seen.append(obs.detach())
             draw, _, _ = actor.sample(obs, None, self._generator)
+            row = {"obs": obs.detach(), "state": seen.state, "action": draw.detach()}
             seen, reward, _ = self._env.step(Clamped.apply(draw))
             self.objective = self.objective + config.gamma**step * reward.mean()
+            rows.append(row | {"reward": reward.detach()})
             obs = seen.obs
+        if torch.is_grad_enabled() and not self.objective.requires_grad:
+            raise UsageError(
+                f"method apg: rewards of task '{self._env.name}' have no gradient, so it cannot be followed"
+            )
+        batch = stacked(rows)
+        check_finite(self._env, batch, Observation(obs.detach(), seen.state), self._done)
+        self.seen, self._done = batch["obs"].flatten(0, 1), self._done + config.window
         return seen
 
     def update(self, fraction: float) -> dict[str, float]:
@@ -196,7 +209,7 @@ class Climber:
         (-self.objective).backward()
         norm = nn.utils.clip_grad_norm_(actor.parameters(), config.clip)
         before = [weight.detach().clone() for weight in actor.parameters()]
-        seen = torch.cat(self.seen)
+        seen = self.seen
         with torch.no_grad():
             acted = actor.mode(seen, None)[0]
             self.optimiser.step()

@@ -29,7 +29,9 @@ def climber(seed: int = 0, **settings: object) -> tuple[Climber, DifferentiableE
     task = resolve(ADDRESS).task()
     actor = AnalyticPolicyGradient(config).actor(task, generator)
     env = DifferentiableEnvironment(task, config.draw, config.copies, config.agents, generator, config.gamma)
-    return Climber(actor, env, config, generator), env
+    found = Climber(actor, env, config, generator)
+    found.begin()
+    return found, env
 
 
 def objective(direction: list[torch.Tensor], size: float) -> float:
@@ -83,7 +85,7 @@ def test_a_step_moves_actions_no_further_than_the_trust_region() -> None:
         found, env = climber(lr=0.01, region=region)
         found.collect(env.reset(), 0.0)
         before = copy.deepcopy(found.actor)
-        seen = torch.cat(found.seen)
+        seen = found.seen
         found.update(0.0)
         with torch.no_grad():
             change = found.actor.mode(seen, None)[0] - before.mode(seen, None)[0]
@@ -100,6 +102,34 @@ def test_gradients_go_no_further_back_than_a_window() -> None:
     again: Observation = found.collect(seen, 0.0)
     found.update(0.0)  # a graph that reached into the first window would be gone
     assert again.obs.requires_grad
+
+
+def test_the_first_number_that_is_not_finite_ends_a_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    found, env = climber(window=4)
+    seen, step, taken = found.collect(env.reset(), 0.0), env.step, [4]
+
+    def spoilt(actions: torch.Tensor) -> tuple[Observation, torch.Tensor, torch.Tensor]:
+        after, reward, ended = step(actions)
+        taken[0] += 1
+        return after, torch.where(torch.tensor(taken[0] == 7), torch.nan, reward), ended
+
+    found.update(0.0)
+    monkeypatch.setattr(env, "step", spoilt)
+    with pytest.raises(UsageError, match="reward of agent 0 of group 0 at step 7 of an episode has the value nan"):
+        found.collect(seen, 0.0)
+
+
+def test_rewards_without_a_gradient_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    found, env = climber(window=2)
+    seen, step = env.reset(), env.step
+
+    def constant(actions: torch.Tensor) -> tuple[Observation, torch.Tensor, torch.Tensor]:
+        after, reward, ended = step(actions.detach())
+        return after, reward.detach(), ended
+
+    monkeypatch.setattr(env, "step", constant)
+    with pytest.raises(UsageError, match="rewards of task 'campus_seven' have no gradient"):
+        found.collect(seen, 0.0)
 
 
 @pytest.fixture(autouse=True)
