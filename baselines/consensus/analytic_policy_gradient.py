@@ -28,11 +28,11 @@ from accord.baselines.training.environment import Observation, stacked
 from accord.baselines.training.finite import check_finite
 from accord.baselines.training.loop import train
 from accord.baselines.training.progress import Stateful
-from accord.baselines.training.single_agents import AugmentedEnvironment
+from accord.baselines.training.single_agents import AugmentedEnvironment, check_alone
 from accord.envs.errors import UsageError
 from accord.envs.multipliers import MultiplierDraw
 from accord.envs.network import Network
-from accord.envs.task import Box, Task
+from accord.envs.task import Task
 
 SAVES = 20  # checkpoints over a training: its episodes are short
 
@@ -99,11 +99,8 @@ class AnalyticPolicyGradient(Method):
 
     def actor(self, task: Task, generator: torch.Generator) -> GaussianActor:
         """An untrained policy for all agents of a separable task with a box of actions."""
+        check_alone("apg", task)
         spec = task.spec
-        if not spec.separable:
-            raise UsageError(f"method apg: task '{spec.name}' is not separable, so agents cannot train alone")
-        if not isinstance(spec.action, Box):
-            raise UsageError(f"method apg: task '{spec.name}' has discrete actions; it needs a box")
         actor = make_actor(
             spec.action, augmented_dim(spec), self.config.hidden, generator, log_std=self.config.log_std
         ).to(task.device)

@@ -18,11 +18,11 @@ from accord.baselines.registry import register
 from accord.baselines.training.environment import Shapes
 from accord.baselines.training.ppo import ActorCritic, PPOConfig, train_ppo
 from accord.baselines.training.progress import part_of
-from accord.baselines.training.single_agents import AugmentedEnvironment
+from accord.baselines.training.single_agents import AugmentedEnvironment, check_alone
 from accord.envs.errors import UsageError
 from accord.envs.multipliers import MultiplierDraw
 from accord.envs.network import Network
-from accord.envs.task import Box, Task
+from accord.envs.task import Task
 
 
 class ConsensusConfig(ExecutionConfig):
@@ -85,12 +85,7 @@ class Consensus(Method):
 
     def _models(self, task: Task, generator: torch.Generator) -> list[ActorCritic]:
         """Untrained, one per type."""
-        if not task.spec.separable:
-            raise UsageError(
-                f"method consensus: task '{task.spec.name}' is not separable, so agents cannot train alone"
-            )
-        if not isinstance(task.spec.action, Box):
-            raise UsageError(f"method consensus: task '{task.spec.name}' has discrete actions; it needs a box")
+        check_alone("consensus", task)
         if self.config.ppo.recurrent:
             raise UsageError("method consensus: key 'ppo.recurrent' must be false: its policies have no memory")
         shapes = Shapes(augmented_dim(task.spec), 0, task.spec.action)

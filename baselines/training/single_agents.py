@@ -9,8 +9,9 @@ from torch import Tensor
 
 from accord.baselines.multipliers.augmentation import Priced, augmented_dim
 from accord.baselines.training.environment import MeanReward, Observation, Shapes, to_box
+from accord.envs.errors import UsageError
 from accord.envs.multipliers import MultiplierDraw
-from accord.envs.task import Task
+from accord.envs.task import Box, Task
 
 
 class AugmentedEnvironment:
@@ -86,3 +87,20 @@ class AugmentedEnvironment:
 
     def _view(self, obs: Tensor) -> Observation:
         return Observation(obs.reshape(self.groups, 1, -1), obs.new_zeros(self.groups, 0))
+
+
+def check_alone(method: str, task: Task) -> None:
+    """Refuse a task whose agents cannot be trained one by one by a policy over a box.
+
+    Args:
+        method: For messages.
+        task: The population.
+
+    Raises:
+        UsageError: it is not separable, or its actions are discrete.
+    """
+    spec = task.spec
+    if not spec.separable:
+        raise UsageError(f"method {method}: task '{spec.name}' is not separable, so agents cannot train alone")
+    if not isinstance(spec.action, Box):
+        raise UsageError(f"method {method}: task '{spec.name}' has discrete actions; it needs a box")
