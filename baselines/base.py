@@ -135,9 +135,11 @@ class Rollout(Protocol):
     Attributes:
         seconds: Spent so far, by stage; `dynamics` are the task's, all others the controller's.
         multipliers: λ [N, m], mean prices.
+        cut: What λ's limit took from them, see `Multipliers.cut`, [m].
     """
 
     seconds: dict[str, float]
+    cut: Tensor
 
     @property
     def multipliers(self) -> Tensor:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from accord.baselines.consensus.chunked_state import at_rest, by_hour, weekdays
 from accord.baselines.multipliers.augmentation import compress, load_prices
-from accord.baselines.multipliers.moving import DualConfig, Rule, shares
+from accord.baselines.multipliers.moving import DualConfig, Rule, cut_unit, shares
 from accord.baselines.training.actors import GaussianActor, StochasticActor
 from accord.baselines.training.models import Body
 from accord.envs.demand_response import DemandResponse
@@ -56,6 +56,7 @@ class Hour:
         active: [K, m] which budgets count in them.
         weights: The policy's layers, the first one on the buffer's rows.
         counted: [m] which budgets count now.
+        counting: Indices of those.
     """
 
     profiles: tuple[Tensor, Tensor, Tensor, Tensor]
@@ -67,6 +68,7 @@ class Hour:
     active: Tensor
     weights: list[tuple[Tensor, Tensor]]
     counted: Tensor
+    counting: slice | list[int]
 
 
 class FusedConsensus:
@@ -77,6 +79,7 @@ class FusedConsensus:
         chunk: Agents at a time.
         clock: Tells the time between stages; one that waits for an accelerator tells where its time goes.
         seconds: Spent so far in each of `STAGES` and on `messages`.
+        cut: See `Multipliers.cut`, [m].
     """
 
     def __init__(
@@ -114,6 +117,8 @@ class FusedConsensus:
         self._rest = [(weight.to(self._device), bias.to(self._device)) for weight, bias in rest]
         mean_share = spec.limits / spec.member_counts / spec.usage_scale
         self._unit = mean_share.clamp_min(1e-6) if dual.unit == "share" else torch.ones_like(mean_share)
+        self.cut = torch.zeros(len(spec.budgets), device=self._device)
+        self._per_cut = cut_unit(spec, dual) / spec.n_agents
         self._aim = (1 - dual.tighten) * shares(spec, "equal")[0] / spec.usage_scale  # [m]
         n = spec.n_agents
         self.chunk = min(n, chunk or (CHUNK if self._device.type == "cpu" else DEVICE_CHUNK))
@@ -186,7 +191,7 @@ class FusedConsensus:
     def look_up(self) -> Hour:
         """What all agents share in the coming hour, the first layer included; nothing is read back from a device."""
         (weight, bias), levels, level_of, active = self._shared()
-        district, device = self._task.district, self._device
+        district, spec, device = self._task.district, self._task.spec, self._device
         day, hour = divmod(self._column, HOURS)
         first = (weight.to(device, non_blocking=True), bias.to(device, non_blocking=True))
         return Hour(
@@ -199,6 +204,7 @@ class FusedConsensus:
             active=active.to(device, non_blocking=True),
             weights=[first, *self._rest],
             counted=self._task.counted_at(self._column),
+            counting=_indices([bool(budget.hours[district.hour[self._column]]) for budget in spec.budgets]),
         )
 
     def _shared(self) -> tuple[tuple[Tensor, Tensor], Tensor, Tensor, Tensor]:
@@ -272,7 +278,10 @@ class FusedConsensus:
         acted = self.clock()
         scale, dual = 1 / self._task.spec.usage_scale, self._dual
         excess = hour.counted * (imported[:, None] * scale - self._aim) / self._unit  # [n, m]
-        state.lam[rows] = (state.lam[rows] + dual.alpha * excess).clamp_(0.0, dual.lambda_max)
+        moved, can = state.lam[rows] + dual.alpha * excess, hour.counting  # no other λ can have passed its limit
+        if dual.alpha > 0:
+            self.cut[can] += (moved[:, can] - dual.lambda_max).clamp_min_(0.0).sum(0) * self._per_cut[can]
+        state.lam[rows] = moved.clamp_(0.0, dual.lambda_max)
         nu.sub_((demand - imported - battery) * (dual.eta * scale)).clamp_(-dual.nu_max, dual.nu_max)
         return observed - began, decided - observed, acted - decided, self.clock() - acted
 
@@ -296,6 +305,10 @@ class FusedConsensus:
         # `compress`: torch's asinh is several times slower than what it is made of.
         size = out.abs()
         torch.copysign(size.square().add_(1.0).sqrt_().add_(size).log_(), out, out=out)
+
+
+def _indices(chosen: list[bool]) -> slice | list[int]:
+    return slice(None) if all(chosen) else [index for index, one in enumerate(chosen) if one]
 
 
 def _linear(policy: StochasticActor) -> list[nn.Linear]:

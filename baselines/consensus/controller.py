@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from accord.baselines.base import Controller, MethodConfig, ModelView, Rollout, RolloutStart
 from accord.baselines.consensus.chunked_rollout import FusedConsensus, NotFusedError
 from accord.baselines.multipliers.augmentation import augment, effective_prices
-from accord.baselines.multipliers.moving import DualConfig, Multipliers, Rule
+from accord.baselines.multipliers.moving import DualConfig, Multipliers, Rule, rounds_of
 from accord.baselines.training.actors import StochasticActor
 from accord.baselines.training.environment import to_box
 from accord.envs.demand_response import DemandResponse
@@ -50,7 +50,7 @@ class MultiplierController(Controller):
         """
         self.config = config
         self.decentralised = config.rule != "broadcast"
-        self.rounds = {"gossip": config.dual.rounds, "independent": 0}.get(config.rule, 1)
+        self.rounds = rounds_of(config.rule, config.dual)
 
     def reset(self, start: RolloutStart) -> None:
         """Start every multiplier where the settings say."""
@@ -67,29 +67,20 @@ class MultiplierController(Controller):
         self.multipliers.update(step)
 
     def diagnostics(self) -> dict[str, Tensor]:
-        """λ [B, N, m] and ν [B, N]."""
-        return {"multipliers": self.multipliers.lam, "local_multipliers": self.multipliers.nu}
+        """λ [B, N, m] and ν [B, N], and what λ's limit took from them, see `Multipliers.cut`."""
+        return {
+            "multipliers": self.multipliers.lam,
+            "local_multipliers": self.multipliers.nu,
+            "cut": self.multipliers.cut,
+        }
 
     def multiplier_limit(self) -> float:
         """λ_max."""
         return self.config.dual.lambda_max
 
     def disagreement_bound(self, largest_excess: float) -> float | None:
-        """Limsup ‖λ − λ̄‖₂/√N ≤ α·G·σ^K/(1 − σ^K) for plain gossip with a constant step (triangle inequality)."""
-        dual = self.config.dual
-        if (
-            self.config.rule != "gossip"
-            or dual.mixing != "plain"
-            or dual.step_rule != "constant"
-            or dual.share != "equal"
-        ):
-            return None
-        # Agents that aim below the budget see a larger excess, by as much as they aim below.
-        limits = self.spec.limits / self.spec.member_counts / self.spec.usage_scale
-        largest = largest_excess + dual.tighten * float(limits.max())
-        unit = float(limits.min()) if dual.unit == "share" else 1.0
-        bound = self.network.consensus_bound(dual.alpha, largest / unit, dual.rounds)
-        return bound / self.spec.n_agents**0.5
+        """See `Multipliers.disagreement_bound`."""
+        return self.multipliers.disagreement_bound(largest_excess)
 
 
 class ConsensusController(MultiplierController):

@@ -46,7 +46,7 @@ class DualConfig(BaseModel):
     tighten: float = Field(0.03, ge=0, lt=1, description="Aim below the budget by this share.")
     lambda_start: float = Field(0.0, ge=0, description="First λ.")
     """Unit: mean prices."""
-    lambda_max: float = Field(4.0, gt=0, description="λ is held at or below this: no further than training drew.")
+    lambda_max: float = Field(4.0, gt=0, description="λ is held at or below this; see the metric `cut`.")
     """Unit: mean prices."""
     nu_start: float = Field(-3.0, description="First ν.")
     """Unit: mean prices."""
@@ -55,22 +55,36 @@ class DualConfig(BaseModel):
 
 
 class Multipliers:
-    """The multipliers of one rollout."""
+    """The multipliers of one rollout.
 
-    def __init__(self, rule: Rule, config: DualConfig, start: RolloutStart) -> None:
+    Attributes:
+        lam: λ [B, N, m].
+        nu: ν [B, N].
+        cut: [B, m] what the limit λ_max took from the dual steps so far, as use of a budget that no price answered:
+            Σ over agents and steps, in agents' mean parts of the budget, per agent.
+    """
+
+    def __init__(
+        self, rule: Rule, config: DualConfig, start: RolloutStart, first: tuple[Tensor, Tensor] | None = None
+    ) -> None:
         """Set up.
 
         Args:
             rule: How they are agreed on.
             config: Steps, limits and first values.
             start: Of the rollout: the budgets, who can talk to whom, number of copies.
+            first: λ [B, N, m] and ν [B, N] to start from, in place of the settings'.
         """
         spec, batch = start.spec, start.batch
         self._rule, self._config, self._network = rule, config, start.network
         device = spec.device
         shape = (batch, spec.n_agents, len(spec.budgets))
-        self.lam = torch.full(shape, config.lambda_start, device=device)
-        self.nu = torch.full(shape[:2], config.nu_start, device=device)
+        if first is None:
+            self.lam = torch.full(shape, config.lambda_start, device=device)
+            self.nu = torch.full(shape[:2], config.nu_start, device=device)
+        else:
+            self.lam, self.nu = (value.clone() for value in first)
+        self.cut = torch.zeros(batch, shape[-1], device=device)
         self._mu = torch.zeros(shape, device=device)
         self._last_excess = torch.zeros(shape, device=device)
         self._steps = 0
@@ -84,6 +98,7 @@ class Multipliers:
         # One number for all agents alike, whatever the unit: else an average of λ would not enforce the budget.
         mean_share = spec.limits / spec.member_counts / spec.usage_scale
         self._unit = mean_share.clamp_min(1e-6) if config.unit == "share" else torch.ones_like(mean_share)
+        self._per_cut = cut_unit(spec, config)
 
     def update(self, step: Step) -> None:
         """Take the outcome of one step: move λ by its gradient, talk, move ν."""
@@ -94,18 +109,38 @@ class Multipliers:
         before = self.lam
         moved = before + self._ascent(excess, counted)
         if self._rule in ("primal_dual", "primal_dual_symmetric"):
-            self.lam = (moved - config.alpha * self._mu).clamp(0.0, config.lambda_max)
+            self.lam = self._clip(moved - config.alpha * self._mu)
             self._mu = self._mu + config.beta * self._disagreement(before)
         elif self._rule == "central":
             # One multiplier per budget, moved by what the whole district uses: projected after the average.
-            mean = self._network.mean(moved).clamp(0.0, config.lambda_max)
-            self.lam = mean.expand_as(moved).contiguous()
+            self.lam = self._clip(self._network.mean(moved).expand_as(moved))
         else:
-            self.lam = self._talk(moved.clamp(0.0, config.lambda_max), counted)
+            self.lam = self._talk(self._clip(moved), counted)
         if step.shortfall is not None:
             scaled = step.shortfall / spec.usage_scale
             self.nu = (self.nu - config.eta * scaled).clamp(-config.nu_max, config.nu_max)
         self._steps += 1
+
+    def disagreement_bound(self, largest_excess: float) -> float | None:
+        """See `Controller.disagreement_bound`; None but for plain gossip with a constant step.
+
+        Limsup ‖λ − λ̄‖₂/√N ≤ α·G·σ^K/(1 − σ^K) (triangle inequality), G the largest |excess|.
+        """
+        dual, spec = self._config, self._spec
+        if self._rule != "gossip" or dual.mixing != "plain" or dual.step_rule != "constant" or dual.share != "equal":
+            return None
+        # Agents that aim below the budget see a larger excess, by as much as they aim below.
+        limits = spec.limits / spec.member_counts / spec.usage_scale
+        largest = largest_excess + dual.tighten * float(limits.max())
+        unit = float(limits.min()) if dual.unit == "share" else 1.0
+        return self._network.consensus_bound(dual.alpha, largest / unit, dual.rounds) / spec.n_agents**0.5
+
+    def _clip(self, lam: Tensor) -> Tensor:
+        """λ within its limits; what the upper one takes is added up."""
+        config, over = self._config, (lam - self._config.lambda_max).clamp_min(0.0)
+        if config.alpha > 0:
+            self.cut += over.mean(1) * self._per_cut
+        return lam.clamp(0.0, config.lambda_max)
 
     def _ascent(self, excess: Tensor, counted: Tensor) -> Tensor:
         config = self._config
@@ -136,6 +171,19 @@ class Multipliers:
         if self._rule == "primal_dual":
             return before - self._network.neighbour_mean(before)
         return self.lam - self._network.mix(self.lam)
+
+
+def rounds_of(rule: Rule, config: DualConfig) -> int:
+    """Hops that a multiplier travels in one step; see `Controller.rounds`."""
+    return {"gossip": config.rounds, "independent": 0}.get(rule, 1)
+
+
+def cut_unit(spec: TaskSpec, config: DualConfig) -> Tensor:
+    """From a mean over agents of what λ loses at its limit to use of a budget, in parts of its limit, [m]."""
+    mean_share = (spec.limits / spec.member_counts / spec.usage_scale).clamp_min(1e-6)
+    unit = mean_share if config.unit == "share" else torch.ones_like(mean_share)
+    weight = spec.n_agents / spec.member_counts  # agents that a budget does not count never reach the limit
+    return weight * unit / mean_share / max(config.alpha, 1e-12)
 
 
 def shares(spec: TaskSpec, share: str) -> Tensor:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from accord.baselines.base import MethodConfig
 from accord.baselines.multipliers.augmentation import Priced, augmented_dim, compress
 from accord.baselines.multipliers.held import ConstraintConfig, Handling, HeldMultipliers
+from accord.baselines.multipliers.moving import Rule
 from accord.baselines.training.environment import MeanReward, Observation, Shapes, numbered, to_box
 from accord.envs.errors import UsageError
 from accord.envs.task import Box, Step, Task, TaskSpec
@@ -20,7 +21,7 @@ GUIDE, GUIDED = "approach", 0.7  # the measure that guides, and the share of the
 
 
 class JointConfig(MethodConfig):
-    """What all learners on the whole task share. `iterate` and `constraints.dual` concern execution alone."""
+    """What all learners on the whole task share. `iterate`, `moving` and `constraints.dual` concern execution alone."""
 
     handling: Handling = Field("none", description="Where multipliers come from; see `baselines.multipliers.held`.")
     multipliers: Literal["global", "own"] = Field("global", description="One per budget, or one each on a share of it.")
@@ -35,15 +36,24 @@ class JointConfig(MethodConfig):
     lanes: int = Field(512, ge=1, description="Agents that act side by side in training: copies of the task times N.")
     """Unit: agents."""
     iterate: Iterate = Field("mixture", description="lagrangian: late policies in turns, or the last one.")
+    moving: Rule | None = Field(
+        None, description="lagrangian: how multipliers move in execution from where training left them; none: not."
+    )
     guidance: float = Field(
         0.0,
         ge=0,
         description="Reward in training for a step's `approach`, where a task guides; falls to 0 over its course.",
     )
 
+    @model_validator(mode="after")
+    def _moves_what_was_learned(self) -> JointConfig:
+        if self.moving is not None and self.handling != "lagrangian":
+            raise ValueError(f"`moving` goes with handling lagrangian, not with {self.handling}")
+        return self
+
     def training_key(self) -> dict[str, Any]:
         """Without what concerns execution alone."""
-        return self.model_dump(mode="json", exclude={"iterate": True, "constraints": {"dual"}})
+        return self.model_dump(mode="json", exclude={"iterate": True, "moving": True, "constraints": {"dual"}})
 
     def networks(self, spec: TaskSpec) -> Tensor | None:
         """Which network is whose, [N]; None where all agents share one."""

@@ -12,6 +12,7 @@ from torch import nn
 
 from accord.baselines.base import Method, Training
 from accord.baselines.multipliers.held import Handling
+from accord.baselines.multipliers.moving import Rule
 from accord.baselines.registry import register
 from accord.baselines.training.joint import JointConfig, JointEnvironment
 from accord.baselines.training.lagrangian import LagrangianCallback
@@ -31,6 +32,15 @@ OWN = "own observation"
 OWN_PRICES = "own observation; multipliers fixed in training"
 CENTRAL_PRICES = "own observation; multipliers set centrally"
 OWN_MULTIPLIERS = "own observation, own multipliers"
+# Rules by which learned multipliers move in execution, and what that lets an agent see.
+MOVING: dict[Rule, str] = {
+    "central": CENTRAL_PRICES,
+    "gossip": "own observation, multipliers from neighbours",
+    "primal_dual": "own observation, multipliers from neighbours",
+    "primal_dual_symmetric": "own observation, multipliers from neighbours",
+    "independent": OWN_MULTIPLIERS,
+    "broadcast": "own observation, multipliers averaged centrally",
+}
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -108,7 +118,9 @@ def register_joint(
     *,
     sees: Mapping[Handling, str] | None = None,
 ) -> None:
-    """Make a class known by one name for each algorithm and handling of constraints.
+    """Make a class known by one name for each algorithm and handling of constraints, and rule of multipliers that move.
+
+    What moves in execution was learned in training: `X-moving-RULE` is a training of `X-lagrangian`.
 
     Args:
         method: The class.
@@ -123,3 +135,7 @@ def register_joint(
         for handling in handlings:
             name = f"{algorithm}{SUFFIXES[handling]}"
             register(name, (sees or {}).get(handling, usual[handling]), **{**settings, "handling": handling})(method)
+        if "lagrangian" in handlings:
+            moving = {**settings, "handling": "lagrangian", "iterate": "last"}
+            for rule, seen in MOVING.items():
+                register(f"{algorithm}-moving-{rule}", seen, **moving, moving=rule)(method)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from accord.baselines.base import Controller, ModelView, RolloutStart
 from accord.baselines.multipliers.augmentation import augment, effective_prices
 from accord.baselines.multipliers.held import HeldMultipliers
-from accord.baselines.multipliers.moving import DualConfig, Multipliers
+from accord.baselines.multipliers.moving import DualConfig, Multipliers, Rule, rounds_of
 from accord.baselines.training.actors import Actor, StochasticActor
 from accord.baselines.training.environment import numbered
 from accord.baselines.training.joint import Iterate, JointConfig
@@ -23,14 +24,14 @@ MIXTURE = 8  # coprime to 7, so that every policy meets every day of the week
 
 
 class Policy(nn.Module):
-    """An actor and, where they do not move in execution, its multipliers."""
+    """An actor and, where training learned or fixed them, its multipliers."""
 
     def __init__(self, actor: Actor, held: HeldMultipliers | None) -> None:
         """Set up.
 
         Args:
             actor: What acts.
-            held: Multipliers that do not move in execution; None where they do, or where there are none.
+            held: Multipliers that training leaves; None where it draws them, or where there are none.
         """
         super().__init__()
         self.actor, self.held = actor, held
@@ -52,7 +53,7 @@ class PolicyController(Controller):
         *,
         sees_multipliers: bool,
         agent_id: bool = False,
-        rule: Literal["central", "independent"] | None = None,
+        rule: Rule | None = None,
         dual: DualConfig | None = None,
         iterate: Iterate = "last",
         sampled: bool = False,
@@ -64,7 +65,7 @@ class PolicyController(Controller):
             decode: From what the actor returns to the task's actions.
             sees_multipliers: The policy sees multipliers.
             agent_id: Otherwise, the policy sees its agent's number.
-            rule: How they move in execution; None for held ones.
+            rule: How they move in execution, from the policy's own where it has some; None for held ones.
             dual: Settings of that.
             iterate: The last policy, or the mixture where there is one.
             sampled: Draw actions instead of taking the best.
@@ -73,12 +74,15 @@ class PolicyController(Controller):
         self.sees_multipliers, self._agent_id = sees_multipliers, agent_id
         self._decode, self._rule, self._dual = decode, rule, dual or DualConfig()
         self._iterate, self._sampled = iterate, sampled
-        self.decentralised = rule != "central"
+        self.decentralised = rule not in ("central", "broadcast")
+        self.rounds = 0 if rule is None else rounds_of(rule, self._dual)
 
     def reset(self, start: RolloutStart) -> None:
         """Start memory and multipliers anew."""
         super().reset(start)
-        self._multipliers = None if self._rule is None else Multipliers(self._rule, self._dual, start)
+        self._multipliers = (
+            None if self._rule is None else Multipliers(self._rule, self._dual, start, self._first(start))
+        )
         for policy in (self.last, *self.mixture):
             policy.actor.listen(start.network)
         self._memory = self.last.actor.start(start.batch, start.spec.n_agents)
@@ -92,7 +96,7 @@ class PolicyController(Controller):
 
     def act(self, step: Step) -> Tensor:
         """Actions [B, N, A]."""
-        turns = self.mixture if self._iterate == "mixture" and self.mixture else [self.last]
+        turns = self._turns()
         policy = turns[self._steps // HOURS % len(turns)]
         if len(turns) > 1 and self._steps % HOURS == 0:
             self._memory = policy.actor.start(*step.obs.shape[:2])  # one policy's memory means nothing to another
@@ -110,14 +114,17 @@ class PolicyController(Controller):
             self._multipliers.update(step)
 
     def diagnostics(self) -> dict[str, Tensor]:
-        """λ [B, N, m] and ν [B, N], where they move."""
-        if self._multipliers is None:
-            return {}
-        return {"multipliers": self._multipliers.lam, "local_multipliers": self._multipliers.nu}
+        """λ [B, N, m] and ν [B, N] where they move, and what λ's limit took from them, see `Multipliers.cut`."""
+        moved = self._multipliers
+        return {} if moved is None else {"multipliers": moved.lam, "local_multipliers": moved.nu, "cut": moved.cut}
 
     def multiplier_limit(self) -> float | None:
         """λ_max of multipliers that move."""
         return None if self._rule is None else self._dual.lambda_max
+
+    def disagreement_bound(self, largest_excess: float) -> float | None:
+        """See `Multipliers.disagreement_bound`."""
+        return None if self._multipliers is None else self._multipliers.disagreement_bound(largest_excess)
 
     def modules(self) -> dict[str, nn.Module]:
         """What is trained; the mixture holds copies of it."""
@@ -146,15 +153,29 @@ class PolicyController(Controller):
             self.mixture[-1].load_state_dict(kept)
 
     def greedy(self) -> PolicyController:
-        """A second controller of the same last policy, for measuring what it uses."""
+        """A second controller of the same last policy at its own multipliers, for measuring what it uses."""
         second = copy.copy(self)
         second._iterate, second._sampled = "last", False
+        if self.last.held is not None:
+            second._rule = None
         return second
 
     def keep(self, fraction: float) -> None:
         """Late in training: copy the policy into the mixture at even shares of the second half of the effort."""
         while len(self.mixture) < MIXTURE and fraction >= 0.5 + 0.5 * (len(self.mixture) + 1) / MIXTURE - 1e-9:
             self.mixture.append(copy.deepcopy(self.last))
+
+    def _first(self, start: RolloutStart) -> tuple[Tensor, Tensor] | None:
+        """Multipliers to move from: those that training left, of a mixture their mean."""
+        turns = self._turns()
+        if any(policy.held is None for policy in turns):
+            return None
+        given = [policy.held.expand(start.batch, start.spec.n_agents) for policy in turns if policy.held is not None]
+        lam, nu = (torch.stack(values).mean(0) for values in zip(*given, strict=True))
+        return lam, nu
+
+    def _turns(self) -> list[Policy]:
+        return self.mixture if self._iterate == "mixture" and self.mixture else [self.last]
 
     def _see(self, step: Step, policy: Policy) -> Tensor:
         if not self.sees_multipliers:
@@ -174,7 +195,9 @@ def make_controller(
     held = None
     if sees_multipliers and config.handling != "augmented":
         held = HeldMultipliers(spec, config.handling, config.constraints, config.multipliers == "own")
-    rule: Any = None
+    rule: Rule | None = None
+    if sees_multipliers:
+        rule = config.moving
     if sees_multipliers and held is None:
         rule = "central" if config.multipliers == "global" else "independent"
     return PolicyController(

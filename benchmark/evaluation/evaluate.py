@@ -87,10 +87,13 @@ def _evaluate_hours(
             task = scenario.task()
             controller.change(task.spec, ModelView(task) if controller.privileged else None)
         trajectory = Trajectory(task.spec, hours, controller.multiplier_limit())
+        cut = _cut(controller, chunks)
         if chunks is not None:
             timings = roll_in_chunks(chunks, first, hours, network, trajectory)
         else:
             timings = roll(task, controller, first, hours, generator, network, trajectory)
+        after = _cut(controller, chunks)
+        trajectory.cut = None if cut is None or after is None else after - cut
     if not trajectory.finite:
         raise ArithmeticError("the rollout left numbers that are not finite: the controller's actions diverged")
     trajectory.bound = controller.disagreement_bound(trajectory.largest_excess)
@@ -99,6 +102,12 @@ def _evaluate_hours(
     traces = {name: np.stack(values) for name, values in trajectory.traces.items()}
     traces |= {f"district_{name}": np.array(values) for name, values in trajectory.series.items()}
     return Evaluation(metrics, traces, trajectory)
+
+
+def _cut(controller: Controller, chunks: Rollout | None) -> Tensor | None:
+    """What λ's limit took from dual steps so far, [m]; None where no multipliers move."""
+    cut = chunks.cut if chunks is not None else controller.diagnostics().get("cut")
+    return None if cut is None else cut.flatten().clone()
 
 
 def _evaluate_episodes(

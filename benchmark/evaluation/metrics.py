@@ -139,6 +139,15 @@ def saturation(run: Trajectory, context: Context) -> Value:
     return run.saturated / run.multiplier_steps
 
 
+@metric("-", "low", section="violation")
+def cut(run: Trajectory, context: Context) -> Value:
+    """Use of a budget that no price answered, since λ was at its limit, as a share of the budget; of the worst one.
+
+    The violation is at most this, and what λ gained over the hours, and the debt, less what is aimed below the budget.
+    """
+    return None if run.cut is None else float((run.cut.double() / run.counted.clamp_min(1)).max())
+
+
 @metric("1/kh", section="feasibility")
 def multiplier_drift(run: Trajectory, context: Context) -> Value:
     """Steepest rise of a multiplier over the second half, per 1,000 h."""

@@ -66,6 +66,7 @@ class Trajectory:
         backlog: Slope of the daily mean waiting load over the second half, per day, [N].
         drift: Slope of the multipliers over the second half, per hour, [N, m].
         saturated, disagreement, spread, multiplier_steps: Running sums over the second half, see the metrics.
+        cut: [m] what the limit of λ took from dual steps over the hours, see `Multipliers.cut`; None without a limit.
         largest_excess: Largest |use − share| of an agent, in base loads.
         bound: Theory's bound on the disagreement, if there is one.
         final_waiting: Waiting load at the end, [N].
@@ -89,6 +90,7 @@ class Trajectory:
     largest_excess: float = 0.0
     traces: dict[str, list[np.ndarray]] = field(default_factory=dict)
     bound: float | None = None
+    cut: Tensor | None = None
     final_waiting: Tensor | None = None
     _day: Tensor | float = 0.0
 

@@ -74,6 +74,24 @@ def test_equals_the_task_the_policy_and_the_multipliers(address: str, rule: str)
     assert rollout.state.waiting.std() > 0
 
 
+@pytest.mark.parametrize("address", ["homes_17/ring/average-0.2", "synthetic_100/regular-4/hourly-0.3"])
+@torch.inference_mode()
+def test_what_the_limit_of_multipliers_cuts_is_the_same(address: str) -> None:
+    dual = {"alpha": 0.5, "unit": "share", "lambda_start": 0.1, "lambda_max": 0.2}
+    controller, scenario = untrained(address, dual=dual), resolve_district(address)
+    task = scenario.task()
+    rollout = fused(address, controller, chunk=48)
+    controller.reset(RolloutStart(task.spec, scenario.network(), 1, torch.Generator()))
+    step = task.reset(1, torch.Generator(), start=START, horizon=HOURS)
+    for _ in range(HOURS):
+        step = task.step(controller.act(step))
+        controller.feedback(step)
+        rollout.step()
+    cut = controller.diagnostics()["cut"][0]
+    assert cut.max() > 0.1
+    torch.testing.assert_close(rollout.cut, cut, rtol=1e-3, atol=1e-4)
+
+
 @torch.inference_mode()
 def test_chunks_change_nothing() -> None:
     address = "synthetic_100/regular-4/average-0.3"

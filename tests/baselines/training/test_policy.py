@@ -10,6 +10,7 @@ from accord.baselines.registry import make_method
 from accord.baselines.training.actors import make_actor
 from accord.baselines.training.policy import HOURS, MIXTURE, Policy, PolicyController
 from accord.envs import make
+from accord.envs.errors import UsageError
 from accord.envs.network import Network
 from accord.envs.task import Box
 
@@ -121,3 +122,43 @@ def test_independent_prices_are_the_agents_own() -> None:
     lam = controller.diagnostics()["multipliers"][0, :, 0]
     assert lam.unique().numel() > 1
     assert controller.decentralised
+
+
+def test_learned_prices_that_move_start_where_training_left_them() -> None:
+    task, generator, network = make(ADDRESS), torch.Generator().manual_seed(0), Network.build("ring", 7)
+    spec = task.spec
+    dual = {"alpha": 0.5, "unit": "base_load", "tighten": 0.0}
+    settings = {"constraints": {"dual": dual, "price": 0.7, "nu": -1.5}}
+    controller = make_method("mappo-moving-gossip", settings).build(task, generator)
+    controller.reset(RolloutStart(spec, network, 1, generator))
+    task.reset(1, generator, start=0)
+    step = task.step(torch.rand(1, 7, 2, generator=generator))
+    controller.feedback(step)
+    found = controller.diagnostics()
+    excess = (step.usage - spec.limits / 7) / spec.usage_scale
+    torch.testing.assert_close(found["multipliers"], network.mix(0.7 + 0.5 * excess))
+    shortfall = step.shortfall
+    assert shortfall is not None
+    torch.testing.assert_close(found["local_multipliers"], -1.5 - 0.1 * shortfall / spec.usage_scale)
+    assert found["multipliers"].std() > 0
+
+
+def test_what_a_training_measures_does_not_move_in_execution() -> None:
+    """The dual ascent probes the policy at the multipliers that it learns."""
+    task, generator = make(ADDRESS), torch.Generator().manual_seed(0)
+    controller = make_method("mappo-moving-central").build(task, generator)
+    assert isinstance(controller, PolicyController)
+    assert controller.greedy().multiplier_limit() is None
+    assert controller.multiplier_limit() is not None
+
+
+@pytest.mark.parametrize("algorithm", ["mappo", "ippo", "qmix", "vdn", "iql"])
+@pytest.mark.parametrize("rule", ["central", "gossip", "primal_dual", "independent"])
+def test_moving_and_held_multipliers_are_one_training(algorithm: str, rule: str) -> None:
+    held, moving = (make_method(f"{algorithm}-{word}", tuned=False) for word in ("lagrangian", f"moving-{rule}"))
+    assert held.config.training_key() == moving.config.training_key()
+
+
+def test_only_learned_multipliers_can_go_on_moving() -> None:
+    with pytest.raises(UsageError, match=r"`moving` goes with handling lagrangian, not with penalty"):
+        make_method("mappo-penalty", {"moving": "gossip"})

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from accord.baselines.base import RolloutStart
+from accord.baselines.consensus.controller import ExecutionConfig, MultiplierController
 from accord.baselines.registry import make_method
 from accord.benchmark.boards.leaderboard import read_runs
 from accord.benchmark.evaluation.context import Context, Value
@@ -263,6 +264,35 @@ def test_unprojected_dual_ascent_pays_for_every_excess(rule: str) -> None:
     moved = float(controller.diagnostics()["multipliers"].double().mean()) - start
     assert abs(moved) > 0.1
     assert excess == pytest.approx(7 * moved / alpha, rel=1e-3)
+
+
+@pytest.mark.parametrize("rule", ["gossip", "broadcast", "central"])
+@pytest.mark.parametrize("unit", ["base_load", "share"])
+def test_what_the_limit_cuts_is_use_that_no_price_answered(rule: str, unit: str) -> None:
+    """use/c − 1 = N·(λ̄_T − λ̄_0)/(α·share·T) + cut: λ starts high, so its lower limit takes nothing."""
+    scenario, alpha, start = resolve("paper_seven/two_groups/average-0.2"), 0.05, 50.0
+    dual = {"alpha": alpha, "unit": unit, "tighten": 0.0, "lambda_start": start, "lambda_max": start + 0.1}
+    task, network, generator = scenario.task(), scenario.network(), seeded(0, "t")
+    controller = ServesNow(ExecutionConfig.model_validate({"rule": rule, "dual": dual}))
+    controller.reset(RolloutStart(task.spec, network, 1, generator))
+    trajectory = Trajectory(task.spec, 480)
+    with torch.inference_mode():
+        roll(task, controller, 0, 480, generator, network, trajectory)
+    moved = float(controller.diagnostics()["multipliers"].double().mean()) - start
+    trajectory.cut = controller.diagnostics()["cut"][0]
+    per_step = 1.0 if unit == "share" else float(task.spec.limits[0]) / 7 / task.spec.usage_scale
+    excess = float(trajectory.used[0]) / 480 / float(trajectory.limits[0]) - 1
+    found = value("cut", trajectory)
+    assert isinstance(found, float)
+    assert found > 0.1
+    assert excess == pytest.approx(moved / alpha / per_step / 480 + found, rel=1e-3)
+
+
+class ServesNow(MultiplierController):
+    """Serves everything from the grid, and moves its multipliers."""
+
+    def act(self, step: Step) -> Tensor:
+        return torch.tensor([0.0, 1.0]).expand(*step.reward.shape, 2)
 
 
 def beyond_the_possible(records: list[Record]) -> list[str]:
