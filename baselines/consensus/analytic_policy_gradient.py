@@ -20,7 +20,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from accord.baselines.base import Method, Training
-from accord.baselines.consensus.controller import RULES, ConsensusController, ExecutionConfig
+from accord.baselines.consensus.controller import RULES, ConsensusController, PricedConfig
 from accord.baselines.multipliers.augmentation import augmented_dim
 from accord.baselines.registry import register
 from accord.baselines.training.actors import GaussianActor, make_actor
@@ -30,14 +30,13 @@ from accord.baselines.training.loop import train
 from accord.baselines.training.progress import Stateful
 from accord.baselines.training.single_agents import AugmentedEnvironment, check_alone
 from accord.envs.errors import UsageError
-from accord.envs.multipliers import MultiplierDraw
 from accord.envs.network import Network
 from accord.envs.task import Task
 
 SAVES = 20  # checkpoints over a training: its episodes are short
 
 
-class AnalyticPolicyGradientConfig(ExecutionConfig):
+class AnalyticPolicyGradientConfig(PricedConfig):
     """Settings; `rule` and `dual` concern execution alone."""
 
     lr: float = Field(1e-3, gt=0, description="Adam's first step size; it falls to a tenth.")
@@ -57,11 +56,6 @@ class AnalyticPolicyGradientConfig(ExecutionConfig):
     clip: float = Field(1.0, gt=0, description="Largest norm of a gradient.")
     region: float = Field(0.1, gt=0, description="How far a step may move the actions, root mean square.")
     """Unit: half widths of the action's box."""
-    draw: MultiplierDraw = MultiplierDraw()
-
-    def training_key(self) -> dict[str, Any]:
-        """Without what concerns execution alone."""
-        return self.model_dump(mode="json", exclude=set(ExecutionConfig.model_fields))
 
 
 class AnalyticPolicyGradient(Method):
@@ -71,20 +65,30 @@ class AnalyticPolicyGradient(Method):
     identity = "baselines.consensus.AnalyticPolicyGradient"
     learns = True
     random = True
-    training_scope = "population"
     config: AnalyticPolicyGradientConfig
+
+    def __init__(self, config: AnalyticPolicyGradientConfig) -> None:
+        """Drawn multipliers serve every level of a budget; found ones belong to one."""
+        super().__init__(config)
+        self.training_scope = "population" if config.prices == "drawn" else "scenario"
 
     def build(self, task: Task, generator: torch.Generator) -> ConsensusController:
         """An untrained controller; see `Method.build`."""
-        return ConsensusController(self.config, [self.actor(task, generator)])
+        return self._controller(self.actor(task, generator), task)
 
     def train(self, task: Task, network: Network, training: Training) -> ConsensusController:
         """Train one policy for all agents; see `Method.train`."""
         config = self.config
         actor = self.actor(task, training.generator)
-        controller = ConsensusController(config, [actor])
+        controller = self._controller(actor, task)
         env = DifferentiableEnvironment(
-            task, config.draw, config.copies, config.agents, training.generator, config.gamma
+            task,
+            config.draw,
+            config.copies,
+            config.agents,
+            training.generator,
+            shaping_gamma=config.gamma,
+            found=controller.found,
         )
         train(
             env,
@@ -96,6 +100,9 @@ class AnalyticPolicyGradient(Method):
             saves=SAVES,
         )
         return controller
+
+    def _controller(self, actor: GaussianActor, task: Task) -> ConsensusController:
+        return ConsensusController(self.config, [actor], found=self.config.found_prices(task.spec))
 
     def actor(self, task: Task, generator: torch.Generator) -> GaussianActor:
         """An untrained policy for all agents of a separable task with a box of actions."""
@@ -224,3 +231,4 @@ class Climber:
 
 for rule, sees in RULES.items():
     register(f"apg-{rule}", sees, rule=rule)(AnalyticPolicyGradient)
+    register(f"apg-moving-{rule}", sees, rule=rule, prices="found")(AnalyticPolicyGradient)

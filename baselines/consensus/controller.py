@@ -7,18 +7,22 @@ Amaya-Corredor, Jonsson and Calvo-Fullana, Algorithm 1, eqs. 10, 11 and 15; the 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
+import torch
 from pydantic import Field
 from torch import Tensor, nn
 
 from accord.baselines.base import Controller, MethodConfig, ModelView, Rollout, RolloutStart
 from accord.baselines.consensus.chunked_rollout import FusedConsensus, NotFusedError
 from accord.baselines.multipliers.augmentation import augment, effective_prices
+from accord.baselines.multipliers.found import AscentConfig, FoundPrices
 from accord.baselines.multipliers.moving import DualConfig, Multipliers, Rule, rounds_of
 from accord.baselines.training.actors import StochasticActor
 from accord.baselines.training.environment import to_box
 from accord.envs.demand_response import DemandResponse
+from accord.envs.errors import UsageError
+from accord.envs.multipliers import MultiplierDraw
 from accord.envs.task import Step, Task, TaskSpec
 
 LOCAL_AND_NEIGHBOURS = "own observation, multipliers from neighbours"
@@ -39,6 +43,25 @@ class ExecutionConfig(MethodConfig):
     dual: DualConfig = DualConfig()
 
 
+class PricedConfig(ExecutionConfig):
+    """What methods share that train single agents at multipliers. `rule` and `dual` concern execution alone."""
+
+    prices: Literal["drawn", "found"] = Field(
+        "drawn", description="Training draws λ anywhere, for every budget at once, or around what it finds for these."
+    )
+    draw: MultiplierDraw = MultiplierDraw()
+    ascent: AscentConfig = AscentConfig()
+
+    def training_key(self) -> dict[str, Any]:
+        """Without what concerns execution alone, and what does not apply."""
+        found = set() if self.prices == "found" else {"prices", "ascent"}
+        return self.model_dump(mode="json", exclude=set(ExecutionConfig.model_fields) | found)
+
+    def found_prices(self, spec: TaskSpec) -> FoundPrices | None:
+        """Prices that a training begins with; None where it draws them."""
+        return FoundPrices(spec, self.ascent, self.draw) if self.prices == "found" else None
+
+
 class MultiplierController(Controller):
     """Moves and exchanges its agents' multipliers after every step; what it does at them is a subclass's."""
 
@@ -53,9 +76,13 @@ class MultiplierController(Controller):
         self.rounds = rounds_of(config.rule, config.dual)
 
     def reset(self, start: RolloutStart) -> None:
-        """Start every multiplier where the settings say."""
+        """Start every multiplier where the settings say, or training left it."""
         super().reset(start)
-        self.multipliers = Multipliers(self.config.rule, self.config.dual, start)
+        self.multipliers = Multipliers(self.config.rule, self.config.dual, start, self.first(start))
+
+    def first(self, start: RolloutStart) -> tuple[Tensor, Tensor] | None:
+        """First λ [B, N, m] and ν [B, N]; None for those of the settings."""
+        return None
 
     def change(self, spec: TaskSpec, model: ModelView | None = None) -> None:
         """Aim at the new budgets."""
@@ -91,6 +118,7 @@ class ConsensusController(MultiplierController):
         config: ExecutionConfig,
         actors: Sequence[StochasticActor],
         actions: Literal["mean", "sampled"] = "mean",
+        found: FoundPrices | None = None,
     ) -> None:
         """Set up.
 
@@ -98,15 +126,23 @@ class ConsensusController(MultiplierController):
             config: How multipliers move.
             actors: One actor, or one per agent type in the order of the types.
             actions: What of an actor's distribution is done.
+            found: Prices that training finds, from which multipliers start in place of the settings' first λ.
         """
         super().__init__(config)
-        self.actors, self.actions = list(actors), actions
+        self.actors, self.actions, self.found = list(actors), actions, found
 
     def reset(self, start: RolloutStart) -> None:
         """See `MultiplierController.reset`."""
         super().reset(start)
         kinds = start.spec.agent_types.unique().tolist() if len(self.actors) > 1 else []
         self._rows = [agents_of(start.spec, kind).to(start.spec.device) for kind in kinds]
+
+    def first(self, start: RolloutStart) -> tuple[Tensor, Tensor] | None:
+        """See `MultiplierController.first`."""
+        if self.found is None:
+            return None
+        nu = torch.full((start.batch, start.spec.n_agents), self.config.dual.nu_start, device=start.spec.device)
+        return self.found.lam.expand(*nu.shape, -1), nu
 
     def act(self, step: Step) -> Tensor:
         """Actions [B, N, A]."""
@@ -132,8 +168,19 @@ class ConsensusController(MultiplierController):
         return rollout
 
     def modules(self) -> dict[str, nn.Module]:
-        """The actors: critics are not needed to act."""
-        return {f"actor_{i}": actor for i, actor in enumerate(self.actors)}
+        """The actors, and prices where training finds them; critics are not needed to act."""
+        actors: dict[str, nn.Module] = {f"actor_{i}": actor for i, actor in enumerate(self.actors)}
+        return actors if self.found is None else actors | {"prices": self.found}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take what was learned elsewhere.
+
+        Raises:
+            UsageError: prices of other budgets.
+        """
+        if self.found is not None and (given := len(state["prices"]["lam"])) != (own := len(self.found.lam)):
+            raise UsageError(f"prices of {given} budgets do not fit a task with {own}")
+        super().load_state_dict(state)
 
     def _draw(self, actor: StochasticActor, seen: Tensor) -> Tensor:
         if self.actions == "mean":

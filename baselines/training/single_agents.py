@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from accord.baselines.multipliers.augmentation import Priced, augmented_dim
+from accord.baselines.multipliers.found import FoundPrices
 from accord.baselines.training.environment import MeanReward, Observation, Shapes, to_box
 from accord.envs.errors import UsageError
 from accord.envs.multipliers import MultiplierDraw
@@ -29,6 +30,7 @@ class AugmentedEnvironment:
         generator: torch.Generator,
         shaping_gamma: float | None = None,
         by_size: bool = False,
+        found: FoundPrices | None = None,
     ) -> None:
         """Set up.
 
@@ -40,8 +42,9 @@ class AugmentedEnvironment:
             generator: Source of every draw.
             shaping_gamma: See `Priced`.
             by_size: See `Priced`.
+            found: Where multipliers are drawn around what the training finds; they move with its samples.
         """
-        self._population, self._draw = task, draw
+        self._population, self._draw, self._found = task, found or draw, found
         self._gamma, self._by_size = shaping_gamma, by_size
         self._shape, self._generator = (copies, agents), generator
         self.spec, self.name = task.spec, task.spec.name
@@ -53,6 +56,8 @@ class AugmentedEnvironment:
 
     def reset(self) -> Observation:
         """Draw agents, starts, plant states and multipliers."""
+        if self._found is not None:
+            self._found.update()
         self._task = self._population.sample_agents(self._shape[1], self._generator)
         multipliers, nu = self._draw.draw(self.spec, self._shape, self._generator)
         device = self._task.device
@@ -62,6 +67,8 @@ class AugmentedEnvironment:
     def step(self, actions: Tensor) -> tuple[Observation, Tensor, Tensor]:
         """Reward is the agent's own Lagrangian."""
         step = self._task.step(to_box(actions.unflatten(0, self._shape).squeeze(2)))
+        if self._found is not None:
+            self._found.add(self._task.spec, step)
         obs, reward = self._priced.advance(step)
         self._reward.add(reward.detach())
         ended = step.terminated[:, None].expand(reward.shape)
@@ -75,15 +82,18 @@ class AugmentedEnvironment:
         """Nothing helps in the beginning alone."""
 
     def measures(self) -> dict[str, float]:
-        """Mean reward per agent-step since the last call."""
-        return {"reward": self._reward.read()}
+        """Mean reward per agent-step since the last call, and the mean of λ where it is found."""
+        found = {} if self._found is None else {"lambda_mean": float(self._found.lam.mean())}
+        return {"reward": self._reward.read(), **found}
 
     def state_dict(self) -> dict[str, Any]:
-        """Every episode starts anew: nothing."""
-        return {}
+        """Every episode starts anew, but from the prices that were found."""
+        return {} if self._found is None else self._found.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Nothing to take."""
+        """Go on from there."""
+        if self._found is not None:
+            self._found.load_state_dict(state)
 
     def _view(self, obs: Tensor) -> Observation:
         return Observation(obs.reshape(self.groups, 1, -1), obs.new_zeros(self.groups, 0))

@@ -1,12 +1,12 @@
 """The search for settings: the same trials and the same samples for every method in it, scored on training hours.
 
-A trial trains on each of the search's scenarios and is scored by what its policy does on hours that no published
-figure is measured on, where the data allow it (they do for the homes, not for the campus), or in episodes of the
-search's own seed. Trials are short. The best
-of them enter the finals: they train for as long as the published runs, since steps of multipliers that suit a
-half-trained policy make a trained one overshoot, and what concerns execution alone is searched again on the policy
-that came out: evaluations without training, of no use to a method whose multipliers are fixed. Every finished trial
-is kept, so a search that was stopped goes on, and the same search finds the same.
+A trial trains on the first part of each scenario's training hours and is scored by what its policy does on the last,
+which it has not seen (see `parted`), or in episodes of the search's own seed. Where the data allow it, no published
+figure is measured on either (they do for the homes, not for the campus). Trials are short. The best of them enter the
+finals: they train for as long as the published runs, since steps of multipliers that suit a half-trained policy make a
+trained one overshoot, and what concerns execution alone is searched again on the policy that came out: evaluations
+without training, of no use to a method whose multipliers are fixed. Every finished trial is kept, so a search that was
+stopped goes on, and the same search finds the same.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +66,7 @@ def tune(
             raise UsageError(f"METHODS: '{method}' is not in the search; allowed: {', '.join(search.methods)}")
         defaults(method, search.methods[method])
     for address in search.scenarios:
-        scored = scored_on(address)
+        scored = parted(address)
         if isinstance(scored.protocol, Hours) and prepare_context(scored, store).oracle != "feasible":
             raise UsageError(f"scenario '{address}': no plan is known to meet its budgets on these hours")
 
@@ -81,17 +81,18 @@ def tune(
         launcher.work([job for method in methods for job in _left(search, method, target, store)], on_end)
 
 
-def scored_on(address: str) -> Scenario:
-    """A scenario over the last ninety of its training days, a month of warm-up before; over all if there are fewer.
+def parted(address: str) -> Scenario:
+    """A scenario measured on the last of its training hours and trained on those before them; an episodic one as it is.
 
-    An episodic one as it is.
+    Ninety days are measured, or half of the hours where there are fewer, and a month before them is the warm-up.
     """
     scenario = resolve(address)
     if not isinstance(scenario.protocol, Hours):
         return scenario
     first, end = scenario.protocol.training
-    warmup, measured = max(first, end - WARMUP - MEASURED), (max(first, end - MEASURED), end)
-    return scenario.over(replace(scenario.protocol, warmup=warmup, measured=measured))
+    middle = end - min(MEASURED, (end - first) // 2 // HOURS * HOURS)
+    hours = Hours((first, middle), max(first, middle - WARMUP), (middle, end))
+    return scenario.over(hours)
 
 
 def score(metrics: dict[str, Any]) -> float:
@@ -122,14 +123,16 @@ def _next(data: Mapping[str, Any], tell: Tell) -> str:
     target, store = Path(data["target"]), Store(Path(data["root"]))
     content = _read(search, method, target)
     trials, finals = content["trials"], content["finals"]
+    first = defaults(method, search.methods[method], search.tuned)
     if len(trials) < search.trials:
         stage, of, done = "trial", search.trials, trials
-        settings = _ask(search.methods[method], trials, defaults(method, search.methods[method]), search.seed)
+        settings = _ask(search.methods[method], trials, first, search.seed)
         states = _train(search, method, settings, search.steps)
         done.append(_measure(search, method, settings, states, store))
     else:
         stage, of, done = "final", search.finals.best, finals
-        settings = sorted(trials, key=_score)[len(finals)]["settings"]
+        ranked = [trial["settings"] for trial in sorted(trials, key=_score)]
+        settings = ranked[len(finals)] if ranked else _ask(search.methods[method], [], first, search.seed)
         states = _train(search, method, settings, search.finals.steps)
         done.append(_final(search, method, settings, states, store))
     best = min(finals or trials, key=_score)
@@ -202,8 +205,8 @@ def _train(search: Search, method: str, settings: dict[str, Any], steps: int) ->
     """One training per scenario, by address."""
     trained = {}
     for address in search.scenarios:
-        scenario, rows = resolve(address), list[Mapping[str, float]]()
-        controller = make_method(method, nest(settings), tuned=False).train(
+        scenario, rows = parted(address), list[Mapping[str, float]]()
+        controller = make_method(method, nest(settings), tuned=search.tuned).train(
             scenario.task(),
             scenario.network(),
             Training(Effort(steps, float("inf")), seeded(search.seed, "train"), rows.append),
@@ -218,9 +221,9 @@ def _measure(
     """What trained policies do with these settings on the hours of the search: each scenario's outcome, mean score."""
     outcomes = {}
     for address, trained in states.items():
-        scored = scored_on(address)
-        made = make_method(method, nest(settings), tuned=False)
-        controller = made.build(resolve(address).task(), seeded(search.seed, "train"))
+        scored = parted(address)
+        made = make_method(method, nest(settings), tuned=search.tuned)
+        controller = made.build(scored.task(), seeded(search.seed, "train"))
         controller.load_state_dict(trained.state)
         context = prepare_context(scored, store)
         try:
@@ -240,11 +243,7 @@ def _read(search: Search, method: str, target: Path) -> dict[str, Any]:
     Raises:
         UsageError: the file holds another one, or cannot be read.
     """
-    what = {
-        "method": method,
-        "search": search.model_dump(mode="json", exclude={"methods"}),
-        "space": {k: v.model_dump(exclude_defaults=True, mode="json") for k, v in search.methods[method].items()},
-    }
+    what = search.what(method)
     path = target / f"{method}.json"
     if not path.exists():
         return what | {"trials": [], "finals": []}

@@ -48,12 +48,25 @@ class Search(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    trials: int = Field(ge=1)
+    trials: int = Field(ge=0, description="With none, the finals begin with what the methods have.")
+    tuned: bool = Field(False, description="Methods have the settings of `tuned.yaml`, and not what their classes say.")
     steps: int = Field(gt=0, description="Agent-steps of each training.")
-    seed: int = Field(ge=0, le=MOST)
+    seed: int = Field(ge=0, le=MOST, description="Of every training; no published run has it.")
     scenarios: tuple[str, ...] = Field(min_length=1)
     finals: Finals
     methods: dict[str, dict[str, Range]]
+
+    @model_validator(mode="after")
+    def _has_one_to_begin_with(self) -> Search:
+        if not self.trials and self.finals.best > 1:
+            raise ValueError(f"`finals.best` must be 1 without trials, got {self.finals.best}")
+        return self
+
+    def what(self, method: str) -> dict[str, Any]:
+        """What a file of results says of the search of a method; one with another is of another search."""
+        space = {k: v.model_dump(exclude_defaults=True, mode="json") for k, v in self.methods[method].items()}
+        effort = self.model_dump(mode="json", exclude={"methods"}, exclude_defaults=True)
+        return {"method": method, "search": effort, "space": space}
 
 
 def load_search(name: str) -> Search:
@@ -68,13 +81,13 @@ def load_search(name: str) -> Search:
     return read_model(files[name], Search)
 
 
-def defaults(method: str, space: dict[str, Range]) -> dict[str, Any]:
-    """What a method's class says of the settings in a space, by dotted name.
+def defaults(method: str, space: dict[str, Range], tuned: bool = False) -> dict[str, Any]:
+    """What a method's class, or `tuned.yaml`, says of the settings in a space, by dotted name.
 
     Raises:
         UsageError: the space names a setting that the method does not have.
     """
-    config = make_method(method, tuned=False).config
+    config = make_method(method, tuned=tuned).config
     try:
         return {name: attrgetter(name)(config) for name in space}
     except AttributeError as error:

@@ -86,9 +86,10 @@ class DistrictScenario(Scenario):
         return self.before or self
 
     def over(self, hours: Hours) -> DistrictScenario:
-        """The scenario, as before any change, measured on other hours."""
+        """The scenario, as before any change, trained and measured on other hours."""
         plain = self.trained_on
-        return replace(plain, district=replace(plain.district, warmup=hours.warmup, measured=hours.measured))
+        district = replace(plain.district, training=hours.training, warmup=hours.warmup, measured=hours.measured)
+        return replace(plain, district=district)
 
     @cached_property
     def validation(self) -> DistrictScenario:

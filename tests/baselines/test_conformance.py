@@ -43,8 +43,9 @@ CENTRAL = {
 }
 TALKING = ("consensus", "apg", "price_taker", "lgtc")
 STEPS = {"apg": 2_000, "consensus": 2_000, "momappo": 8_000, "lagrangian": 14_000, "moving": 14_000}
-# Multipliers that move in execution are a matter of the controller, and training is that of `-lagrangian`.
-TRAINED_ELSEWHERE = {method for method in METHODS if "-moving-" in method} - {"mappo-moving-gossip"}
+# How multipliers move in execution is a matter of the controller: training is one for all rules.
+MOVING = {"mappo-moving-gossip", "consensus-moving-gossip", "apg-moving-gossip"}
+TRAINED_ELSEWHERE = {method for method in METHODS if "-moving-" in method} - MOVING
 
 
 def small(method: str) -> dict[str, Any]:

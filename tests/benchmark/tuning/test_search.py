@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from accord.baselines.registry import METHODS, make_method, nest
 from accord.benchmark.launch.local import LocalLauncher
@@ -12,9 +13,12 @@ from accord.benchmark.records.store import Store
 from accord.benchmark.specs.expand import runs_of
 from accord.benchmark.specs.named import files_of
 from accord.benchmark.specs.suite import load_suite
-from accord.benchmark.tuning.search import _ask, _read, score, tune
+from accord.benchmark.tuning.search import _ask, _read, parted, score, tune
 from accord.benchmark.tuning.space import HOME, Finals, Range, Search, defaults, load_search
+from accord.envs.catalogue import resolve, resolve_district
+from accord.envs.demand_response import DemandResponse
 from accord.envs.errors import UsageError
+from accord.envs.scenario import Hours
 
 ROOT = Path(__file__).resolve().parents[3]
 SMALL = Search(
@@ -154,3 +158,31 @@ def test_published_searches_are_those_of_the_methods_settings(name: str) -> None
                 place = place[part]
             near = pytest.approx(value, rel=0.01) if isinstance(value, float) else value
             assert place[last] == near, (path, setting)
+
+
+def test_policies_of_a_search_are_scored_on_hours_that_they_have_not_seen() -> None:
+    for address, middle in (("homes_17/ring/hourly-0.27", 5088 - 90 * 24), ("campus_seven/ring/hourly-0.35", 1464)):
+        first, end = resolve_district(address).protocol.training
+        hours = parted(address).protocol
+        assert hours == Hours((first, middle), middle - 31 * 24, (middle, end))
+        task = parted(address).task()
+        assert isinstance(task, DemandResponse)
+        task.reset(512, torch.Generator().manual_seed(0))
+        assert int(task._t.max()) <= middle - task.spec.horizon
+    assert parted("games/climbing") == resolve("games/climbing")
+
+
+def test_without_trials_the_finals_search_what_concerns_execution_alone(whole: Path, tmp_path: Path) -> None:
+    space = {"dual.share": Range(choices=("own_peak",)), "dual.alpha": Range(low=0.02, high=0.6, log=True)}
+    search = SMALL.model_copy(update={"trials": 0, "tuned": True, "methods": {"consensus-independent": space}})
+    tune(search, ["consensus-independent"], tmp_path, Store(whole / "runs"), LocalLauncher(1, quiet=True), print)
+    (final,) = told(tmp_path, "consensus-independent")["finals"]
+    assert {trial["settings"]["dual.share"] for trial in final["tried"]} == {"own_peak"}
+    tuned = make_method("consensus-independent").config.model_dump()["dual"]["alpha"]
+    alphas = [trial["settings"]["dual.alpha"] for trial in final["tried"]]
+    assert (alphas[0], len(set(alphas))) == (tuned, 3)
+
+
+def test_a_search_without_trials_has_one_final() -> None:
+    with pytest.raises(ValueError, match=r"`finals.best` must be 1 without trials, got 2"):
+        Search.model_validate(SMALL.model_dump() | {"trials": 0, "finals": {"best": 2, "steps": 1, "trials": 1}})
