@@ -1,8 +1,8 @@
 """Prices that single agents find while they train: λ is drawn around what meets the budgets, and not anywhere.
 
 Where agents train alone, what they use tells how much a district of them would use. So λ climbs by projected ascent on
-the relative violation of the training's own samples, one step per episode, and nothing is rolled out beside it. A
-policy then learns about the prices that it will meet, at the cost of serving these budgets alone.
+the relative violation of the training's own samples, one step per day, and nothing is rolled out beside it. A policy
+then learns about the prices that it will meet, at the cost of serving these budgets alone.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class AscentConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    lr: float = Field(0.1, ge=0, description="Step of λ, mean prices per relative violation and episode.")
+    lr: float = Field(0.05, ge=0, description="Step of λ, mean prices per relative violation and day.")
     """Unit: mean prices."""
     clip: float = Field(1.0, gt=0, description="Largest relative violation that a step believes.")
     tighten: float = Field(0.03, ge=0, lt=1, description="Aim below the budget by this share.")
@@ -34,8 +34,6 @@ class FoundPrices(nn.Module):
     """λ [m] in mean prices as training finds it; what an episode draws lies around it."""
 
     lam: Tensor
-    _used: Tensor
-    _allowed: Tensor
 
     def __init__(self, spec: TaskSpec, config: AscentConfig, draw: MultiplierDraw) -> None:
         """Begin at 0.
@@ -47,15 +45,15 @@ class FoundPrices(nn.Module):
         """
         super().__init__()
         self._config, self._draw = config, draw
-        for name in ("lam", "_used", "_allowed"):
-            self.register_buffer(name, torch.zeros(len(spec.budgets), device=spec.device))
-        self._steps = 0
+        self.register_buffer("lam", torch.zeros(len(spec.budgets), device=spec.device))
+        self._begin()
 
     def draw(self, spec: TaskSpec, shape: tuple[int, ...], generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """λ [*shape, m] and ν [*shape] of an episode; see `MultiplierDraw.draw`."""
+        """λ [*shape, m] and ν [*shape] of an episode that begins; see `MultiplierDraw.draw`."""
+        self._begin()
         _, nu = self._draw.draw(spec, shape, generator)
         level = 1 + self._config.spread * (2 * torch.rand(*shape, 1, generator=generator, device=generator.device) - 1)
-        noise = torch.randn(*shape, self.lam.shape[-1], generator=generator, device=generator.device)
+        noise = torch.randn(*shape, len(self.lam), generator=generator, device=generator.device)
         return (self.lam.to(level) * level + self._draw.noise * noise).clamp_min(0.0), nu
 
     def add(self, spec: TaskSpec, step: Step) -> None:
@@ -64,14 +62,18 @@ class FoundPrices(nn.Module):
         if self._steps > HOURS:
             self._used += budget_usage(spec, step).detach().sum((0, 1))
             self._allowed += step.counted.sum(0) * spec.limits
+            if self._steps % HOURS == 0:
+                self._climb()
 
-    def update(self) -> None:
-        """One dual step, at the end of an episode."""
+    def _begin(self) -> None:
+        self._steps = 0
+        self._used, self._allowed = torch.zeros_like(self.lam), torch.zeros_like(self.lam)
+
+    def _climb(self) -> None:
+        """One dual step, by what a day used; agents that are next drawn see it."""
         config, known = self._config, self._allowed > 0
-        if bool(known.any()):
-            violation = self._used / self._allowed.clamp_min(1e-9) - (1 - config.tighten)
-            moved = self.lam + config.lr * torch.where(known, violation, 0.0).clamp(-config.clip, config.clip)
-            self.lam.copy_(moved.clamp(0.0, config.lambda_max))
+        violation = self._used / self._allowed.clamp_min(1e-9) - (1 - config.tighten)
+        moved = self.lam + config.lr * torch.where(known, violation, 0.0).clamp(-config.clip, config.clip)
+        self.lam.copy_(moved.clamp(0.0, config.lambda_max))
         self._used.zero_()
         self._allowed.zero_()
-        self._steps = 0

@@ -56,8 +56,6 @@ class AugmentedEnvironment:
 
     def reset(self) -> Observation:
         """Draw agents, starts, plant states and multipliers."""
-        if self._found is not None:
-            self._found.update()
         self._task = self._population.sample_agents(self._shape[1], self._generator)
         multipliers, nu = self._draw.draw(self.spec, self._shape, self._generator)
         device = self._task.device

@@ -2,7 +2,7 @@
 
 Colours are those of Okabe and Ito, "Color Universal Design", 2008, which people with any kind of colour vision tell
 apart; their yellow is too pale for a line on white. A family of methods has one colour. Within it, a method has a dash
-and a marker of its own.
+and a marker of its own; methods whose multipliers go on moving after training share what their family leaves.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from matplotlib.lines import Line2D
 
-from accord.baselines.registry import REFERENCES
+from accord.baselines.registry import METHODS, REFERENCES
 
 MOST_LINES = 8  # of a panel
 BLACK, GREY, BLUE, SKY, GREEN = "#000000", "#555555", "#0072B2", "#56B4E9", "#009E73"
@@ -203,23 +203,32 @@ def shapes(styles: Mapping[str, Style]) -> dict[str, Any]:
 
 
 def _family(method: str) -> Family:
-    return next((family for family in FAMILIES if method in family.methods), OWN)
+    return next((family for family in FAMILIES if _relative(method) in family.methods), OWN)
+
+
+def _relative(method: str) -> str:
+    """The listed method whose family a method is of: where multipliers go on moving, that with the same training."""
+    algorithm, moving, rule = method.partition("-moving-")
+    if not moving:
+        return method
+    return f"{algorithm}-{rule}" if f"{algorithm}-{rule}" in METHODS else f"{algorithm}-lagrangian"
 
 
 def _places(line: Line, family: Family, *, first: bool) -> list[int]:
     """Places of shapes in the family, the wanted one first."""
-    every = range(len(SHAPES))
+    every, start = range(len(SHAPES)), zlib.crc32(line.method.encode())
     if family is OWN:
-        start = zlib.crc32(line.method.encode())
         return [start + n for n in every]
-    if first:
+    if first and line.method in family.methods:
         return [family.methods.index(line.method)]
-    # Other variants have the shapes that no method of the family has, as long as there are some.
-    return [*every[len(family.methods) :], *every[: len(family.methods)]]
+    # What is not listed has the shapes that no method of the family has, as long as there are some.
+    free = list(every[len(family.methods) :])
+    turn = start % len(free) if first else 0
+    return [*free[turn:], *free[:turn], *every[: len(family.methods)]]
 
 
 def _order(line: Line) -> tuple[int, int, Line]:
     family = _family(line.method)
     if family is OWN:
         return len(FAMILIES), 0, line
-    return FAMILIES.index(family), family.methods.index(line.method), line
+    return FAMILIES.index(family), family.methods.index(_relative(line.method)), line

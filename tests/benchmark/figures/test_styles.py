@@ -84,6 +84,9 @@ def test_every_built_in_method_is_listed_once() -> None:
     built_in = [name for name, entry in METHODS.items() if entry.registered_in.startswith("accord.")]
     built_in += [name for name, kind in REFERENCES.items() if kind.__module__.startswith("accord.")]
     built_in.remove("outside")  # somebody's own policy, and drawn as such
+    moving = {name for name in built_in if "-moving-" in name}  # they are drawn as relatives of listed ones
+    assert not [name for name in moving if is_own(name)]
+    built_in = [name for name in built_in if name not in moving]
     assert sorted(LISTED) == sorted(built_in), "list a method in its family in benchmark/figures/styles.py"
 
 
@@ -93,6 +96,14 @@ def test_a_method_looks_the_same_whatever_else_a_figure_shows() -> None:
         alone = styles_of([Line(method)])[Line(method)]
         beside = styles_of([Line(method), Line(method, "tuned"), Line("mine")])[Line(method)]
         assert together[Line(method)] == alone == beside
+
+
+def test_methods_whose_multipliers_go_on_moving_have_the_colour_of_their_training() -> None:
+    for name, relative in (("mappo-moving-gossip", "mappo-lagrangian"), ("apg-moving-gossip", "apg-gossip")):
+        styles = styles_of([Line(name), Line(relative)])
+        assert styles[Line(name)].colour == styles[Line(relative)].colour
+        assert styles[Line(name)].shape != styles[Line(relative)].shape
+        assert styles_of([Line(name)])[Line(name)] == styles[Line(name)]
 
 
 def test_own_methods_have_a_stable_look_that_no_listed_one_has() -> None:
