@@ -88,7 +88,8 @@ class Training:
     Attributes:
         effort: When it is over.
         generator: Source of every draw.
-        log: Called with rows of `steps`, `seconds` and whatever else there is to say.
+        log: Called with rows of `steps`, `seconds` and whatever else there is to say; `learned_steps`, where there
+            is one, says how many of the steps were learned from.
         checkpoint: Where it goes on from and what it leaves.
     """
 

@@ -67,18 +67,19 @@ class Momappo(PolicyGradient):
         front = (BudgetFront if spec.budgets else RewardFront)(task, config, generator)
         beside = config.try_copies * spec.n_agents * spec.horizon
         part = Effort(max(1, -(-effort.steps // count) - beside), effort.seconds / count)
-        done, spent, best = 0, 0.0, (torch.inf, torch.inf)
+        done, learned, spent, best = 0, 0, 0.0, (torch.inf, torch.inf)
         for index in range(count):
             parts = self._parts(task, generator, objectives=front.objectives)
             controller = parts.controller
             env = front.environment(index, controller, generator)
-            own = part_of(training, index, count, part, done, spent)
+            own = part_of(training, index, count, part, done, spent, learned=learned)
             steps, seconds = train_ppo(env, parts.model, config.ppo, own, learned=controller.state_dict)
             began = time.perf_counter()
             # The best actions: how they are drawn in execution is not a matter of training.
             score, found = front.judge(controller.greedy(), network)
-            done, spent = done + min(steps, part.steps) + beside, spent + seconds + time.perf_counter() - began
-            training.log({"steps": done, "seconds": spent, **found})
+            learned += min(steps, part.steps)
+            done, spent = learned + (index + 1) * beside, spent + seconds + time.perf_counter() - began
+            training.log({"steps": done, "learned_steps": learned, "seconds": spent, **found})
             if score < best:
                 best = score
                 chosen.last.load_state_dict(controller.last.state_dict())

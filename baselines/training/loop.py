@@ -98,7 +98,8 @@ def train(
         Agent-steps done and seconds spent, those before an interruption included.
     """
     callback = callback or NoCallback()
-    per_rollout = env.groups * env.agents * steps_per_rollout + callback.steps_per_rollout(env.groups)
+    learned_per_rollout = env.groups * env.agents * steps_per_rollout
+    per_rollout = learned_per_rollout + callback.steps_per_rollout(env.groups)
     rollouts = -(-training.effort.steps // per_rollout)
     kept = {"env": env, **learner.kept(), **callback.companions()}
     progress = Progress(training.checkpoint, training.generator, kept)
@@ -122,7 +123,8 @@ def train(
             fraction, steps = progress.done / rollouts, progress.done * per_rollout
             env.anneal(fraction)
             numbers = {**numbers, **callback.after_rollout(fraction), "parameters": learner.parameters}
-            training.log({"steps": steps, **clock.read(), **env.measures(), **numbers})
+            counted = {"steps": steps, "learned_steps": progress.done * learned_per_rollout}
+            training.log({**counted, **clock.read(), **env.measures(), **numbers})
         # First, so that an interruption between the two loses no point of the curve.
         training.checkpoint.snapshot(fraction, steps, clock.spent, learned)
         if saves is None or progress.done * saves // rollouts > saved * saves // rollouts:

@@ -127,7 +127,9 @@ class PartOf:
             self._checkpoint.snapshot(fraction, steps, seconds, state)
 
 
-def part_of(training: Training, index: int, parts: int, effort: Effort, done: int, spent: float) -> Training:
+def part_of(
+    training: Training, index: int, parts: int, effort: Effort, done: int, spent: float, *, learned: int | None = None
+) -> Training:
     """One of several trainings that follow each other under one log and one checkpoint.
 
     Args:
@@ -137,9 +139,13 @@ def part_of(training: Training, index: int, parts: int, effort: Effort, done: in
         effort: Of this part.
         done: Agent-steps before it.
         spent: Seconds before it.
+        learned: Agent-steps before it that were learned from; None for all of them.
     """
+    learned = done if learned is None else learned
 
     def log(row: Mapping[str, float]) -> None:
-        training.log({**row, "steps": done + row["steps"], "seconds": spent + row["seconds"]})
+        from_here = row.get("learned_steps", row["steps"])
+        counted = {"steps": done + row["steps"], "learned_steps": learned + from_here}
+        training.log({**row, **counted, "seconds": spent + row["seconds"]})
 
     return Training(effort, training.generator, log, PartOf(training.checkpoint, index, parts))

@@ -18,7 +18,7 @@ Style = Literal["best", "plain", "infeasible"]
 MOST_SEEDS = 10  # of a row whose seeds are shown each
 DECIMALS = 3  # of a metric that has no column in the tables of a suite
 MOST_NAMED = 3  # worst seeds that are named
-STEPS_PLACE = 90  # of the steps' column among those of metrics: just before the seconds of training
+STEPS_PLACE = 89  # of the steps' column among those of metrics: just before what was learned from them
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class Filled:
 
 
 def filled_columns(records: Sequence[Record], protocol: str, selection: Selection = EVERYTHING) -> list[Filled]:
-    """The columns of numbers in a table over hours or episodes; optional ones only where some run has a value."""
+    """The columns of numbers in a table over hours or episodes; optional ones only where they tell something."""
     found = [
         Filled(heading_of(metric), column_of(metric).place, partial(metric_cell, metric))
         for metric in columns_for(records, protocol, selection)
@@ -99,7 +99,7 @@ def columns_for(records: Sequence[Record], protocol: str, selection: Selection =
         wanted = [m for m in METRICS.values() if m.is_number and selection.shows(m.name) and m.name in measured]
     else:
         shown = [m for m in METRICS.values() if m.column is not None and m.column.shown in (protocol, "both")]
-        wanted = [m for m in shown if not column_of(m).optional or m.name in measured]
+        wanted = [metric for metric in shown if _tells(metric, records)]
     return sorted(wanted, key=lambda metric: column_of(metric).place)
 
 
@@ -111,6 +111,15 @@ def heading_of(metric: Metric) -> Heading:
 def column_of(metric: Metric) -> Column:
     """The column of a metric; one in its own unit where it has none in the tables of a suite."""
     return metric.column or Column(metric.name.replace("_", " "), metric.unit, decimals=DECIMALS)
+
+
+def value_of(metric: Metric, record: Record) -> float | None:
+    """A run's value as the metric's column shows it, but for the factor: a share, where the column is of shares."""
+    value, whole = number(record.metrics.get(metric.name)), column_of(metric).share_of
+    if value is None or not whole:
+        return value
+    total = number(record.metrics.get(whole))
+    return value / total if total else None
 
 
 def verdict_cell(line: Line) -> Cell:
@@ -132,7 +141,7 @@ def steps_cell(line: Line) -> Cell:
 
 def metric_cell(metric: Metric, line: Line) -> Cell:
     """The median with its interval, or, where no interval is claimed, one value per seed."""
-    values = [number(record.metrics.get(metric.name)) for record in line.records]
+    values = [value_of(metric, record) for record in line.records]
     slow = metric.name == "delay" and (number(line.row["delay"]) or 0) > IMPRACTICAL_DELAY
     marks = ("impractical",) if slow else ()
     found = estimate(values)
@@ -174,13 +183,20 @@ def every_seed(
     endings = any(map(_ending, records))
     rows = []
     for line in several:
-        numbers = [[text_of(m, number(r.metrics.get(m.name))) for r in line.records] for m in shown]
+        numbers = [[text_of(metric, value_of(metric, record)) for record in line.records] for metric in shown]
         words = [[_ending(record) for record in line.records]] if endings else []
         own = [Cell((label,)) for label in line.labels]
         seeds = Cell((_seeds([record.spec.seed for record in line.records]),))
         rows.append(Row((*own, seeds, *(Cell(_each(values)) for values in [*numbers, *words]))))
     headings = [*map(Heading, labels), Heading("seeds"), *map(heading_of, shown)]
     return Grid((*headings, *([Heading("verdict")] if endings else [])), tuple(rows))
+
+
+def _tells(metric: Metric, records: Sequence[Record]) -> bool:
+    """A column is shown always, where some run has a value, or where two runs have different ones."""
+    optional = column_of(metric).optional
+    texts = {text_of(metric, value) for record in records if (value := value_of(metric, record)) is not None}
+    return not optional or len(texts) > (1 if optional == "alike" else 0)
 
 
 def _hides_seeds(line: Line) -> bool:

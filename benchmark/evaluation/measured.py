@@ -43,6 +43,13 @@ MEASURED = (
     ),
     Metric("train_steps", "agent-steps", section="scaling", meaning="Agent-steps of the training."),
     Metric(
+        "learned_steps",
+        "agent-steps",
+        section="scaling",
+        column=Column("learned from", "%", 100, 0, place=90, shown="both", optional="alike", share_of="train_steps"),
+        meaning="Those of them that were learned from; the others measure, such as a budget's use for its multiplier.",
+    ),
+    Metric(
         "steps_per_second",
         "1/s",
         "high",

@@ -25,7 +25,9 @@ class Column:
         decimals: Digits after the point.
         place: Columns stand in the order of these numbers.
         shown: In tables of scenarios that are measured over hours, in episodes, or in both.
-        optional: Left out where no run of a table has a value.
+        optional: Where it is left out: where no run of a table has a value (`blank`), or where no two of them have
+            different ones (`alike`).
+        share_of: Another metric, as whose share this one is shown.
     """
 
     heading: str
@@ -34,7 +36,8 @@ class Column:
     decimals: int = 1
     place: int = 50
     shown: Literal["hours", "episodes", "both"] = "hours"
-    optional: bool = False
+    optional: Literal["", "blank", "alike"] = ""
+    share_of: str = ""
 
 
 @dataclass(frozen=True)

@@ -89,7 +89,7 @@ def import_peak(run: Trajectory, context: Context) -> Value:
     "-",
     "high",
     section="feasibility",
-    column=Column("served", "%", 100, place=20, shown="episodes", optional=True),
+    column=Column("served", "%", 100, place=20, shown="episodes", optional="blank"),
     adds_up="served",
 )
 def served(run: Trajectory, context: Context) -> Value:
@@ -176,7 +176,7 @@ def completed(run: Trajectory, context: Context) -> Value:
     return float(run.sums["completed"]) if "completed" in run.sums else None
 
 
-@metric("-", "low", column=Column("collisions", place=30, shown="episodes", optional=True), adds_up="collisions")
+@metric("-", "low", column=Column("collisions", place=30, shown="episodes", optional="blank"), adds_up="collisions")
 def collisions(run: Trajectory, context: Context) -> Value:
     """Of multi-resource allocation: others that were too close to an agent, added up over an episode's steps."""
     return float(run.sums["collisions"].mean()) if "collisions" in run.sums else None

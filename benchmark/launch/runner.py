@@ -124,7 +124,12 @@ def _measure(
     else:
         controller = learned(run, run.scenario, policy)
         speed = policy["steps"] / policy["seconds"] if policy["seconds"] else None
-        training = {"train_seconds": policy["seconds"], "train_steps": policy["steps"], "steps_per_second": speed}
+        training = {
+            "train_seconds": policy["seconds"],
+            "train_steps": policy["steps"],
+            "learned_steps": policy.get("learned_steps"),  # policies of before it was counted lack it
+            "steps_per_second": speed,
+        }
     evaluation, execution_peak = _evaluated(run, controller, context, generator)
     peaks = [execution_peak, None if policy is None else policy["peak_memory"]]
     metrics: dict[str, Value] = {**evaluation.metrics, **training}

@@ -79,6 +79,7 @@ def _train(run: ResolvedRun, folder: PolicyFolder, progress: Progress | None, se
             "finished": steps >= effort.steps,
             "seconds": curve[-1]["seconds"] if curve else 0.0,
             "steps": steps,
+            "learned_steps": curve[-1].get("learned_steps") if curve else None,
             "peak_memory": None if peak is None or before is None else peak - before,
             "revision": provenance_here().git_revision,
         }

@@ -153,7 +153,7 @@ class PolicyFolder:
         """The finished policy.
 
         Its keys: `state`, `curve` (rows), `snapshots` (rows of `fraction`, `steps`, `seconds` and `state`),
-        `finished`, `seconds`, `steps`, `peak_memory`, `revision`.
+        `finished`, `seconds`, `steps`, `learned_steps`, `peak_memory`, `revision`.
 
         Raises:
             UsageError: the file cannot be read.

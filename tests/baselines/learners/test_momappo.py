@@ -54,6 +54,9 @@ def test_the_objectives_add_up_to_the_priced_reward() -> None:
 def test_the_policy_that_is_kept_is_the_one_of_the_front_that_the_budgets_pick() -> None:
     controller, rows = train("momappo", ADDRESS, SETTINGS, 30_000)
     assert rows[-1]["steps"] >= 30_000
+    tried = 3 * 2 * 7 * 80  # policies, copies, agents and hours of an episode: measured, not learned from
+    assert rows[-1]["learned_steps"] == rows[-1]["steps"] - tried
+    assert all(0 < row["learned_steps"] <= row["steps"] for row in rows)
     front = [(max(row["front_violation"], 0.0), row["front_cost"]) for row in rows if "front_cost" in row]
     assert len(set(front)) == 3
     scenario = resolve(ADDRESS)

@@ -78,6 +78,18 @@ def test_local_price_follows_the_shortfall() -> None:
     assert float(held.nu) == pytest.approx(-1.0 - 0.5 * float(demand.mean()) / task.spec.usage_scale, rel=1e-5)
 
 
+@pytest.mark.parametrize(("name", "settings", "hours"), [("mappo", PPO, 24), ("vdn", VALUES, 20)])
+def test_days_that_measure_what_is_used_are_training_that_nobody_learns_from(
+    name: str, settings: dict, hours: int
+) -> None:
+    _, rows = train(f"{name}-lagrangian", BINDING, settings, 8_000)
+    learned, probed = 2 * 7 * hours, 4 * 7 * 2 * 24  # copies, agents and hours
+    assert [row["learned_steps"] for row in rows] == [learned * n for n in range(1, len(rows) + 1)]
+    assert rows[-1]["steps"] == len(rows) * (learned + probed)
+    _, rows = train(f"{name}-augmented", AVERAGE, settings, 4_000)
+    assert all(row["learned_steps"] == row["steps"] for row in rows)
+
+
 def test_interrupted_training_keeps_the_mixture_and_the_plant_of_the_probe() -> None:
     name, settings, steps = "mappo-lagrangian", PPO, 20_000
     whole = MemoryCheckpoint()

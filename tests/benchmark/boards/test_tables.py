@@ -135,6 +135,23 @@ def test_steps_are_shown_where_some_method_learns() -> None:
     assert "steps" not in [heading.name for heading in table_of(runs[1:]).grid.headings]
 
 
+def test_what_was_learned_from_is_shown_where_rows_differ_in_it() -> None:
+    def rows(**learned: float | None) -> list[Record]:
+        steps = {"train_steps": 20_000.0}
+        return [
+            *(record(name, steps=20_000, **FEASIBLE, **steps, learned_steps=part) for name, part in learned.items()),
+            record("rule_based", **FEASIBLE, train_steps=0.0),
+        ]
+
+    grid = table_of(rows(mappo=16_000.0, ippo=20_000.0, qmix=None)).grid
+    shares = dict(zip(column(grid, "method"), column(grid, "learned from"), strict=True))
+    assert shares == {"mappo": "80", "ippo": "100", "qmix": "–", "rule_based": "–"}
+    headings = [heading.name for heading in grid.headings]
+    assert headings[headings.index("learned from") - 1] == "steps"
+    for alike in ({"mappo": 20_000.0, "ippo": 20_000.0}, {"mappo": 16_000.0}, {"mappo": None, "ippo": None}):
+        assert "learned from" not in [heading.name for heading in table_of(rows(**alike)).grid.headings]
+
+
 def test_set_ups_are_rows_of_their_own_and_say_what_differs() -> None:
     runs = [record(seed=seed, steps=20_000 * (1 + seed), objective=3.0, **FEASIBLE) for seed in range(2)]
     assert column(table_of(runs).grid, "variant") == ["20,000 steps", "40,000 steps"]

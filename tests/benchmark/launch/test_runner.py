@@ -65,6 +65,7 @@ def test_a_record_holds_what_its_result_depends_on(tmp_path: Path) -> None:
     assert record.provenance.packages["torch"] == torch.__version__
     assert record.metrics["n_agents"] == 7
     assert record.metrics["train_steps"] == 0
+    assert record.metrics.get("learned_steps") is None
 
 
 @pytest.mark.parametrize(
@@ -157,6 +158,7 @@ def test_a_training_that_hits_its_limit_is_a_row_with_what_it_reached(tmp_path: 
     assert record.status == "out of time"
     assert "of 100000000 agent-steps" in record.error
     assert 0 < float(record.metrics["train_steps"] or 0) < 1e8
+    assert record.metrics["learned_steps"] == record.metrics["train_steps"]
     assert record.metrics["verdict"] in ("feasible", "violates", "postpones", "both")
 
 
