@@ -33,6 +33,7 @@ class DualAscent:
         controller: Controller,
         held: HeldMultipliers,
         config: ConstraintConfig,
+        network: Network,
         generator: torch.Generator,
     ) -> None:
         """Set up.
@@ -42,13 +43,13 @@ class DualAscent:
             controller: A controller with the policy that is being trained.
             held: The multipliers to move.
             config: Settings.
+            network: Who talks to whom in training, and so while it is measured.
             generator: Source of every draw.
         """
         self._task, self._controller, self._held, self._config = copy.copy(task), controller, held, config
-        self._generator = generator
+        self._network, self._generator = network, generator
         self._plant: dict[str, Tensor] = {}
         spec = task.spec
-        self._network = Network.build("path", spec.n_agents)  # nobody talks: multipliers are held
         own = len(held.lam) > 1
         part = shares(spec, config.share) if own else spec.limits[None]
         self._aim = (1 - config.tighten) * part  # [1 or N, m]

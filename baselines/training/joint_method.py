@@ -86,7 +86,7 @@ class JointMethod(Method, Generic[M]):
         env = JointEnvironment(
             parts.task, self.config, controller.sees_multipliers, held, self._gamma, training.generator
         )
-        callback = LagrangianCallback(task, controller, self.config, training.generator)
+        callback = LagrangianCallback(task, controller, self.config, network, training.generator)
         self._learn(env, parts.model, training, controller, callback)
         return controller
 

@@ -9,6 +9,7 @@ import torch
 from accord.baselines.multipliers.ascent import DualAscent
 from accord.baselines.training.joint import JointConfig
 from accord.baselines.training.policy import PolicyController
+from accord.envs.network import Network
 from accord.envs.task import Task
 
 
@@ -16,7 +17,12 @@ class LagrangianCallback:
     """With `lagrangian`: a dual step after each rollout, and late policies put by."""
 
     def __init__(
-        self, task: Task, controller: PolicyController, config: JointConfig, generator: torch.Generator
+        self,
+        task: Task,
+        controller: PolicyController,
+        config: JointConfig,
+        network: Network,
+        generator: torch.Generator,
     ) -> None:
         """Set up.
 
@@ -24,12 +30,13 @@ class LagrangianCallback:
             task: What is learned.
             controller: Of what is trained.
             config: Settings.
+            network: Who talks to whom.
             generator: Source of every draw.
         """
         self._controller, self._ascent = controller, None
         if config.handling == "lagrangian" and controller.last.held is not None:
             probe = controller.greedy()
-            self._ascent = DualAscent(task, probe, controller.last.held, config.constraints, generator)
+            self._ascent = DualAscent(task, probe, controller.last.held, config.constraints, network, generator)
 
     def steps_per_rollout(self, groups: int) -> int:
         """Agent-steps of the dual ascent beside each rollout of `groups` copies: they count as training."""

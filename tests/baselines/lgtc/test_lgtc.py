@@ -8,7 +8,9 @@ from helpers.training import train
 
 from accord.baselines.audit import SCENARIO, audit_method
 from accord.baselines.base import Controller, Effort, Training
-from accord.baselines.lgtc.lgtc import LGTCBody
+from accord.baselines.learners.mappo import IPPO
+from accord.baselines.lgtc.graph_filters import OverNetwork
+from accord.baselines.lgtc.lgtc import LGTC, LGTCBody, LGTCConfig
 from accord.baselines.registry import make_method
 from accord.baselines.testing import MemoryCheckpoint, differences
 from accord.benchmark.evaluation.context import Context
@@ -74,6 +76,16 @@ def test_demand_response_has_the_scenarios_network(tmp_path: Path) -> None:
     record = run(week, "lgtc-ippo-augmented", settings=SMALL, steps=8000, root=tmp_path)
     assert record.status == "done"
     assert record.summary["messages"] == pytest.approx(2 * 2 * 16 / 7)  # inputs and states, over two hops of 8 edges
+
+
+def test_multipliers_are_learned_over_the_network_of_the_training() -> None:
+    scenario = resolve(DISTRICT)
+    network = scenario.network()
+    method = LGTC(LGTCConfig(**SMALL | IPPO | {"agent_id": False, "handling": "lagrangian"}))
+    controller = method.train(scenario.task(), network, Training(Effort(4000, 60.0), seeded()))
+    listened = body_of(controller)._graphs(torch.empty(0))
+    assert isinstance(listened, OverNetwork)
+    assert listened._network is network
 
 
 def test_training_in_a_batch_follows_the_links_that_agents_see(learned: tuple[dict, list[dict]]) -> None:

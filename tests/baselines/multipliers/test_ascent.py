@@ -9,12 +9,14 @@ from accord.baselines.multipliers.ascent import HOURS, DualAscent
 from accord.baselines.multipliers.held import ConstraintConfig, HeldMultipliers
 from accord.baselines.testing import MemoryCheckpoint, differences
 from accord.envs import make
+from accord.envs.network import Network
 from accord.envs.task import Task
 
 AVERAGE, HOURLY = "paper_seven/ring/average-0.27", "campus_seven/ring/hourly-0.35"
 BINDING = "paper_seven/ring/average-0.1"  # no policy meets it, so that its price must rise
 TINY = {"lanes": 14}
 COPIES = 8
+NETWORK = Network.build("ring", 7)
 PPO = TINY | {"ppo": {"hidden": [8], "minibatch": 168}}
 VALUES = TINY | {"hidden": [8], "batch": 2, "updates": 1, "buffer": 10, "target_update": 7, "mixer_width": 4}
 
@@ -23,7 +25,7 @@ def ascent(task: Task, config: ConstraintConfig, own: bool = False) -> tuple[Dua
     """The ascent of multipliers under a policy that serves everything at once."""
     held = HeldMultipliers(task.spec, "lagrangian", config, own)
     controller = make_method("serve_now").build(task, torch.Generator())
-    moving = DualAscent(task, controller, held, config, torch.Generator().manual_seed(4))
+    moving = DualAscent(task, controller, held, config, NETWORK, torch.Generator().manual_seed(4))
     assert moving.size(groups=64) == COPIES * task.spec.n_agents * 2 * HOURS
     return moving, held
 
@@ -72,7 +74,7 @@ def test_local_price_follows_the_shortfall() -> None:
     held = HeldMultipliers(task.spec, "lagrangian", config, False)
     nobody = make_method("random").build(task, torch.Generator())
     nobody.act = lambda step: torch.zeros(4, 7, 2)  # type: ignore[method-assign]
-    DualAscent(task, nobody, held, config, torch.Generator().manual_seed(4)).update()
+    DualAscent(task, nobody, held, config, NETWORK, torch.Generator().manual_seed(4)).update()
     task.reset(4, torch.Generator().manual_seed(4), horizon=2 * HOURS)
     demand = torch.stack([task.step(torch.zeros(4, 7, 2)).measures["demand"] for _ in range(2 * HOURS)][HOURS:])
     assert float(held.nu) == pytest.approx(-1.0 - 0.5 * float(demand.mean()) / task.spec.usage_scale, rel=1e-5)
