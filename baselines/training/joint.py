@@ -80,13 +80,15 @@ def joint_shapes(task: Task, config: JointConfig, sees_multipliers: bool, object
     spec = task.spec
     if not sees_multipliers:
         return Shapes(spec.obs_dim + config.agent_id * spec.n_agents, spec.state_dim, spec.action, objectives)
-    return Shapes(augmented_dim(spec), spec.state_dim + len(spec.budgets) + spec.n_agents, spec.action, objectives)
+    shown = len(spec.budgets) * (spec.n_agents if config.multipliers == "own" else 1) + spec.n_agents
+    return Shapes(augmented_dim(spec), spec.state_dim + shown, spec.action, objectives)
 
 
 class JointEnvironment:
     """All agents of some copies of a task; a copy is a group.
 
-    With budgets, agents see and are rewarded at multipliers (`Priced`), and the state holds them as well.
+    With budgets, agents see and are rewarded at multipliers (`Priced`), and the state holds them as well: one λ per
+    budget, or every agent's where they have their own, and every agent's ν.
     The team's reward is the sum over agents in base loads, not the mean.
     """
 
@@ -193,7 +195,8 @@ class JointEnvironment:
         """What is seen at these multipliers; a copy, since the dual ascent moves held ones in place."""
         multipliers, nu, self._last = multipliers.clone(), nu.clone(), step
         self._priced = Priced(self._task.spec, multipliers, nu, self._gamma, self._config.by_size)
-        self._shown = torch.cat([compress(multipliers[:, 0]), compress(nu)], -1)  # [B, m + N]
+        shown = multipliers if self._config.multipliers == "own" else multipliers[:, :1]
+        self._shown = torch.cat([compress(shown.flatten(1)), compress(nu)], -1)  # [B, m + N] or [B, N·m + N]
         return self._view(step, self._priced.see(step))
 
     def _objectives(self, step: Step, reward: Tensor) -> Tensor:

@@ -83,6 +83,21 @@ def test_views_are_as_wide_as_announced(address: str) -> None:
     assert env.shapes.state_dim == task.spec.state_dim + (m + n) * bool(m)
 
 
+@pytest.mark.parametrize("drawn", [True, False])
+def test_a_state_holds_the_multipliers_of_every_agent_that_has_its_own(drawn: bool) -> None:
+    task = make(ADDRESSES[1])
+    held = HeldMultipliers(task.spec, "lagrangian", ConstraintConfig(nu=-1.5), own=True)
+    held.lam.copy_(torch.rand(held.lam.shape, generator=seeded(2)))
+    env = environment(task, None if drawn else held, multipliers="own")
+    state = env.reset().state
+    n, m = task.spec.n_agents, len(task.spec.budgets)
+    assert state.shape == (3, env.shapes.state_dim) == (3, task.spec.state_dim + n * m + n)
+    lam = state[:, task.spec.state_dim : -n].sinh().unflatten(-1, (n, m))
+    torch.testing.assert_close(lam, env._priced._multipliers if drawn else held.lam.expand(3, n, m))
+    assert (lam.std(1) > 0).all()
+    torch.testing.assert_close(state[:, -n:].sinh(), env._priced._nu)
+
+
 def test_multipliers_and_the_plant_outlive_an_episode_and_prices_stay_within_one() -> None:
     task = make(ADDRESSES[0])
     held = HeldMultipliers(task.spec, "lagrangian", ConstraintConfig(price=0.5), own=False)
