@@ -48,7 +48,7 @@ class Hour:
 
     Attributes:
         profiles: Demand, solar and their past days at this hour of the day, each [profiles · days].
-        week: Day of the week of each day of the calendar, one column per day, [7, days].
+        week: Day of the week at this hour of the day, one column per day of the calendar, [7, days].
         day: Of the calendar.
         price: $/kWh now.
         levels: [K] tariff of the coming hours in mean prices, each once where λ is the same for all of them.
@@ -156,7 +156,7 @@ class FusedConsensus:
         task, state, district, spec, device = self._task, self.state, self._task.district, self._task.spec, self._device
         column = (self._column - 1) % district.hours
         day, hour = divmod(column, HOURS)
-        rows = state.demand_row + (state.shift + day) % self._week.shape[1]
+        rows = state.demand_row + (state.shift + day) % self._week.shape[2]
         demand = self._tables[0][hour].index_select(0, rows) * state.demand_scale
         price = torch.full((1,), float(district.price[column]), device=device)
         measures = {
@@ -196,7 +196,7 @@ class FusedConsensus:
         first = (weight.to(device, non_blocking=True), bias.to(device, non_blocking=True))
         return Hour(
             profiles=tuple(table[hour] for table in self._tables),  # type: ignore[arg-type]
-            week=self._week,
+            week=self._week[hour],
             day=day,
             price=float(district.price[self._column]),
             levels=levels.to(device, non_blocking=True),

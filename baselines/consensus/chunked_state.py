@@ -67,8 +67,8 @@ def by_hour(district: District) -> tuple[Tensor, ...]:
 
 
 def weekdays(district: District) -> Tensor:
-    """One-hot day of the week of each day, [7, days]."""
-    return torch.eye(DAYS)[:, district.weekday[::HOURS]].contiguous()
+    """One-hot day of the week of each hour, [24, 7, days]: a calendar may change it within 24 of its hours."""
+    return torch.eye(DAYS)[district.weekday].unflatten(0, (-1, HOURS)).permute(1, 2, 0).contiguous()
 
 
 def at_rest(task: DemandResponse, dual: DualConfig) -> CrowdState:

@@ -304,7 +304,11 @@ def _calendar_year(data: Dataset, first: int, price: np.ndarray | None = None) -
 
 
 def _weekday(hours: int, first: int) -> Tensor:
-    """Day of the week of each row, for a calendar that begins at row `first` of its data set."""
+    """Day of the week of each row, for a calendar that begins at row `first` of its data set.
+
+    Row 0 of a set that begins in the last hour of a day counts for the day before: in the year's cycle of the 2022 set
+    that is hour 5087, whose weekday is not that of the hours before it. Digests of published districts hold it.
+    """
     midnight = first % HOURS
     days = torch.div(torch.arange(hours) - midnight, HOURS, rounding_mode="floor") % 7
     return days.roll(-first)
