@@ -15,6 +15,7 @@ from torch import Tensor
 
 from accord.baselines.base import Training
 from accord.baselines.registry import register
+from accord.baselines.training.actors import best, drawn
 from accord.baselines.training.environment import to_box
 from accord.baselines.training.joint import JointConfig, JointEnvironment, has_budgets, joint_shapes
 from accord.baselines.training.joint_method import OWN_PRICES, JointMethod, Parts, register_joint
@@ -67,10 +68,8 @@ class PolicyGradient(JointMethod[ActorCritic]):
         return Parts(task, model, self._controller(model, spec, sees_multipliers))
 
     def _controller(self, model: ActorCritic, spec: TaskSpec, sees_multipliers: bool) -> PolicyController:
-        sampled = self.config.actions == "sampled"
-        return make_controller(
-            model.actor, spec, self.config, sees_multipliers, partial(decode, spec=spec), sampled=sampled
-        )
+        choice = drawn if self.config.actions == "sampled" else best
+        return make_controller(model.actor, spec, self.config, sees_multipliers, partial(decode, spec=spec), choice)
 
     def _learn(
         self,

@@ -14,11 +14,13 @@ import torch
 from torch import Tensor
 
 from accord.baselines.base import Training
+from accord.baselines.training.actors import Actor, best
+from accord.baselines.training.environment import Observation
 from accord.baselines.training.joint import JointEnvironment, has_budgets, joint_shapes
 from accord.baselines.training.joint_method import JointMethod, Parts, register_joint
 from accord.baselines.training.lagrangian import LagrangianCallback
 from accord.baselines.training.policy import PolicyController, make_controller
-from accord.baselines.training.q_learning import TeamValue, ValueConfig, train_values
+from accord.baselines.training.q_learning import QNetwork, TeamValue, ValueConfig, train_values
 from accord.envs.task import Box, Task
 from accord.envs.wrappers.discrete_actions import GridTask, grid_points
 
@@ -54,7 +56,8 @@ class ValueDecomposition(JointMethod[TeamValue]):
             decode = partial(_from_grid, points=grid_points(task.spec.action, config.levels).to(task.device))
         shapes, networks = joint_shapes(gridded, config, sees_multipliers), config.networks(task.spec)
         values = TeamValue(shapes, task.spec.n_agents, config, generator, networks).to(task.device)
-        controller = make_controller(values.agent, task.spec, config, sees_multipliers, decode)
+        choice = partial(mostly_best, epsilon=config.evaluation_epsilon) if config.evaluation_epsilon else best
+        controller = make_controller(values.agent, task.spec, config, sees_multipliers, decode, choice)
         return Parts(gridded, values, controller)
 
     def _learn(
@@ -66,6 +69,20 @@ class ValueDecomposition(JointMethod[TeamValue]):
         callback: LagrangianCallback,
     ) -> None:
         train_values(env, model, self.config, training, learned=controller.state_dict, callback=callback)
+
+
+def mostly_best(
+    actor: Actor,
+    obs: Tensor,
+    memory: Tensor | None,
+    mask: Tensor | None,
+    generator: torch.Generator,
+    *,
+    epsilon: float,
+) -> tuple[Tensor, Tensor | None]:
+    """The `Choice` of the best action, a share `epsilon` of which is random."""
+    assert isinstance(actor, QNetwork)
+    return actor.explore(Observation(obs, obs.new_zeros(len(obs), 0), mask=mask), memory, epsilon, generator)
 
 
 def _unchanged(action: Tensor) -> Tensor:

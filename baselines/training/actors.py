@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -60,6 +60,27 @@ class StochasticActor(Actor):
         self, obs: Tensor, action: Tensor, memory: Tensor | None, mask: Tensor | None = None
     ) -> tuple[Tensor, Tensor | None]:
         """Log-probability [T, G, A] of actions [T, G, A, k], and the entropy where it depends on weights."""
+
+
+# How one acts in execution: from an actor, observations, its memory, the actions that are allowed and a source of draws
+# to actions and the memory.
+Choice = Callable[[Actor, Tensor, Tensor | None, Tensor | None, torch.Generator], tuple[Tensor, Tensor | None]]
+
+
+def best(
+    actor: Actor, obs: Tensor, memory: Tensor | None, mask: Tensor | None, generator: torch.Generator
+) -> tuple[Tensor, Tensor | None]:
+    """The `Choice` of the best action."""
+    return actor.mode(obs, memory, mask)
+
+
+def drawn(
+    actor: Actor, obs: Tensor, memory: Tensor | None, mask: Tensor | None, generator: torch.Generator
+) -> tuple[Tensor, Tensor | None]:
+    """The `Choice` of a draw from a distribution."""
+    assert isinstance(actor, StochasticActor)
+    action, _, memory = actor.sample(obs, memory, generator, mask)
+    return action, memory
 
 
 class GaussianActor(StochasticActor):

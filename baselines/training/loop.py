@@ -103,7 +103,7 @@ def train(
     rollouts = -(-training.effort.steps // per_rollout)
     kept = {"env": env, **learner.kept(), **callback.companions()}
     progress = Progress(training.checkpoint, training.generator, kept)
-    clock, saved = progress.clock, progress.done
+    clock = progress.clock
     if progress.done:
         env.anneal(progress.done / rollouts)
     while progress.done < rollouts and clock.spent < training.effort.seconds:
@@ -127,9 +127,7 @@ def train(
             training.log({**counted, **clock.read(), **env.measures(), **numbers})
         # First, so that an interruption between the two loses no point of the curve.
         training.checkpoint.snapshot(fraction, steps, clock.spent, learned)
-        if saves is None or progress.done * saves // rollouts > saved * saves // rollouts:
-            saved = progress.done
-            progress.save()
+        progress.save(of=rollouts, saves=saves)
     return progress.done * per_rollout, clock.spent
 
 

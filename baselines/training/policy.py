@@ -13,7 +13,7 @@ from accord.baselines.base import Controller, ModelView, RolloutStart
 from accord.baselines.multipliers.augmentation import augment, effective_prices
 from accord.baselines.multipliers.held import HeldMultipliers
 from accord.baselines.multipliers.moving import DualConfig, Multipliers, Rule, rounds_of
-from accord.baselines.training.actors import Actor, StochasticActor
+from accord.baselines.training.actors import Actor, Choice, best
 from accord.baselines.training.environment import numbered
 from accord.baselines.training.joint import Iterate, JointConfig
 from accord.envs.districts.district import HOURS
@@ -56,7 +56,7 @@ class PolicyController(Controller):
         rule: Rule | None = None,
         dual: DualConfig | None = None,
         iterate: Iterate = "last",
-        sampled: bool = False,
+        choice: Choice = best,
     ) -> None:
         """Set up.
 
@@ -68,12 +68,12 @@ class PolicyController(Controller):
             rule: How they move in execution, from the policy's own where it has some; None for held ones.
             dual: Settings of that.
             iterate: The last policy, or the mixture where there is one.
-            sampled: Draw actions instead of taking the best.
+            choice: Which of the actor's actions is taken.
         """
         self.last, self.mixture = policy, list[Policy]()
         self.sees_multipliers, self._agent_id = sees_multipliers, agent_id
         self._decode, self._rule, self._dual = decode, rule, dual or DualConfig()
-        self._iterate, self._sampled = iterate, sampled
+        self._iterate, self._choice = iterate, choice
         self.decentralised = rule not in ("central", "broadcast")
         self.rounds = 0 if rule is None else rounds_of(rule, self._dual)
 
@@ -101,10 +101,7 @@ class PolicyController(Controller):
         if len(turns) > 1 and self._steps % HOURS == 0:
             self._memory = policy.actor.start(*step.obs.shape[:2])  # one policy's memory means nothing to another
         obs = self._see(step, policy)
-        if self._sampled and isinstance(policy.actor, StochasticActor):
-            action, _, self._memory = policy.actor.sample(obs, self._memory, self.generator, step.action_mask)
-        else:
-            action, self._memory = policy.actor.mode(obs, self._memory, step.action_mask)
+        action, self._memory = self._choice(policy.actor, obs, self._memory, step.action_mask, self.generator)
         self._steps += 1
         return self._decode(action)
 
@@ -153,9 +150,9 @@ class PolicyController(Controller):
             self.mixture[-1].load_state_dict(kept)
 
     def greedy(self) -> PolicyController:
-        """A second controller of the same last policy at its own multipliers, for measuring what it uses."""
+        """A second controller of the last policy's best actions at its own multipliers, for measuring what it uses."""
         second = copy.copy(self)
-        second._iterate, second._sampled = "last", False
+        second._iterate, second._choice = "last", best
         if self.last.held is not None:
             second._rule = None
         return second
@@ -189,7 +186,7 @@ class PolicyController(Controller):
 
 
 def make_controller(
-    actor: Actor, spec: TaskSpec, config: JointConfig, sees_multipliers: bool, decode: Any, sampled: bool = False
+    actor: Actor, spec: TaskSpec, config: JointConfig, sees_multipliers: bool, decode: Any, choice: Choice = best
 ) -> PolicyController:
     """The controller of a learner on the whole task."""
     held = None
@@ -208,5 +205,5 @@ def make_controller(
         rule=rule,
         dual=config.constraints.dual,
         iterate=config.iterate,
-        sampled=sampled,
+        choice=choice,
     )

@@ -39,14 +39,24 @@ class Progress:
         """
         self._checkpoint, self._generator, self._kept = checkpoint, generator, kept
         self.done, self.clock = 0, Clock()
+        self._saved = 0
         if saved := checkpoint.load():
             self.done, self.clock = saved["done"], Clock(*saved["clock"])
+            self._saved = self.done
             generator.set_state(saved["generator"])
             for name, part in kept.items():
                 part.load_state_dict(saved["kept"][name])
 
-    def save(self) -> None:
-        """Leave a checkpoint."""
+    def save(self, of: int, saves: int | None = None) -> None:
+        """Leave a checkpoint, where one is due.
+
+        Args:
+            of: What `done` counts to.
+            saves: Checkpoints on the way there; None for one at each call.
+        """
+        if saves is not None and self.done * saves // of <= self._saved * saves // of:
+            return
+        self._saved = self.done
         self._checkpoint.save(
             {
                 "done": self.done,

@@ -31,7 +31,10 @@ SAVES = 10  # checkpoints hold the replay and are large
 
 
 class ValueConfig(JointConfig):
-    """Settings of IQL, VDN and QMIX, after EPyMARL's where batches of copies and TD(λ) do not ask for others."""
+    """Settings of IQL, VDN and QMIX, after EPyMARL's where batches of copies and TD(λ) do not ask for others.
+
+    `evaluation_epsilon` concerns execution alone.
+    """
 
     mixer: Literal["none", "sum", "monotonic"] = Field("monotonic", description="IQL, VDN or QMIX.")
     levels: int = Field(5, ge=2, description="Grid points per dimension of a box of actions, its ends included.")
@@ -62,8 +65,13 @@ class ValueConfig(JointConfig):
     epsilon_start: float = Field(1.0, ge=0, le=1, description="First share of random actions.")
     epsilon_end: float = Field(0.05, ge=0, le=1, description="Last one.")
     epsilon_share: float = Field(0.3, gt=0, le=1, description="Share of the effort over which it falls, linearly.")
+    evaluation_epsilon: float = Field(0.0, ge=0, le=1, description="Share of random actions in execution.")
     normalise: bool = Field(True, description="Learn values in units of the running mean and scale of returns.")
     max_grad_norm: float = Field(10.0, gt=0, description="Gradients are scaled down to this norm.")
+
+    def training_key(self) -> dict[str, Any]:
+        """Without what concerns execution alone."""
+        return {key: value for key, value in super().training_key().items() if key != "evaluation_epsilon"}
 
 
 class TeamValue(nn.Module):

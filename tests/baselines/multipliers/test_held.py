@@ -37,8 +37,7 @@ def test_settings_of_execution_alone_leave_a_training_as_it_is(name: str) -> Non
 
     assert key() == key(iterate="last", constraints={"dual": {"alpha": 0.9}})
     assert key() != key(constraints={"lr": 0.9})
-    if name.startswith("mappo"):
-        assert key() == key(actions="sampled")
+    assert key() == (key(actions="sampled") if name.startswith("mappo") else key(evaluation_epsilon=0.1))
 
 
 @pytest.mark.parametrize("trunk", ["ippo", "mappo", "iql", "vdn", "qmix"])

@@ -1,5 +1,7 @@
 """Controllers of learners on the whole task: mixtures of late policies, multipliers that move in execution."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
@@ -88,6 +90,30 @@ def test_policies_are_kept_at_even_shares_of_the_second_half(updates: int) -> No
     for number, fraction in enumerate(kept, 1):
         due = 0.5 + 0.5 * number / MIXTURE
         assert due - 1e-9 <= fraction < due + 1 / updates
+
+
+@pytest.mark.parametrize(
+    ("method", "settings"),
+    [("vdn", {"hidden": (8,)}), ("vdn", {"hidden": (8,), "recurrent": True}), ("mappo", {"ppo": {"hidden": (8,)}})],
+)
+def test_a_share_of_the_actions_is_drawn_in_execution(method: str, settings: dict[str, Any]) -> None:
+    """All of one's actions are random, or drawn from what is nearly uniform before training: nobody always says one."""
+    task = make("games/climbing")
+
+    def acted(**others: Any) -> Tensor:
+        controller = make_method(method, settings | others).build(task, torch.Generator().manual_seed(0))
+        with torch.no_grad():
+            generator = torch.Generator().manual_seed(1)
+            controller.reset(RolloutStart(task.spec, Network.build("path", 2), 3000, generator))
+            return controller.act(task.reset(3000, torch.Generator())).squeeze(-1)  # [3000, 2]
+
+    best = acted()
+    assert (best == best[0]).all()
+    for share in (0.3, 1.0) if method == "vdn" else (1.0,):
+        given = acted(evaluation_epsilon=share) if method == "vdn" else acted(actions="sampled")
+        assert given.unique().tolist() == [0, 1, 2]
+        # Two thirds of the random ones are not the best.
+        assert float((given != best).float().mean()) == pytest.approx(share * 2 / 3, abs=0.03)
 
 
 def test_a_central_price_is_one_for_all_and_follows_the_mean() -> None:
