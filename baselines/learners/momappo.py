@@ -1,7 +1,8 @@
 """MOMAPPO: MAPPO on a vector of rewards, scalarised by a set of weights (as in MOMAland, Felten et al., 2024).
 
 For each vector of weights a policy of its own is trained, with a critic of every objective and the weighted sum of
-their advantages. Together they are an approximate front, from which one is picked on training hours or episodes.
+their advantages. Together they are an approximate front, from which one is picked on training hours or episodes. The
+weights are drawn beforehand, not found one after the other by optimistic linear support (Roijers et al., 2015).
 
 Under budgets the objectives are the local one, the use in each budget and the shortfall, and the budgets pick. Where a
 task's reward has parts, these are the objectives, and the reward that the task itself makes of them picks.

@@ -8,6 +8,8 @@ come from:
     penalty      λ held at one number
     lagrangian   λ learned in training by projected ascent (`baselines.multipliers.ascent`), held in execution
     augmented    λ and ν drawn in training, moved in execution by what was used (`baselines.multipliers.moving`)
+
+With `lagrangian` ν is not learned by default (`nu_lr` 0): budgets get multipliers, the local equality a fixed penalty.
 """
 
 from __future__ import annotations
