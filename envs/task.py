@@ -249,6 +249,14 @@ class Task(ABC):
         """Which budgets count in the coming `ahead` steps, the present first, [B, ahead, m]."""
         raise TypeError(f"the task {self.spec.name} has no budgets")
 
+    def coming_prices(self, ahead: int) -> Tensor | None:
+        """What `spec.price_field` will show of the coming `ahead` steps, the present first, in mean prices.
+
+        Returns:
+            [B, N or 1, ahead], or None where only observations tell, step by step.
+        """
+        return None
+
     def guide(self, on: bool) -> None:
         """From the next reset on, or no longer: work out the measure `approach`, a help in training."""
         raise UsageError(f"task '{self.spec.name}' has no guidance for its agents")

@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 
 from accord.envs.multipliers import lagrangian
-from accord.envs.task import Step, TaskSpec
+from accord.envs.task import Step, Task, TaskSpec
 
 EXTRA = 4  # ν, the marginal price of serving now, the gain of waiting, the gain of holding stored energy
+AT_ONCE = 2**15  # most steps of agents that are worked out together
 
 
 def augmented_dim(spec: TaskSpec) -> int:
@@ -30,11 +31,14 @@ def effective_prices(spec: TaskSpec, step: Step, multipliers: Tensor) -> Tensor:
         step: Observation [B, N, O] and active budgets [B, ahead, m].
         multipliers: λ [B, N, m] in mean prices.
     """
+    tariff = None if spec.price_field is None else step.obs[..., spec.obs_fields[spec.price_field].where]
+    return _effective(spec, step.active, tariff, multipliers)
+
+
+def _effective(spec: TaskSpec, active: Tensor, tariff: Tensor | None, multipliers: Tensor) -> Tensor:
     own = multipliers * spec.members  # an agent pays only for the budgets that count it
-    ahead = torch.matmul(own, step.active.transpose(1, 2))
-    if spec.price_field is not None:
-        ahead = ahead + step.obs[..., spec.obs_fields[spec.price_field].where]
-    return ahead
+    ahead = torch.matmul(own, active.transpose(1, 2))
+    return ahead if tariff is None else ahead + tariff
 
 
 def augment(spec: TaskSpec, step: Step, prices: Tensor, nu: Tensor) -> Tensor:
@@ -50,14 +54,22 @@ def augment(spec: TaskSpec, step: Step, prices: Tensor, nu: Tensor) -> Tensor:
         prices: What `effective_prices` gives, [B, N, ahead].
         nu: ν [B, N] in mean prices.
     """
-    local = step.obs
-    if spec.price_field is not None:
-        columns = spec.obs_fields[spec.price_field].where
-        local = torch.cat([step.obs[..., : columns.start], step.obs[..., columns.stop :]], -1)
-    due = load_prices(spec, prices)
+    return _join(spec, step.obs, _price_columns(compress(prices), prices, load_prices(spec, prices), nu))
+
+
+def _price_columns(compressed: Tensor, prices: Tensor, due: Tensor, nu: Tensor) -> Tensor:
     now = prices[..., 0]
     extra = torch.stack([nu, now + nu, now - due[..., 0], due.amax(-1) - due[..., 0]], -1)
-    return torch.cat([local, compress(prices), compress(extra)], -1)
+    return torch.cat([compressed, compress(extra)], -1)
+
+
+def _join(spec: TaskSpec, obs: Tensor, prices: Tensor) -> Tensor:
+    """Price columns in place of the tariff's."""
+    if spec.price_field is None:
+        return torch.cat([obs, prices], -1)
+    tariff = spec.obs_fields[spec.price_field].where
+    before, behind = obs[..., : tariff.start], obs[..., tariff.stop :]
+    return torch.cat([before, behind, prices], -1)
 
 
 def load_prices(spec: TaskSpec, prices: Tensor) -> Tensor:
@@ -103,36 +115,44 @@ class Priced:
     serve (the dearest coming `load_prices`). Potential-based shaping (Ng, Harada and Russell, 1999) and a
     term that no action changes: the optimal policy stays, most of the variance goes. A task that does not measure
     `SHAPED_BY` has no such worth, and rewards there are as they are.
+
+    Where a task knows its prices ahead (`Task.coming_prices`), those of many steps are worked out together.
     """
 
     def __init__(
-        self, spec: TaskSpec, multipliers: Tensor, nu: Tensor, shaping_gamma: float | None = None, by_size: bool = False
+        self, task: Task, multipliers: Tensor, nu: Tensor, shaping_gamma: float | None = None, by_size: bool = False
     ) -> None:
         """Set up.
 
         Args:
-            spec: The task's.
+            task: What is priced; `see` is called where it stands, once for each of its steps.
             multipliers: λ [B, N or 1, m] in mean prices.
             nu: ν [B, N] in mean prices.
             shaping_gamma: The learner's discount; None for no shaping.
             by_size: Divide rewards by the size of the multipliers: held multipliers only rescale an episode,
                 and over a wide range no price drowns the others.
         """
-        self._spec, self._gamma = spec, shaping_gamma if spec.units.keys() >= SHAPED_BY else None
+        spec = task.spec
+        self._task, self._spec = task, spec
+        self._gamma = shaping_gamma if spec.units.keys() >= SHAPED_BY else None
         self._multipliers, self._nu = multipliers.expand(*nu.shape, -1), nu
         self._scale = spec.usage_scale * spec.agent_scale.to(nu.device).expand(nu.shape)
         if by_size:
             self._scale = self._scale * (1.0 + self._multipliers.mean(-1) + nu.abs())
+        self._coming: list[tuple[Tensor, ...]] = []
+        self._row = 0
 
     def see(self, step: Step) -> Tensor:
         """Augmented observations, [B, N, augmented_dim]."""
-        prices = effective_prices(self._spec, step, self._multipliers)
-        if self._gamma is not None:
-            waiting = waiting_value(self._spec, prices, self._nu, self._gamma)
-            stored = load_prices(self._spec, prices).amax(-1) * step.measures["servable"]
+        if self._row == len(self._coming):
+            self._coming, self._row = self._look_ahead(step), 0
+        columns, *worth = self._coming[self._row]
+        self._row += 1
+        if worth:
+            waiting, dearest, self._arrival_price = worth
+            stored = dearest * step.measures["servable"]
             self._potential = (waiting * step.measures["waiting_load"] + stored) / self._scale
-            self._arrival_price = waiting + self._nu
-        return augment(self._spec, step, prices, self._nu)
+        return _join(self._spec, step.obs, columns)
 
     def advance(self, step: Step) -> tuple[Tensor, Tensor]:
         """The next observations, and each agent's own Lagrangian in mean prices per own size, [B, N]."""
@@ -143,3 +163,25 @@ class Priced:
         reward = reward - self._potential - arrived
         obs = self.see(step)
         return obs, reward + self._gamma * self._potential
+
+    def _look_ahead(self, step: Step) -> list[tuple[Tensor, ...]]:
+        """Of this step and those after it: price columns and, with shaping, worth of load, of energy and of arrivals.
+
+        A day and the step after it at most, so that a rollout of a day needs one call.
+        """
+        spec, nu = self._spec, self._nu
+        steps = max(1, min(spec.ahead + 1, AT_ONCE // nu.numel()))
+        tariff = self._task.coming_prices(steps + spec.ahead - 1)
+        if tariff is None:
+            prices = effective_prices(spec, step, self._multipliers)
+        else:
+            active = self._task.active(steps + spec.ahead - 1)
+            prices = _effective(spec, active, tariff, self._multipliers)
+        # Both are views [steps, B, N, ahead] of numbers that were worked out once.
+        windows, compressed = (row.unfold(-1, spec.ahead, 1).movedim(2, 0) for row in (prices, compress(prices)))
+        due = load_prices(spec, windows)
+        found = [_price_columns(compressed, windows, due, nu.expand(windows.shape[:-1]))]
+        if self._gamma is not None:
+            waiting = waiting_value(spec, windows, nu, self._gamma)
+            found += [waiting, due.amax(-1), waiting + nu]
+        return list(zip(*(part.unbind() for part in found), strict=True))

@@ -194,7 +194,7 @@ class JointEnvironment:
     def _view_at(self, step: Step, multipliers: Tensor, nu: Tensor) -> Observation:
         """What is seen at these multipliers; a copy, since the dual ascent moves held ones in place."""
         multipliers, nu, self._last = multipliers.clone(), nu.clone(), step
-        self._priced = Priced(self._task.spec, multipliers, nu, self._gamma, self._config.by_size)
+        self._priced = Priced(self._task, multipliers, nu, self._gamma, self._config.by_size)
         shown = multipliers if self._config.multipliers == "own" else multipliers[:, :1]
         self._shown = torch.cat([compress(shown.flatten(1)), compress(nu)], -1)  # [B, m + N] or [B, N·m + N]
         return self._view(step, self._priced.see(step))

@@ -59,7 +59,7 @@ class AugmentedEnvironment:
         self._task = self._population.sample_agents(self._shape[1], self._generator)
         multipliers, nu = self._draw.draw(self.spec, self._shape, self._generator)
         device = self._task.device
-        self._priced = Priced(self._task.spec, multipliers.to(device), nu.to(device), self._gamma, self._by_size)
+        self._priced = Priced(self._task, multipliers.to(device), nu.to(device), self._gamma, self._by_size)
         return self._view(self._priced.see(self._task.reset(self._shape[0], self._generator, initial="random")))
 
     def step(self, actions: Tensor) -> tuple[Observation, Tensor, Tensor]:

@@ -23,12 +23,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from accord.envs.demand_response.observations import Observations, past_day
+from accord.envs.demand_response.calendar import Calendar
+from accord.envs.demand_response.observations import Observations
 from accord.envs.districts.district import HOURS, District
 from accord.envs.errors import UsageError
 from accord.envs.task import Box, Budget, Initial, Step, Task, TaskSpec
 
 BATTERY, GRID = 0, 1  # columns of an action
+AT_ONCE, DAYS_AHEAD = 2**15, 4  # most hours of buildings, and days, that are looked up together
 PLANT = ("waiting_load", "soc")
 UNITS = {
     "import_kwh": "kWh",
@@ -77,6 +79,7 @@ class DemandResponse(Task):
         masks = [b.hours for b in budgets]
         counted = torch.stack(masks, -1) if masks else torch.zeros(HOURS, 0)
         self._counted_hours = counted.to(self.device, torch.float32)  # [24, m]
+        self._calendar = Calendar(district, self._observations, self._counted_hours, self.device)
 
     def reset(
         self,
@@ -95,10 +98,12 @@ class DemandResponse(Task):
             first, last = self.district.training
             latest = max(first, last - self._horizon)
             drawn = torch.randint(first, latest + 1, (batch,), generator=generator, device=generator.device)
-            self._t = drawn.to(self.device)
+            first_hour = drawn.to(self.device)
         else:
-            self._t = torch.full((batch,), start, device=self.device)
+            first_hour = torch.full((batch,), start, device=self.device)
         self._elapsed = 0
+        self._everyone = torch.ones(shape, dtype=torch.bool, device=self.device)
+        self._look_up(first_hour)
         zero = torch.zeros(shape, device=self.device)
         if initial == "zero":
             self._waiting, self._stored = zero.clone(), zero.clone()
@@ -112,53 +117,44 @@ class DemandResponse(Task):
         else:
             self._waiting = self._given(initial, "waiting_load", math.inf * self._capacity.clamp_min(1.0), shape)
             self._stored = self._given(initial, "soc", self._capacity, shape)
-        self._read_hour()
         nothing = torch.zeros(batch, len(self.spec.budgets), device=self.device)
         measures = {name: zero.clone() for name in UNITS if name not in ("price", "carbon")}
         measures |= {"waiting_load": self._waiting, "soc": self._stored, "servable": self._efficiency * self._stored}
-        common = ("price",) if self._carbon is None else ("price", "carbon")
+        common = ("price",) if self._hour.carbon is None else ("price", "carbon")
         measures |= {name: torch.zeros(batch, device=self.device) for name in common}
         return self._show(zero, zero, zero, nothing, measures)
 
     def step(self, actions: Tensor) -> Step:
         """Advance one hour with `actions` [B, N, 2]; see the module for the equations."""
-        share = actions.clamp(0.0, 1.0)
-        load = self._demand + self._waiting
-        stored = torch.minimum(
-            torch.minimum(self._efficiency * self._solar, self._power), self._capacity - self._stored
-        )
+        share, hour = actions.clamp(0.0, 1.0), self._hour
+        load = hour.demand + self._waiting
+        stored = torch.minimum(hour.chargeable, self._capacity - self._stored)
         soc = self._stored + stored
         battery = torch.minimum(torch.minimum(share[..., BATTERY] * load, self._efficiency * soc), self._power)
         rest = load - battery
         imported = torch.minimum(share[..., GRID] * rest, self._connection)
         self._waiting = rest - imported
         self._stored = (soc - battery / self._efficiency).clamp_min(0.0)
-        price = self._price[self._t]
-        reward = -price[:, None] * imported - self._delay_price * self._waiting
+        reward = -hour.price[:, None] * imported - self._delay_price * self._waiting
         measures = {
             "import_kwh": imported,
             "battery_kwh": battery,
             "waiting_load": self._waiting,
-            "demand": self._demand,
-            "solar": self._solar,
+            "demand": hour.demand,
+            "solar": hour.solar,
             "stored": stored,
-            "curtailed": self._solar - stored / self._efficiency,
+            "curtailed": hour.solar - stored / self._efficiency,
             "soc": self._stored,
             "servable": self._efficiency * self._stored,
-            "price": price,
+            "price": hour.price,
         }
-        if self._carbon is not None:
-            measures["carbon"] = self._carbon[self._t]
-        shortfall = self._demand - imported - battery
-        counted = self.counted_at(self._t)
-        self._t = (self._t + 1) % self.district.hours
-        self._elapsed += 1
-        self._read_hour()
-        return self._show(reward, imported, shortfall, counted, measures)
+        if hour.carbon is not None:
+            measures["carbon"] = hour.carbon
+        return self._pass_hour(reward, imported, hour.demand - imported - battery, measures)
 
     def state(self) -> Tensor:
         """All that changes in what agents see, [B, S]; see `Observations.state`."""
-        return self._observations.state(self._coming(HOURS), self._now())
+        return self._observations.state(self._plant, self._hour.state)
 
     def state_bounds(self) -> tuple[Tensor, Tensor]:
         """See `Task.state_bounds`."""
@@ -166,12 +162,15 @@ class DemandResponse(Task):
 
     def active(self, ahead: int) -> Tensor:
         """Which budgets count in the coming `ahead` hours, [B, ahead, m]."""
-        return self._counted_hours[self._hour[self._coming(ahead)]]
+        return self._calendar.active(self._hour.column, ahead)
 
-    def counted_at(self, hour: Tensor | int) -> Tensor:
-        """Which budgets count in an hour of the calendar, float32, [..., m]."""
-        # A number is looked up here: on a device that would wait for everything before it.
-        return self._counted_hours[int(self.district.hour[hour]) if isinstance(hour, int) else self._hour[hour]]
+    def coming_prices(self, ahead: int) -> Tensor | None:
+        """The tariff, where agents see it; see `Task.coming_prices`."""
+        return self._calendar.prices(self._hour.column, ahead)[:, None] if self._tariff_ahead else None
+
+    def counted_at(self, hour: int) -> Tensor:
+        """Which budgets count in an hour of the calendar, float32, [m]."""
+        return self._counted_hours[int(self.district.hour[hour])]
 
     def forecast(self, ahead: int) -> dict[str, np.ndarray]:
         """For privileged controllers: what the coming hours of the first copy bring, float64.
@@ -180,7 +179,7 @@ class DemandResponse(Task):
             `demand` and `solar` [N, ahead] in kWh, `price` [ahead] in $/kWh, and the present `waiting_load`
             and `stored` [N, ahead] in kWh, the same in every column.
         """
-        start = int(self._t[0])
+        start = int(self._hour.column[0])
         now = {"waiting_load": self._waiting[0], "stored": self._stored[0]}
         coming = {"demand": self.district.demand(start, ahead), "solar": self.district.solar(start, ahead)}
         price = self.district.price[(start + torch.arange(ahead)) % self.district.hours]
@@ -216,24 +215,11 @@ class DemandResponse(Task):
         def load(values: Tensor) -> Tensor:
             return values.to(self.device, torch.float32)
 
-        self._demand_flat = load(district.demand_profiles.flatten())
-        self._solar_flat = load(district.solar_profiles.flatten())
-        self._demand_row = (district.demand_profile * district.hours).to(self.device)
-        self._solar_row = (district.solar_profile * district.hours).to(self.device)
-        self._demand_past = load(past_day(district.demand_profiles))
-        self._solar_past = load(past_day(district.solar_profiles))
-        self._shift = district.shift.to(self.device)
-        self._shifted = bool(district.shift.any())
-        self._demand_scale = load(district.demand_scale)
-        self._pv = load(district.pv_kw)
         self._capacity = load(district.battery_kwh)
         self._power = load(district.battery_kw)
         self._efficiency = load(district.efficiency)
         self._connection = load(district.connection_kwh)
         self._own_peak = load(district.own_peak)
-        self._price = load(district.price)
-        self._hour = district.hour.to(self.device)
-        self._carbon = None if district.carbon is None else load(district.carbon)
         self._delay_price = district.delay_price * district.mean_price
 
     def _make_spec(self, budgets: tuple[Budget, ...]) -> TaskSpec:
@@ -260,46 +246,39 @@ class DemandResponse(Task):
             device=self.device,
         )
 
-    def _read_hour(self) -> None:
-        column = self._t[:, None]
-        if self._shifted:
-            column = (column + self._shift) % self.district.hours
-        demand_at, solar_at = self._demand_row + column, self._solar_row + column
-        self._own_hour = column  # [B, 1 or N]
-        self._demand = self._demand_flat[demand_at] * self._demand_scale
-        self._solar = self._solar_flat[solar_at] * self._pv
-        self._past = self._demand_past[demand_at] * self._demand_scale, self._solar_past[solar_at] * self._pv
+    def _look_up(self, first: Tensor) -> None:
+        """Read the calendar from `first` [B] on: to the end of the episode, if that is not too much at once."""
+        most = min(self._horizon - self._elapsed + 1, DAYS_AHEAD * HOURS, AT_ONCE // (len(first) * self.spec.n_agents))
+        self._hours, self._row = self._calendar.look_up(first, max(1, most)), 0
+        self._hour = self._hours[0]
 
-    def _coming(self, ahead: int) -> Tensor:
-        return (self._t[:, None] + torch.arange(ahead, device=self.device)) % self.district.hours
-
-    def _now(self) -> dict[str, Tensor]:
-        """What changes of every building, each [B, N], in kWh."""
-        return {
-            "waiting_load": self._waiting,
-            "demand": self._demand,
-            "soc": self._stored,
-            "solar": self._solar,
-            "demand_past_day": self._past[0],
-            "solar_past_day": self._past[1],
-        }
+    def _pass_hour(self, reward: Tensor, usage: Tensor, shortfall: Tensor, measures: dict[str, Tensor]) -> Step:
+        """What the hour that was just taken comes to, seen from the next one."""
+        column, counted = self._hour.column, self._hour.active[:, 0]
+        self._elapsed, self._row = self._elapsed + 1, self._row + 1
+        if self._row < len(self._hours):
+            self._hour = self._hours[self._row]
+        else:
+            self._look_up((column + 1) % self.district.hours)
+        return self._show(reward, usage, shortfall, counted, measures)
 
     def _show(
         self, reward: Tensor, usage: Tensor, shortfall: Tensor, counted: Tensor, measures: dict[str, Tensor]
     ) -> Step:
-        batch, n_agents = self._waiting.shape
-        ended = torch.full((batch,), self._elapsed >= self._horizon, device=self.device)
+        hour = self._hour
+        self._plant = self._observations.plant(self._waiting, self._stored)
+        never = torch.zeros_like(hour.column, dtype=torch.bool)
         return Step(
-            obs=self._observations.observe(self._coming(HOURS), self._now(), self._own_hour),
+            obs=self._observations.observe(self._plant, hour.seen),
             reward=reward,
             usage=usage[..., None],
             shortfall=shortfall,
-            active=self.active(HOURS),
+            active=hour.active,
             counted=counted,
             measures=measures,
-            terminated=torch.zeros_like(ended),
-            truncated=ended,
-            alive=torch.ones(batch, n_agents, dtype=torch.bool, device=self.device),
+            terminated=never,
+            truncated=torch.full_like(never, self._elapsed >= self._horizon),
+            alive=self._everyone,
         )
 
 

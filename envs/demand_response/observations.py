@@ -37,8 +37,8 @@ COMMON = ("price", "hour_sin", "hour_cos")
 class Observations:
     """Observations and states of one district.
 
-    Both are made of `coming` [B, 24], the hours of the calendar from now on, and of `now`, the `CHANGING`
-    fields of every building [B, N] in kWh.
+    Both are made of `coming` [W, B, 24], the hours of the calendar from each of W hours on, of what is `known` of these
+    whatever is done, the `CHANGING` fields but the plant's of every building [W, B, N] in kWh, and of the plant in one of them.
 
     Attributes:
         fields: The columns of an observation.
@@ -74,30 +74,53 @@ class Observations:
             "connection": self._own_peak / load(district.connection_kwh),
         }
 
-    def observe(self, coming: Tensor, now: Mapping[str, Tensor], own_hour: Tensor) -> Tensor:
-        """What each agent sees, [B, N, O].
+    def known(self, coming: Tensor, known: Mapping[str, Tensor], own_hour: Tensor) -> tuple[Tensor, Tensor]:
+        """What agents see that no action changes: the columns between the plant's and those behind, [W, B, N, ·].
 
         Args:
             coming: See the class.
-            now: See the class.
-            own_hour: [B, 1 or N]; a shifted building lives on its own profile's week.
+            known: See the class.
+            own_hour: [W, B, 1 or N]; a shifted building lives on its own profile's week.
         """
-        batch, n_agents = now["demand"].shape
-        week = self._week[self._weekday[own_hour]]  # [B, 1 or N, 7]
-        columns = [torch.stack(list(self._scaled(coming, now).values()), -1), week.expand(batch, n_agents, DAYS)]
-        columns += [tariff[:, None].expand(batch, n_agents, HOURS) for tariff in self._tariff(coming)]
-        return torch.cat(columns, -1)
+        shape = known["demand"].shape
+        fields = self._scaled(coming, known)
+        demand = fields.pop("demand")
+        week = self._week[self._weekday[own_hour]]  # [W, B, 1 or N, 7]
+        columns = [torch.stack(list(fields.values()), -1), week.expand(*shape, DAYS)]
+        columns += [tariff[:, :, None].expand(*shape, HOURS) for tariff in self._tariff(coming)]
+        return demand[..., None], torch.cat(columns, -1)
 
-    def state(self, coming: Tensor, now: Mapping[str, Tensor]) -> Tensor:
+    def known_state(self, coming: Tensor, known: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """What of a state no action changes: the columns between the plant's and those behind, [W, B, ·]."""
+        fields = self._scaled(coming, known)
+        own = [fields[name] for name in CHANGING if name in fields]
+        clock = [fields[name][..., :1] for name in COMMON]
+        week = self._week[self._weekday[coming[..., 0]]]
+        return own[0], torch.cat([*own[1:], *clock, week, *self._tariff(coming)], -1)
+
+    def plant(self, waiting: Tensor, stored: Tensor) -> tuple[Tensor, Tensor]:
+        """Waiting load and stored energy [B, N], scaled from kWh as `LOCAL_FIELDS` says."""
+        return (waiting / self._own_peak).log1p(), stored / self._soc_scale
+
+    def observe(self, plant: tuple[Tensor, Tensor], known: tuple[Tensor, Tensor]) -> Tensor:
+        """What each agent sees, [B, N, O].
+
+        Args:
+            plant: Of `plant`.
+            known: Of `known`, in one hour.
+        """
+        return torch.cat([plant[0][..., None], known[0], plant[1][..., None], known[1]], -1)
+
+    def state(self, plant: tuple[Tensor, Tensor], known: tuple[Tensor, Tensor]) -> Tensor:
         """All that changes in what agents see: `CHANGING` of each, then `COMMON`, weekday and tariff, [B, S].
 
         The buildings' parameters are left out: they are the same in every state of a district.
+
+        Args:
+            plant: Of `plant`.
+            known: Of `known_state`, in one hour.
         """
-        fields = self._scaled(coming, now)
-        own = [fields[name] for name in CHANGING]
-        clock = [fields[name][:, :1] for name in COMMON]
-        week = self._week[self._weekday[coming[:, 0]]]
-        return torch.cat([*own, *clock, week, *self._tariff(coming)], 1)
+        return torch.cat([plant[0], known[0], plant[1], known[1]], 1)
 
     def state_bounds(self) -> tuple[Tensor, Tensor]:
         """What no state lies below and above, two of [S]."""
@@ -106,25 +129,23 @@ class Observations:
         fields = [self.fields[name] for name in names]
         return torch.tensor([part.low for part in fields]), torch.tensor([part.high for part in fields])
 
-    def _scaled(self, coming: Tensor, now: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The local fields, each [B, N], scaled as `LOCAL_FIELDS` says and in its order."""
-        shape, hour = now["demand"].shape, coming[:, 0]
+    def _scaled(self, coming: Tensor, known: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The local fields but the plant's, each [W, B, N], scaled as `LOCAL_FIELDS` says and in its order."""
+        shape, hour = known["demand"].shape, coming[..., 0]
         clock = self._clock[:, self._hour[hour]]
         fields = {
-            "waiting_load": (now["waiting_load"] / self._own_peak).log1p(),
-            "demand": now["demand"] / self._own_peak,
-            "soc": now["soc"] / self._soc_scale,
-            "solar": now["solar"] / self._own_peak,
-            "price": (self._price[hour] / self._price_scale)[:, None].expand(shape),
-            "hour_sin": clock[0][:, None].expand(shape),
-            "hour_cos": clock[1][:, None].expand(shape),
-            "demand_past_day": now["demand_past_day"] / self._own_peak,
-            "solar_past_day": now["solar_past_day"] / self._own_peak,
+            "demand": known["demand"] / self._own_peak,
+            "solar": known["solar"] / self._own_peak,
+            "price": (self._price[hour] / self._price_scale)[..., None].expand(shape),
+            "hour_sin": clock[0][..., None].expand(shape),
+            "hour_cos": clock[1][..., None].expand(shape),
+            "demand_past_day": known["demand_past_day"] / self._own_peak,
+            "solar_past_day": known["solar_past_day"] / self._own_peak,
         }
         return fields | {name: value.expand(shape) for name, value in self._parameters.items()}
 
     def _tariff(self, coming: Tensor) -> list[Tensor]:
-        """The tariff of the coming day in mean prices, [B, 24], where agents may see it."""
+        """The tariff of the coming day in mean prices, [W, B, 24], where agents may see it."""
         return [self._price[coming] / self._price_scale] if self._tariff_ahead else []
 
 

@@ -109,7 +109,7 @@ class CityLearnDistrict(DemandResponse):
         charge = (self._stored / self._capacity.clamp_min(1e-9)).double().numpy()
         self._simulators: list[Simulator] = [
             Simulator(self.district, int(first), self._horizon, share, flat=self._kind.flat)
-            for first, share in zip(self._t, charge, strict=True)
+            for first, share in zip(self._hour.column, charge, strict=True)
         ]
         step.measures[NET] = torch.zeros_like(self._stored)
         return step
@@ -122,41 +122,35 @@ class CityLearnDistrict(DemandResponse):
         """
         if self._elapsed >= self._horizon:
             raise UsageError(f"task '{self.spec.name}': the simulator's {self._horizon} hours are over; call reset")
-        share = actions.clamp(0.0, 1.0)
-        load = self._demand + self._waiting
+        share, hour = actions.clamp(0.0, 1.0), self._hour
+        load = hour.demand + self._waiting
         asked = zip(*(part.double().numpy() for part in (load, share[..., BATTERY], share[..., GRID])), strict=True)
-        hours = [simulator.step(*wish) for simulator, wish in zip(self._simulators, asked, strict=True)]
+        results = [simulator.step(*wish) for simulator, wish in zip(self._simulators, asked, strict=True)]
         net, served, bought, charged, stored = (
-            torch.from_numpy(np.stack([getattr(hour, name) for hour in hours])).float()
+            torch.from_numpy(np.stack([getattr(result, name) for result in results])).float()
             for name in ("net", "served", "bought", "charged", "stored")
         )
-        left = (self._solar - served - charged).clamp_min(0.0)
+        left = (hour.solar - served - charged).clamp_min(0.0)
         imported = (net + left if self._kind.curtailed else net).clamp_min(0.0)
         before, self._stored = self._stored, stored
         self._waiting = (load - served - bought).clamp_min(0.0)
-        price = self._price[self._t]
         measures = {
             "import_kwh": imported,
             "battery_kwh": served,
             "waiting_load": self._waiting,
-            "demand": self._demand,
-            "solar": self._solar,
+            "demand": hour.demand,
+            "solar": hour.solar,
             "stored": (stored - before).clamp_min(0.0),
             "curtailed": left if self._kind.curtailed else (-net).clamp_min(0.0),
             "soc": stored,
             "servable": self._efficiency * stored,
-            "price": price,
+            "price": hour.price,
             NET: net,
         }
-        if self._carbon is not None:
-            measures["carbon"] = self._carbon[self._t]
-        reward = -price[:, None] * imported - self._delay_price * self._waiting
-        shortfall = self._demand - bought - served
-        counted = self.counted_at(self._t)
-        self._t = (self._t + 1) % self.district.hours
-        self._elapsed += 1
-        self._read_hour()
-        return self._show(reward, imported, shortfall, counted, measures)
+        if hour.carbon is not None:
+            measures["carbon"] = hour.carbon
+        reward = -hour.price[:, None] * imported - self._delay_price * self._waiting
+        return self._pass_hour(reward, imported, hour.demand - bought - served, measures)
 
     def take(self, agents: Tensor) -> CityLearnDistrict:
         """A task of the buildings with these indices; each keeps its share of the budgets."""

@@ -73,6 +73,10 @@ class GridTask(Task):
         """See `Task.active`."""
         return self._task.active(ahead)
 
+    def coming_prices(self, ahead: int) -> Tensor | None:
+        """See `Task.coming_prices`."""
+        return self._task.coming_prices(ahead)
+
     def take(self, agents: Tensor) -> GridTask:
         """See `Task.take`."""
         return GridTask(self._task.take(agents), self._levels)

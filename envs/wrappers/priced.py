@@ -118,6 +118,10 @@ class PricedTask(Task):
         """See `Task.active`."""
         return self._task.active(ahead)
 
+    def coming_prices(self, ahead: int) -> Tensor | None:
+        """See `Task.coming_prices`."""
+        return self._task.coming_prices(ahead)
+
     def guide(self, on: bool) -> None:
         """See `Task.guide`."""
         self._task.guide(on)

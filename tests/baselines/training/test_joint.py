@@ -52,7 +52,7 @@ def test_an_agents_own_reward_is_what_it_would_earn_alone(address: str) -> None:
     together = rewards(environment(task, held))
     alone = make(address).take(agent)
     lam, nu = held.expand(3, 1)
-    priced = Priced(alone.spec, lam, nu, GAMMA)
+    priced = Priced(alone, lam, nu, GAMMA)
     priced.see(alone.reset(3, seeded()))
     for t, actions in enumerate(torch.randn(30, 3, task.spec.n_agents, 2, generator=seeded(1))):
         reward = priced.advance(alone.step(to_box(actions[:, agent])))[1]

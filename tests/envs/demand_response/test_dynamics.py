@@ -163,9 +163,9 @@ def test_training_starts_in_the_training_hours_and_stays_there() -> None:
     first, last = task.district.training
     waiting = task.reset(4000, seeded(0), initial="random").measures["waiting_load"]
     assert ((waiting >= 0) & (waiting <= 4.0 * task.district.own_peak)).all()
-    assert int(task._t.min()) >= first
-    assert last - 400 < int(task._t.max()) <= last - task.spec.horizon
-    assert len(task._t.unique()) > 2000
+    assert int(task._hour.column.min()) >= first
+    assert last - 400 < int(task._hour.column.max()) <= last - task.spec.horizon
+    assert len(task._hour.column.unique()) > 2000
 
 
 def test_the_same_seed_gives_the_same_trajectory() -> None:

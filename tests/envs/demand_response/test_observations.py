@@ -44,7 +44,7 @@ def test_the_state_is_what_changes_in_what_the_agents_see(name: str) -> None:
     district, fields = task.district, task.spec.obs_fields
     own = [step.obs[..., fields[field].where].squeeze(-1) for field in CHANGING]
     common = [step.obs[:, 0, fields[field].where] for field in (*COMMON, "tariff")]
-    week = torch.eye(7)[district.weekday[task._t]]  # the district's own: a shifted building sees another
+    week = torch.eye(7)[district.weekday[task._hour.column]]  # the district's own: a shifted building sees another
     expected = torch.cat([*own, *common[:-1], week, common[-1]], 1)
     assert torch.equal(task.state(), expected)
     assert expected.shape == (2, task.spec.state_dim)
