@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
+from time import perf_counter
 from typing import Any, Protocol
 
 import torch
@@ -79,17 +79,17 @@ class Clock:
             update: Of these on updating.
         """
         self._collect, self._update = collect, update
-        self._began = time.perf_counter() - seconds
+        self._began = perf_counter() - seconds
         self.start()
 
     @property
     def spent(self) -> float:
         """Seconds of the whole training."""
-        return time.perf_counter() - self._began
+        return perf_counter() - self._began
 
     def start(self) -> None:
         """What follows counts for the next stage that ends."""
-        self._mark = time.perf_counter()
+        self._mark = perf_counter()
 
     def collected(self) -> None:
         """The time since the last mark was spent on collecting."""

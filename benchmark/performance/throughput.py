@@ -1,21 +1,22 @@
 """How fast our methods train, and BenchMARL's beside them: `make bench-throughput`, `make bench-peers`.
 
 Every row trains on the same eight buildings, with two hidden layers of the same width, on one torch thread,
-ours with its searched settings, BenchMARL's with its defaults. Three figures tell where time goes:
+ours with its searched settings, BenchMARL's with its defaults. Times are processor time, which a busy machine hardly
+changes; agent-steps per second of wall-clock time stand beside them. Three figures tell where time goes:
 
 - agent-steps/s, end to end: transitions of one agent that were collected and learned from;
 - collection, µs per agent-step: policy and task, forward only;
 - updates, µs per agent-sample: an agent-sample is one transition of one agent in one gradient step, so a
   method that reuses its data more often is not slower by this figure.
 
-`core %` is the share of this core's own matrix-product rate that the updates reach. The rate is that of a
+`matrix %` is the share of this core's own matrix-product rate that the updates reach. The rate is that of a
 square float32 product, measured right before each row. The floating-point operations of the updates are
 6 · parameters · rows summed over every linear layer that ran with gradients on: two per weight and row
 forward, four backward. That counts actor, critic and mixer; forward passes without gradients (targets) and
 everything that is not a linear layer are left out, so the share is a lower bound.
 
-`busy %` is processor time over wall-clock time. Well below 100 something else had the core: a row, and a
-ratio with it, is worth no more than that; measure again on a quiet machine.
+`busy %` is processor time over wall-clock time. Well below 100 something else had the core, and with it the cache:
+measure again on a quiet machine. BenchMARL's own timers are of wall-clock time; its rows take that share of them.
 
 With `--quality` the question is how long training takes until a policy is good; see `benchmark.performance.quality`.
 """
@@ -43,6 +44,7 @@ from torch.nn import functional
 import accord
 from accord.baselines.base import Effort, NoCheckpoint, Training
 from accord.baselines.registry import METHODS, make_method, unknown_name
+from accord.baselines.training import progress
 from accord.benchmark.launch.runner import DEFAULT_EFFORT, how_it_ended
 from accord.benchmark.machine import Busy
 from accord.benchmark.performance.quality import PricedGoal, QualityCallback, TargetReached
@@ -54,13 +56,14 @@ from accord.envs.errors import UsageError
 
 ROOT = Path(accord.__file__).parents[1]
 SCENARIO = "synthetic_8/ring/average-0.3"
-# Each of our methods and the peer that it is closest to.
-PEERS = {
+# Each of our methods and the peer that it is closest to, if any.
+PEERS: dict[str, str | None] = {
     "ippo-augmented": "ippo",
     "mappo-augmented": "mappo",
     "qmix-augmented": "qmix",
     "vdn-augmented": "vdn",
     "consensus-gossip": "ippo",
+    "apg-gossip": None,
 }
 GEMM_SIZE = 512
 ENDLESS = 10**9  # agent-steps; the clock ends a measurement
@@ -132,7 +135,7 @@ def measure(name: str, address: str, width: int, seconds: float, quality: bool =
         method = make_method(name, width_settings(name, width))
         judge = QualityCallback(PricedGoal(address), method, seconds) if quality else None
         task, network = scenario.task(), scenario.network()
-        with WorkCount() as work, Busy() as busy, contextlib.suppress(TargetReached):
+        with WorkCount() as work, Busy() as busy, _clock(quality), contextlib.suppress(TargetReached):
             method.train(task, network, Training(effort, seeded(seed, "train"), curve.append, judge or NoCheckpoint()))
     except Exception as fault:
         return row | {"error": how_it_ended(fault)[1]}
@@ -147,8 +150,8 @@ def measure(name: str, address: str, width: int, seconds: float, quality: bool =
     if judge is not None:  # looking falls into the training's own clock, so its other times mean nothing here
         return row | {"seconds": judge.looks[-1]["seconds"] if judge.looks else None, "looks": judge.looks}
     return row | {
-        "seconds": last["seconds"],
-        "agent_steps_per_second": last["steps"] / last["seconds"],
+        "seconds": last["seconds"] / busy.share,
+        "processor_seconds": last["seconds"],
         "collect_seconds": last.get("collect_seconds"),
         "update_seconds": last.get("update_seconds"),
         "agent_samples": work.samples,
@@ -156,6 +159,11 @@ def measure(name: str, address: str, width: int, seconds: float, quality: bool =
         "gemm_gflops": rate,
         "busy": busy.share,
     }
+
+
+def _clock(quality: bool) -> contextlib.AbstractContextManager[Any]:
+    """A training's seconds are of processor time, except where the question is how long it takes."""
+    return contextlib.nullcontext() if quality else mock.patch.object(progress, "perf_counter", time.process_time)
 
 
 def width_settings(name: str, width: int) -> dict[str, Any]:
@@ -201,7 +209,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--peers", help="Python of an environment with BenchMARL, to run beside ours.")
     parser.add_argument("--scenario", help="District / network / budget.")
     parser.add_argument("--width", default="64,256", help="Units of each of two hidden layers, separated by commas.")
-    parser.add_argument("--seconds", type=float, default=10.0, help="Of training per row; peers end their iteration.")
+    parser.add_argument(
+        "--seconds", type=float, default=10.0, help="Of the processor, per row; peers count wall-clock iterations."
+    )
     parser.add_argument("--quality", action="store_true", help="Train until a policy is good, `--seconds` at most.")
     parser.add_argument("--out", type=Path, help="JSON file for rows and ratios.")
     given = parser.parse_args(arguments)

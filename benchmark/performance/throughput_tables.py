@@ -12,16 +12,19 @@ from accord.benchmark.evaluation.context import VIOLATION_ALLOWED
 from accord.benchmark.performance.quality import WITHIN, time_to_quality
 
 Row = dict[str, Any]
+HEADINGS = ("steps/s", "steps/s of wall", "µs/step collection", "µs/sample updates", "matrix %", "busy %", "GFLOP/s")
 
 
 def stages(row: Mapping[str, Any]) -> dict[str, float | None]:
-    """The figures of a row that are compared; None where the row lacks what they need."""
+    """The figures of a row, of processor time unless they say otherwise; None where the row lacks what they need."""
     collect, update, samples = row.get("collect_seconds"), row.get("update_seconds"), row.get("agent_samples")
+    seconds, wall = row.get("processor_seconds"), row.get("seconds")
     return {
-        "agent_steps_per_second": row.get("agent_steps_per_second"),
+        "agent_steps_per_second": row["agent_steps"] / seconds if seconds else None,
+        "agent_steps_per_wall_second": row["agent_steps"] / wall if seconds and wall else None,
         "collect_microseconds": None if collect is None else 1e6 * collect / row["agent_steps"],
         "update_microseconds": None if update is None or not samples else 1e6 * update / samples,
-        "core_share": row["update_gflop"] / update / row["gemm_gflops"] if update and row["update_gflop"] else None,
+        "matrix_share": row["update_gflop"] / update / row["gemm_gflops"] if update and row["update_gflop"] else None,
     }
 
 
@@ -39,15 +42,16 @@ def compare(ours: Mapping[str, Any], peer: Mapping[str, Any]) -> dict[str, float
 
 def show(rows: list[Row], ratios: list[Row], console: Console) -> None:
     """Print a table of rows, one of ratios where there are any, and what went wrong."""
-    table = _table("training on one thread", "library", "method", "width")
-    for heading in ("agent-steps/s", "µs/step collection", "µs/sample updates", "core %", "busy %", "GEMM GFLOP/s"):
+    table = _table("agent-steps in training on one thread, in processor time", "library", "method", "width")
+    for heading in HEADINGS:
         table.add_column(heading, justify="right")
     for row in rows:
         found = stages(row)
-        share = found["core_share"]
+        share = found["matrix_share"]
         table.add_row(
             *_name(row),
             _number(found["agent_steps_per_second"], 0),
+            _number(found["agent_steps_per_wall_second"], 0),
             _number(found["collect_microseconds"], 2),
             _number(found["update_microseconds"], 2),
             _number(None if share is None else 100 * share, 1),

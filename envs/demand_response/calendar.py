@@ -41,9 +41,7 @@ class Hour:
 class Calendar:
     """The calendar of one district, in float32."""
 
-    def __init__(
-        self, district: District, observations: Observations, counted: Tensor, device: torch.device
-    ) -> None:
+    def __init__(self, district: District, observations: Observations, counted: Tensor, device: torch.device) -> None:
         """Set up.
 
         Args:

@@ -37,8 +37,9 @@ COMMON = ("price", "hour_sin", "hour_cos")
 class Observations:
     """Observations and states of one district.
 
-    Both are made of `coming` [W, B, 24], the hours of the calendar from each of W hours on, of what is `known` of these
-    whatever is done, the `CHANGING` fields but the plant's of every building [W, B, N] in kWh, and of the plant in one of them.
+    Both are made of what no action changes, worked out for W hours together, and of the plant in one of these. The
+    first is made of `coming` [W, B, 24], the hours of the calendar from each of the W hours on, and of `known`, the
+    `CHANGING` fields of every building but the plant's, [W, B, N] in kWh.
 
     Attributes:
         fields: The columns of an observation.
