@@ -240,7 +240,7 @@ class Method(ABC):
             and not the network), so that scenarios that differ only in execution share one training.
         talks_in_training: Its agents talk over the network while they are trained: a policy belongs to its network.
         centralised_training: What it may see in training: the other agents (a central critic, a summed reward,
-            a central assignment that guides) or its own numbers alone.
+            a central assignment that guides, what neighbours tell) or its own numbers alone.
     """
 
     config_type: ClassVar[type[MethodConfig]] = MethodConfig

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -31,10 +31,15 @@ QMIX: dict[str, Any] = {"mixer": "monotonic", "reward": "team", "multipliers": "
 
 
 class ValueDecomposition(JointMethod[TeamValue]):
-    """Q-learning on the whole task: IQL, VDN and QMIX, by what mixes the agents' values."""
+    """Q-learning on the whole task: IQL, VDN and QMIX, by what mixes the agents' values.
+
+    Attributes:
+        names: What the algorithm is called, by its mixer.
+    """
 
     config_type = ValueConfig
     identity = "baselines.value_decomposition.ValueDecomposition"
+    names: ClassVar[dict[str, str]] = NAMES
     config: ValueConfig
 
     def __init__(self, config: ValueConfig) -> None:
@@ -48,7 +53,7 @@ class ValueDecomposition(JointMethod[TeamValue]):
 
     def _parts(self, task: Task, generator: torch.Generator) -> Parts[TeamValue]:
         config = self.config
-        sees_multipliers = has_budgets(task.spec, config, f"{NAMES[config.mixer]}-{config.handling}")
+        sees_multipliers = has_budgets(task.spec, config, f"{self.names[config.mixer]}-{config.handling}")
         decode: Callable[[Tensor], Tensor] = _unchanged
         gridded = task
         if isinstance(task.spec.action, Box):

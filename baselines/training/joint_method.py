@@ -86,9 +86,15 @@ class JointMethod(Method, Generic[M]):
         env = JointEnvironment(
             parts.task, self.config, controller.sees_multipliers, held, self._gamma, training.generator
         )
-        callback = LagrangianCallback(task, controller, self.config, network, training.generator)
+        callback = self._callback(task, network, parts, training.generator)
         self._learn(env, parts.model, training, controller, callback)
         return controller
+
+    def _callback(
+        self, task: Task, network: Network, parts: Parts[M], generator: torch.Generator
+    ) -> LagrangianCallback:
+        """What happens beside the learning; it may talk over the network."""
+        return LagrangianCallback(task, parts.controller, self.config, network, generator)
 
     @property
     @abstractmethod

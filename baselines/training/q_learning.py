@@ -69,6 +69,11 @@ class ValueConfig(JointConfig):
     normalise: bool = Field(True, description="Learn values in units of the running mean and scale of returns.")
     max_grad_norm: float = Field(10.0, gt=0, description="Gradients are scaled down to this norm.")
 
+    @property
+    def bootstrap(self) -> float:
+        """What the value of what comes after a step is multiplied with."""
+        return self.gamma
+
     def training_key(self) -> dict[str, Any]:
         """Without what concerns execution alone."""
         return {key: value for key, value in super().training_key().items() if key != "evaluation_epsilon"}
@@ -291,7 +296,7 @@ class _Learner:
         if config.mixer != "none":
             reward, ended = reward[..., :1], ended.all(-1, keepdim=True)
             alive = None if alive is None else alive.any(-1, keepdim=True)
-        future = config.gamma * (~ended)
+        future = config.bootstrap * (~ended)
         goes_on = torch.ones_like(future) if alive is None else alive[1:].float()
         carry = following[-1]
         returns = torch.zeros_like(following)

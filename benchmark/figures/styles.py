@@ -93,7 +93,14 @@ FAMILIES = (
             *("apg-gossip", "apg-independent", "apg-broadcast", "apg-primal_dual", "apg-primal_dual_symmetric"),
         ),
     ),
-    Family(ORANGE, 1, ("ippo", "ippo-lagrangian", "ippo-augmented", "ippo-penalty")),
+    Family(  # those that learn from their own rewards
+        ORANGE,
+        1,
+        (
+            *("ippo", "ippo-lagrangian", "ippo-augmented", "ippo-penalty", "networked-primal_dual"),
+            *("iql", "iql-lagrangian", "iql-augmented", "iql-penalty"),
+        ),
+    ),
     Family(
         VERMILION,
         4,
@@ -109,7 +116,7 @@ FAMILIES = (
         (
             *("qmix", "qmix-lagrangian", "qmix-augmented", "qmix-penalty"),
             *("vdn", "vdn-lagrangian", "vdn-augmented", "vdn-penalty"),
-            *("iql", "iql-lagrangian", "iql-augmented", "iql-penalty"),
+            *("drigm_qmix", "drigm_qmix-lagrangian", "drigm_qmix-augmented", "drigm_qmix-penalty"),
         ),
     ),
 )

@@ -33,16 +33,21 @@ SMALL: dict[str, dict[str, Any]] = {
     "iql": VALUES,
     "vdn": VALUES,
     "qmix": VALUES,
+    "drigm_qmix": VALUES,
+    "networked": GRADIENT,
     "outside": {"policy": f"{Path(__file__).parents[1] / 'helpers' / 'half_policy.py'}:policy"},
     "rule_based": {"shares": [0.5], "patience": [1.0], "hours": 48},
 }
 CENTRAL = {
     *("consensus-broadcast", "price_taker-broadcast", "apg-broadcast", "lookahead", "allocation_expert"),
-    *("mappo-augmented", "qmix-augmented", "vdn-augmented"),
+    *("mappo-augmented", "qmix-augmented", "vdn-augmented", "drigm_qmix-augmented"),
     *(method for method in METHODS if method.endswith(("-moving-central", "-moving-broadcast"))),
 }
 TALKING = ("consensus", "apg", "price_taker", "lgtc")
-STEPS = {"apg": 2_000, "consensus": 2_000, "momappo": 8_000, "lagrangian": 14_000, "moving": 14_000}
+STEPS = {
+    **{"apg": 2_000, "consensus": 2_000, "momappo": 8_000},
+    **dict.fromkeys(("lagrangian", "moving", "networked"), 14_000),
+}
 # How multipliers move in execution is a matter of the controller: training is one for all rules.
 MOVING = {"mappo-moving-gossip", "consensus-moving-gossip", "apg-moving-gossip"}
 TRAINED_ELSEWHERE = {method for method in METHODS if "-moving-" in method} - MOVING

@@ -72,6 +72,8 @@ def test_the_words_of_learning_classes_are_those_of_the_published() -> None:
         "baselines.mappo.PolicyGradient",
         "baselines.momappo.Momappo",
         "baselines.value_decomposition.ValueDecomposition",
+        "baselines.networked.NetworkedPrimalDual",
+        "baselines.robust_value_decomposition.RobustValueDecomposition",
         "baselines.attention.AttentionIPPO",
         "baselines.lgtc.LGTC",
     }
