@@ -80,8 +80,11 @@ def test_without_rounds_it_is_independent_ppo_bit_for_bit() -> None:
 def test_on_a_complete_graph_critics_and_multipliers_are_averaged_exactly(look: Callable[[Look], None]) -> None:
     seen: dict[str, list[Tensor]] = {"before": [], "after": []}
     look(lambda parts, when: seen[when].append(told(parts)))
-    train("networked-primal_dual", COMPLETE, SMALL, 3 * ROLLOUT)
+    controller, _ = train("networked-primal_dual", COMPLETE, SMALL, 3 * ROLLOUT)
     assert len(seen["after"]) == 3
+    kept = [policy.held.lam for policy in controller.mixture]  # type: ignore[attr-defined]
+    assert len(kept) == 8
+    assert all((lam - lam[0]).abs().max() < 1e-6 for lam in kept), "put by before they agreed"
     for before, after in zip(seen["before"], seen["after"], strict=True):
         assert (before - before.mean(0)).abs().max() > 1e-3, "they had nothing to agree on"
         torch.testing.assert_close(after, before.mean(0).expand_as(after), rtol=0.0, atol=1e-6)
