@@ -5,10 +5,11 @@ value r + γ·[(1 − ρ)·max Q_tot + ρ·min V]; with one worst case for the w
 its part of the team's best one. The authors' code takes min V = 0, and so does this: y = r + γ·(1 − ρ)·max Q_tot.
 
 What 0 means is up to how rewards are counted. Where they are shaped (`multipliers.augmentation.Priced`), values are
-counted from what the grid alone could do at the prices that an agent sees, so the worst case is a district that
-has nothing but its grid from then on: V = r + γ·[(1 − ρ)·V' + ρ·Φ'] in plain rewards. Load that waits is then still
-paid for. Without shaping it would be forgiven, and postponing would be the robust thing to do; for this reason shaping
-keeps the discount γ, and ρ leaves the method only where values are bootstrapped.
+counted from what the grid alone could do at the prices that an agent sees. They are positive for a policy that is of
+use, and 0 for a district that has nothing but its grid from then on: in plain rewards V = r + γ·[(1 − ρ)·V' + ρ·Φ'],
+with Φ' the worth of the load that waits and of the energy that is stored. Without shaping these would be lost as well,
+and to serve at once, whatever it costs, would be robust. For this reason shaping keeps the discount γ, and ρ enters
+only where values are bootstrapped.
 
 Where rewards are not shaped, 0 is the worst only if no reward is negative. In a task that never ends another constant
 would change no decision, since it is the same whatever is done; there, ρ shortens the discount to γ·(1 − ρ).

@@ -1,4 +1,4 @@
-"""DrIGM-QMIX: what no doubt and a whole doubt come down to, and that load which waits is never forgiven."""
+"""DrIGM-QMIX: without doubt it is QMIX, unshaped a shorter discount, and its returns have a known fixed point."""
 
 from typing import Any
 
