@@ -126,7 +126,7 @@ class Agreement(LagrangianCallback):
             config: Settings.
             generator: Source of every draw.
         """
-        super().__init__(task, parts.controller, config, generator)
+        super().__init__(task, parts.controller, config, network, generator)
         held, critic, units = parts.controller.last.held, parts.model.critic, parts.model.values
         assert held is not None
         assert isinstance(critic, PerType)
