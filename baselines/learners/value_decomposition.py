@@ -14,13 +14,13 @@ import torch
 from torch import Tensor
 
 from accord.baselines.base import Training
-from accord.baselines.training.actors import Actor, best
+from accord.baselines.training.actors import Actor, QNetwork, best
 from accord.baselines.training.environment import Observation
 from accord.baselines.training.joint import JointEnvironment, has_budgets, joint_shapes
 from accord.baselines.training.joint_method import JointMethod, Parts, register_joint
 from accord.baselines.training.lagrangian import LagrangianCallback
 from accord.baselines.training.policy import PolicyController, make_controller
-from accord.baselines.training.q_learning import QNetwork, TeamValue, ValueConfig, train_values
+from accord.baselines.training.q_learning import TeamValue, ValueConfig, train_values
 from accord.envs.task import Box, Task
 from accord.envs.wrappers.discrete_actions import GridTask, grid_points
 

@@ -1,4 +1,4 @@
-"""Actors: distributions over actions behind a body; see `baselines.training.models`."""
+"""Actors: distributions over actions, or values of them, behind a body; see `baselines.training.models`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from accord.baselines.training.environment import Observation
 from accord.baselines.training.models import AnyBody, make_body
 from accord.envs.network import Network
 from accord.envs.task import Box, Discrete
@@ -154,6 +155,29 @@ class CategoricalActor(StochasticActor):
     def _logits(self, obs: Tensor, memory: Tensor | None, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
         raw, memory = self.body(obs, None, memory)
         return functional.log_softmax(forbid(raw, mask), -1), memory
+
+
+class QNetwork(Actor):
+    """Values of every action of an agent; the best one is the policy."""
+
+    def values(self, obs: Tensor, memory: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """[T, B, A, n] for observations [T, B, A, O], and the memory."""
+        return self.body(obs, None, memory)
+
+    def mode(self, obs: Tensor, memory: Tensor | None, mask: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        """See `Actor.mode`."""
+        values, memory = self.values(obs[None], memory)
+        return forbid(values[0], mask).argmax(-1, keepdim=True), memory
+
+    def explore(
+        self, view: Observation, memory: Tensor | None, epsilon: float, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor | None]:
+        """The best actions [B, A, 1], a share `epsilon` of them replaced by random ones, and the memory."""
+        values, memory = self.values(view.obs[None], memory)
+        best = forbid(values[0], view.mask).argmax(-1, keepdim=True)
+        random = pick(forbid(torch.zeros_like(values[0]), view.mask), generator)
+        chance = torch.rand(best.shape, generator=generator, device=generator.device).to(best.device)
+        return torch.where(chance < epsilon, random, best), memory
 
 
 def make_actor(

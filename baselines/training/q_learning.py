@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from accord.baselines.base import Training
-from accord.baselines.training.actors import Actor, forbid, pick
+from accord.baselines.training.actors import QNetwork, forbid
 from accord.baselines.training.environment import Environment, Observation, Shapes, stacked
 from accord.baselines.training.finite import check_finite
 from accord.baselines.training.joint import JointConfig
@@ -114,29 +114,6 @@ class TeamValue(nn.Module):
         if self.mixer is not None:
             return self.mixer(chosen, state)
         return chosen.sum(-1, keepdim=True) * self._unit if self._team else chosen
-
-
-class QNetwork(Actor):
-    """Values of every action of an agent; the best one is the policy."""
-
-    def values(self, obs: Tensor, memory: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """[T, B, A, n] for observations [T, B, A, O], and the memory."""
-        return self.body(obs, None, memory)
-
-    def mode(self, obs: Tensor, memory: Tensor | None, mask: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
-        """See `Actor.mode`."""
-        values, memory = self.values(obs[None], memory)
-        return forbid(values[0], mask).argmax(-1, keepdim=True), memory
-
-    def explore(
-        self, view: Observation, memory: Tensor | None, epsilon: float, generator: torch.Generator
-    ) -> tuple[Tensor, Tensor | None]:
-        """The best actions [B, A, 1], a share `epsilon` of them replaced by random ones, and the memory."""
-        values, memory = self.values(view.obs[None], memory)
-        best = forbid(values[0], view.mask).argmax(-1, keepdim=True)
-        random = pick(forbid(torch.zeros_like(values[0]), view.mask), generator)
-        chance = torch.rand(best.shape, generator=generator, device=generator.device).to(best.device)
-        return torch.where(chance < epsilon, random, best), memory
 
 
 class Monotonic(nn.Module):

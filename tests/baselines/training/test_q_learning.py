@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from accord.baselines.training.actors import QNetwork
 from accord.baselines.training.environment import Observation, Shapes
-from accord.baselines.training.q_learning import Monotonic, QNetwork, TeamValue, ValueConfig, _epsilon, _Learner
+from accord.baselines.training.q_learning import Monotonic, TeamValue, ValueConfig, _epsilon, _Learner
 from accord.envs.task import Discrete
 
 ONLINE = [[0.0, 1.0], [5.0, 2.0], [0.0, 3.0], [1.0, 0.0]]  # by state: the best next actions are 0, 1, 0
