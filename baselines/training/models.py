@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from accord.envs.network import Network
+
+FEW = 16  # outputs, of which a product is fastest with the weights first
 
 
 class AnyBody(Protocol):
@@ -87,6 +90,9 @@ class Body(nn.Module):
         Returns:
             [T, G, A, outputs], and the memory after the last step.
         """
+        if self.gru is None and not self._normed:
+            weights, biases = zip(*((layer.weight, layer.bias) for layer in self.layers), strict=True)
+            return perceptron(own, shared if self._shared else None, weights, biases), memory  # type: ignore[arg-type]
         first = self.layers[0]
         if self._shared and shared is not None:
             weight = first.weight
@@ -115,7 +121,73 @@ class Body(nn.Module):
         """Nothing is added to the loss."""
 
     def _activate(self, x: Tensor) -> Tensor:
-        return functional.relu(functional.layer_norm(x, x.shape[-1:]) if self._normed else x)
+        return functional.relu(functional.layer_norm(x, x.shape[-1:]) if self._normed else x, inplace=True)
+
+
+def perceptron(own: Tensor, shared: Tensor | None, weights: Sequence[Tensor], biases: Sequence[Tensor]) -> Tensor:
+    """Linear layers with ReLU between them, [..., A, outputs].
+
+    Args:
+        own: [..., A, inputs].
+        shared: [..., S], read once for all A; the first layer's weights on it stand before those on `own`.
+        weights: Of each layer, [outputs, inputs].
+        biases: Of each layer, [outputs].
+    """
+    if torch.is_grad_enabled():
+        result: Tensor = _Perceptron.apply(own, shared, *weights, *biases)
+        return result
+    return _layers(own, shared, weights, biases)[-1].view(*own.shape[:-1], -1)
+
+
+def _layers(own: Tensor, shared: Tensor | None, weights: Sequence[Tensor], biases: Sequence[Tensor]) -> list[Tensor]:
+    """What each layer gives, [rows, width]."""
+    x, results = own.reshape(-1, own.shape[-1]), []
+    for i, (weight, bias) in enumerate(zip(weights, biases, strict=True)):
+        if i == 0 and shared is not None:
+            width = shared.shape[-1]
+            x = x @ weight[:, width:].t()
+            common = torch.addmm(bias, shared.reshape(-1, width), weight[:, :width].t())
+            x.view(len(common), -1, len(weight)).add_(common[:, None])
+        elif len(weight) < FEW:
+            x = torch.addmm(bias[:, None], weight, x.t()).t().contiguous()
+        else:
+            x = torch.addmm(bias, x, weight.t())
+        results.append(x.relu_() if i + 1 < len(weights) else x)
+    return results
+
+
+class _Perceptron(torch.autograd.Function):
+    """`perceptron` as one node of the graph: in place what autograd would copy from layer to layer."""
+
+    @staticmethod
+    def forward(ctx: Any, own: Tensor, shared: Tensor | None, *parameters: Tensor) -> Tensor:
+        depth = len(parameters) // 2
+        weights = parameters[:depth]
+        *ctx.hidden, result = _layers(own, shared, weights, parameters[depth:])
+        ctx.save_for_backward(own, shared, *weights)
+        return result.view(*own.shape[:-1], -1)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        own, shared, *weights = ctx.saved_tensors
+        slope = gradient.reshape(-1, gradient.shape[-1])
+        of_weights, of_biases = [], []
+        for weight, below in zip(reversed(weights[1:]), reversed(ctx.hidden), strict=True):
+            of_weights.append(slope.t() @ below)
+            of_biases.append(slope.sum(0))
+            slope = slope @ weight
+            torch.ops.aten.threshold_backward.grad_input(slope, below, 0, grad_input=slope)
+        of_weights.append(slope.t() @ own.reshape(-1, own.shape[-1]))
+        of_biases.append(slope.sum(0))
+        width, of_shared = 0, None
+        if shared is not None:
+            width = shared.shape[-1]
+            common = slope.view(-1, own.shape[-2], slope.shape[-1]).sum(1)
+            of_weights[-1] = torch.cat([common.t() @ shared.reshape(-1, width), of_weights[-1]], 1)
+            of_shared = (common @ weights[0][:, :width]).view_as(shared) if ctx.needs_input_grad[1] else None
+        of_own = (slope @ weights[0][:, width:]).view_as(own) if ctx.needs_input_grad[0] else None
+        return of_own, of_shared, *reversed(of_weights), *reversed(of_biases)
 
 
 class PerType(nn.Module):

@@ -22,6 +22,7 @@ from accord.baselines.training.models import ValueNormaliser, make_body
 from accord.baselines.training.progress import Stateful
 
 Critic = Literal["own", "central", "team"]
+CACHED = 2**17  # numbers of a layer that stay in a core's cache with those of the other layers
 
 
 class PPOConfig(BaseModel):
@@ -259,40 +260,61 @@ def _update(
         batch = {name: values.flatten(0, 1)[None] for name, values in batch.items()}
         rows, per_row = steps * groups, agents
     size = max(1, config.minibatch // per_row)
-    sums: dict[str, Any] = {"policy_loss": 0.0, "value_loss": 0.0, "kl": 0.0, "clipped": 0.0}
-    count = 0
+    piece = size if memories else _piece(advantage.device, config, per_row)
+    sums, count = dict.fromkeys(("policy_loss", "value_loss", "kl", "clipped"), torch.zeros(())), 0
     for _ in range(config.epochs):
-        order = torch.randperm(rows, generator=generator, device=generator.device)
-        for start in range(0, rows, size):
-            some = order[start : start + size].to(advantage.device)
-            part = {name: values[:, some] for name, values in batch.items()}
-            part |= {name: values[some] for name, values in memories.items()}
-            log_prob, entropy = model.actor.log_prob(
-                part["obs"], part["action"], part.get("actor_memory"), part.get("mask")
-            )
-            value, _ = model.raw_value(part["obs"], part["state"], part.get("critic_memory"))
-            ratio = (log_prob - part["log_prob"]).exp()
-            clipped = ratio.clamp(1 - config.clip_eps, 1 + config.clip_eps)
-            gain = torch.minimum(ratio * part["advantage"], clipped * part["advantage"])
-            policy_loss = -_mean(gain, part.get("valid"))
-            value_loss = _mean((value - part["target"]).square().mean(-1), part.get("valid"))
-            loss = policy_loss + 0.5 * value_loss
-            if entropy is not None:
-                loss = loss - config.entropy * _mean(entropy, part.get("valid"))
-            if (penalty := model.actor.penalty()) is not None:
-                loss = loss + penalty
+        order = torch.randperm(rows, generator=generator, device=generator.device).to(advantage.device)
+        for some in order.split(size):
             optimiser.zero_grad()
-            loss.backward()
+            weight = 1 / (len(some) * per_row) if chosen is None else 1 / batch["valid"][:, some].sum().clamp_min(1)
+            for few in some.split(piece):
+                part = {name: values.index_select(1, few) for name, values in batch.items()}
+                part |= {name: values[few] for name, values in memories.items()}
+                for name, value in _climb(model, part, config, weight, len(few) / len(some)).items():
+                    sums[name] = sums[name] + value
             nn.utils.clip_grad_norm_(model.parameters(), config.max_grad_norm)
             optimiser.step()
-            with torch.no_grad():
-                sums["policy_loss"] += policy_loss.detach()
-                sums["value_loss"] += value_loss.detach()
-                sums["kl"] += _mean((ratio - 1) - ratio.log(), part.get("valid"))
-                sums["clipped"] += _mean((clipped != ratio).float(), part.get("valid"))
             count += 1
     return {name: float(value) / count for name, value in sums.items()}
 
 
-def _mean(values: Tensor, valid: Tensor | None) -> Tensor:
-    return values.mean() if valid is None else (values * valid).sum() / valid.sum().clamp_min(1)
+def _piece(device: torch.device, config: PPOConfig, per_row: int) -> int:
+    """Rows that go through forward and backward together: on a processor, what its cache holds of the layers."""
+    return max(1, CACHED // (max(config.hidden) * per_row)) if device.type == "cpu" else 2**31
+
+
+def _climb(
+    model: ActorCritic, part: dict[str, Tensor], config: PPOConfig, weight: Tensor | float, share: float
+) -> dict[str, Tensor]:
+    """Add the gradient of one piece of a minibatch.
+
+    Args:
+        model: What learns.
+        part: The piece.
+        config: Settings.
+        weight: 1 / the agent-steps of the minibatch that count.
+        share: Of the minibatch, for what does not depend on agent-steps.
+
+    Returns:
+        What the piece adds to the numbers of the minibatch.
+    """
+
+    def mean(values: Tensor) -> Tensor:
+        return (values if "valid" not in part else values * part["valid"]).sum() * weight
+
+    log_prob, entropy = model.actor.log_prob(part["obs"], part["action"], part.get("actor_memory"), part.get("mask"))
+    ratio = (log_prob - part["log_prob"]).exp()
+    clipped = ratio.clamp(1 - config.clip_eps, 1 + config.clip_eps)
+    policy_loss = -mean(torch.minimum(ratio * part["advantage"], clipped * part["advantage"]))
+    loss = policy_loss
+    if entropy is not None:
+        loss = loss - config.entropy * mean(entropy)
+    if (penalty := model.actor.penalty()) is not None:
+        loss = loss + share * penalty
+    loss.backward()
+    value, _ = model.raw_value(part["obs"], part["state"], part.get("critic_memory"))
+    value_loss = mean((value - part["target"]).square().mean(-1))
+    (0.5 * value_loss).backward()
+    with torch.no_grad():
+        kl, moved = mean((ratio - 1) - ratio.log()), mean((clipped != ratio).float())
+    return {"policy_loss": policy_loss.detach(), "value_loss": value_loss.detach(), "kl": kl, "clipped": moved}

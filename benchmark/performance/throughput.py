@@ -31,7 +31,7 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -44,7 +44,7 @@ from torch.nn import functional
 import accord
 from accord.baselines.base import Effort, NoCheckpoint, Training
 from accord.baselines.registry import METHODS, make_method, unknown_name
-from accord.baselines.training import progress
+from accord.baselines.training import models, progress
 from accord.benchmark.launch.runner import DEFAULT_EFFORT, how_it_ended
 from accord.benchmark.machine import Busy
 from accord.benchmark.performance.quality import PricedGoal, QualityCallback, TargetReached
@@ -74,7 +74,8 @@ QUALITY_METHODS = ("ippo-augmented", "mappo-augmented", "consensus-gossip")
 class WorkCount:
     """Counts what linear layers do with gradients on, while it is entered; see the module for the formula.
 
-    It stands in for `torch.nn.functional.linear`, which every linear layer calls, in either library.
+    It stands in for `torch.nn.functional.linear`, which a linear layer calls in either library, and for the function
+    that takes several of ours together.
 
     Attributes:
         gflop: 6 · parameters · rows over all of them, in 10⁹.
@@ -83,8 +84,8 @@ class WorkCount:
     def __init__(self) -> None:
         self.gflop = 0.0
         self._rows: dict[int, int] = {}
-        self._linear = functional.linear
-        self._patch = mock.patch.object(functional, "linear", self._count)
+        self._linear, self._perceptron = functional.linear, models.perceptron
+        self._patches = contextlib.ExitStack()
 
     @property
     def samples(self) -> int:
@@ -92,20 +93,36 @@ class WorkCount:
         return max(self._rows.values(), default=0)
 
     def __enter__(self) -> WorkCount:
-        self._patch.start()
+        self._patches.enter_context(mock.patch.object(functional, "linear", self._count))
+        self._patches.enter_context(mock.patch.object(models, "perceptron", self._count_all))
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._patch.stop()
+        self._patches.close()
 
     def _count(self, inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         output = self._linear(inputs, weight, bias)
         if output.requires_grad:
-            rows = inputs.numel() // inputs.shape[-1]
-            key = weight.data_ptr()
-            self._rows[key] = self._rows.get(key, 0) + rows
-            self.gflop += 6e-9 * rows * weight.numel()
+            self._add(inputs.numel() // inputs.shape[-1], weight, weight.numel())
         return output
+
+    def _count_all(
+        self, own: Tensor, shared: Tensor | None, weights: Sequence[Tensor], biases: Sequence[Tensor]
+    ) -> Tensor:
+        output = self._perceptron(own, shared, weights, biases)
+        if output.requires_grad:
+            rows = own.numel() // own.shape[-1]
+            self._add(rows, weights[0], len(weights[0]) * own.shape[-1])
+            for weight in weights[1:]:
+                self._add(rows, weight, weight.numel())
+            if shared is not None:
+                self.gflop += 6e-9 * shared.numel() * len(weights[0])
+        return output
+
+    def _add(self, rows: int, weight: Tensor, parameters: int) -> None:
+        key = weight.data_ptr()
+        self._rows[key] = self._rows.get(key, 0) + rows
+        self.gflop += 6e-9 * rows * parameters
 
 
 def gemm_rate(seconds: float = 0.5) -> float:
