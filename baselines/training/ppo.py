@@ -229,12 +229,12 @@ def _advantages(reward: Tensor, value: Tensor, ended: Tensor, config: PPOConfig,
     if valid is not None:
         goes_on = torch.cat([valid[1:], torch.ones_like(valid[:1])])
         alive = alive * goes_on.to(reward.dtype)[..., None]
-    advantage = torch.zeros_like(reward)
-    carry = torch.zeros_like(reward[0])
-    for t in reversed(range(len(reward))):
-        carry = delta[t] + config.gamma * config.gae_lambda * alive[t] * carry
-        advantage[t] = carry
-    return advantage
+    decay = config.gamma * config.gae_lambda * alive
+    carry, advantages = torch.zeros_like(reward[0]), []
+    for now, back in reversed(list(zip(delta.unbind(), decay.unbind(), strict=True))):
+        carry = torch.addcmul(now, back, carry)
+        advantages.append(carry)
+    return torch.stack(advantages[::-1])
 
 
 def _update(

@@ -142,7 +142,8 @@ class Monotonic(nn.Module):
     def forward(self, chosen: Tensor, state: Tensor) -> Tensor:
         """[T, B, 1] of values [T, B, A] and states [T, B, S]."""
         first = self.first(state)[0].abs().unflatten(-1, self._shape)
-        hidden = functional.elu((chosen[..., None, :] @ first).squeeze(-2) + self.first_bias(state)[0])
+        # Products this small take many times as long one by one as together.
+        hidden = functional.elu((chosen[..., None] * first).sum(-2) + self.first_bias(state)[0])
         mixed = (hidden * self.second(state)[0].abs()).sum(-1, keepdim=True)
         return mixed + self.second_bias(state)[0]
 
@@ -262,7 +263,7 @@ class _Learner:
         mask = batch["mask"][1:] if "mask" in batch else None
         next_values = self._target.agent.values(batch["obs"], memory)[0][1:]
         judge = every[1:] if config.double else next_values
-        best = forbid(judge, mask).argmax(-1, keepdim=True)
+        best = forbid(judge, mask).max(-1, keepdim=True).indices  # faster than argmax
         following = next_values.gather(-1, best).squeeze(-1)
         reward, ended, alive = batch["reward"], batch["ended"], batch.get("valid")
         if alive is not None:
@@ -275,13 +276,15 @@ class _Learner:
             alive = None if alive is None else alive.any(-1, keepdim=True)
         future = config.bootstrap * (~ended)
         goes_on = torch.ones_like(future) if alive is None else alive[1:].float()
-        carry = following[-1]
-        returns = torch.zeros_like(following)
-        for t in reversed(range(len(reward))):
-            carry = torch.lerp(following[t], carry, config.td_lambda * goes_on[t])
-            carry = reward[t] + future[t] * carry
-            returns[t] = carry
-        return returns, None if alive is None else alive[:-1]
+        # reward + future · lerp(following, what comes back, λ): all but the last factor is known for all steps.
+        decay = config.td_lambda * goes_on
+        carry, returns = following[-1], []
+        steps = zip((reward + future * (1 - decay) * following).unbind(), (future * decay).unbind(), strict=True)
+        for known, back in reversed(list(steps)):
+            carry = torch.addcmul(known, back, carry)
+            returns.append(carry)
+        returned = torch.stack(returns[::-1])
+        return returned, None if alive is None else alive[:-1]
 
     def state_dict(self) -> dict[str, Any]:
         return {name: part.state_dict() for name, part in self._parts().items()} | {"updates": self._updates}
