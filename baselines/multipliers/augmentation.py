@@ -77,10 +77,9 @@ def load_prices(spec: TaskSpec, prices: Tensor) -> Tensor:
 
     The cheapest of price + w·wait from its hour on; after the known hours the same day comes again.
     """
-    hours = spec.delay_price * torch.arange(2 * spec.ahead, device=prices.device, dtype=prices.dtype)
-    twice = torch.cat([prices, prices], -1) + hours
-    best = twice.flip(-1).cummin(-1).values.flip(-1) - hours
-    return best[..., : spec.ahead]
+    waits = spec.delay_price * torch.arange(spec.ahead, device=prices.device, dtype=prices.dtype)
+    best = (prices + waits).flip(-1).cummin(-1).values.flip(-1)  # of this day's hours from each on
+    return torch.minimum(best, best[..., :1] + spec.delay_price * spec.ahead) - waits
 
 
 def waiting_value(spec: TaskSpec, prices: Tensor, nu: Tensor, gamma: float) -> Tensor:
@@ -100,8 +99,12 @@ def waiting_value(spec: TaskSpec, prices: Tensor, nu: Tensor, gamma: float) -> T
 
 
 def compress(x: Tensor) -> Tensor:
-    """Near-linear around zero, logarithmic far out: prices of 0.1 and of 15 both stay readable."""
-    return torch.asinh(x)
+    """Inverse hyperbolic sine: near-linear around zero, logarithmic far out, so that 0.1 and 15 both stay readable.
+
+    To float32's rounding of numbers near 1; torch's own takes several times as long as what it is made of.
+    """
+    size = x.abs()
+    return torch.copysign((size.square() + 1.0).sqrt_().add_(size).log_(), x)
 
 
 SHAPED_BY = {"waiting_load", "servable", "demand"}  # measures

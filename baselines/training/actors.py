@@ -115,7 +115,7 @@ class GaussianActor(StochasticActor):
         """See `StochasticActor.sample`."""
         mean, memory = self.mode(obs, memory)
         noise = torch.randn(mean.shape, generator=generator, device=generator.device).to(mean)
-        return mean + self.log_std.exp() * noise, self._log_prob(noise), memory
+        return torch.addcmul(mean, self.log_std.exp(), noise), self._log_prob(noise), memory
 
     def log_prob(
         self, obs: Tensor, action: Tensor, memory: Tensor | None, mask: Tensor | None = None
@@ -174,8 +174,12 @@ class QNetwork(Actor):
     ) -> tuple[Tensor, Tensor | None]:
         """The best actions [B, A, 1], a share `epsilon` of them replaced by random ones, and the memory."""
         values, memory = self.values(view.obs[None], memory)
-        best = forbid(values[0], view.mask).argmax(-1, keepdim=True)
-        random = pick(forbid(torch.zeros_like(values[0]), view.mask), generator)
+        best = forbid(values[0], view.mask).max(-1, keepdim=True).indices
+        if view.mask is None:
+            random = torch.randint(values.shape[-1], best.shape, generator=generator, device=generator.device)
+            random = random.to(best.device)
+        else:
+            random = pick(forbid(torch.zeros_like(values[0]), view.mask), generator)
         chance = torch.rand(best.shape, generator=generator, device=generator.device).to(best.device)
         return torch.where(chance < epsilon, random, best), memory
 

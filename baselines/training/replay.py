@@ -43,7 +43,9 @@ class Replay:
     def sample(self, count: int, generator: torch.Generator) -> dict[str, Tensor]:
         """`count` sequences, with replacement, time first: [T, count, ...]."""
         rows = torch.randint(self._size, (count,), generator=generator, device=generator.device)
-        return {name: values[rows.to(values.device)].transpose(0, 1).contiguous() for name, values in self._kept.items()}
+        return {
+            name: values[rows.to(values.device)].transpose(0, 1).contiguous() for name, values in self._kept.items()
+        }
 
     def state_dict(self) -> dict[str, object]:
         """Everything, so that an interrupted training goes on bit for bit."""

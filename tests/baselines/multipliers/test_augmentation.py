@@ -4,8 +4,10 @@ import pytest
 import torch
 
 from accord.baselines.multipliers.augmentation import (
+    Priced,
     augment,
     augmented_dim,
+    compress,
     effective_prices,
     load_prices,
     waiting_value,
@@ -13,6 +15,7 @@ from accord.baselines.multipliers.augmentation import (
 from accord.baselines.training.single_agents import AugmentedEnvironment
 from accord.envs import make
 from accord.envs.multipliers import MultiplierDraw, lagrangian
+from accord.envs.task import Task
 
 
 def task_at(address: str = "campus_seven/ring/hourly-0.35", start: int = 5):
@@ -125,3 +128,34 @@ def test_agents_of_one_type_are_drawn_from_that_type() -> None:
     drawn = doubles.sample_agents(50, torch.Generator().manual_seed(0))
     assert drawn.spec.agent_types.unique().tolist() == [1]
     assert drawn.spec.agent_scale.unique().tolist() == [2.0]
+
+
+def test_prices_are_compressed_to_their_inverse_hyperbolic_sine() -> None:
+    x = torch.cat([-torch.logspace(-4, 3, 50), torch.zeros(1), torch.logspace(-4, 3, 50)])
+    torch.testing.assert_close(compress(x), x.asinh(), rtol=1e-6, atol=2e-7)
+
+
+@pytest.mark.parametrize("address", ["campus_seven/ring/hourly-0.35", "homes_17/ring/feeder-0.3"])
+def test_prices_worked_out_ahead_are_those_of_each_step(address: str) -> None:
+    task, generator = make(address), torch.Generator().manual_seed(0)
+    n = task.spec.n_agents
+    lam, nu = MultiplierDraw().draw(task.spec, (2, n), generator)
+    ahead = Priced(task, lam, nu, 0.97, by_size=True)
+    step = task.reset(2, generator, initial="random")
+    obs = ahead.see(step)
+    for _ in range(2 * task.spec.ahead + 3):  # beyond what is looked ahead at once
+        one = Priced(_Unforeseen(task), lam, nu, 0.97, by_size=True)  # type: ignore[arg-type]
+        torch.testing.assert_close(obs, one.see(step))
+        step = task.step(torch.rand(2, n, 2, generator=generator))
+        obs, reward = ahead.advance(step)
+        torch.testing.assert_close(reward, one.advance(step)[1])
+
+
+class _Unforeseen:
+    """A task whose prices only observations tell."""
+
+    def __init__(self, task: Task) -> None:
+        self.spec = task.spec
+
+    def coming_prices(self, ahead: int) -> None:
+        return None
