@@ -168,7 +168,7 @@ def test_policies_of_a_search_are_scored_on_hours_that_they_have_not_seen() -> N
         task = parted(address).task()
         assert isinstance(task, DemandResponse)
         task.reset(512, torch.Generator().manual_seed(0))
-        assert int(task._t.max()) <= middle - task.spec.horizon
+        assert int(task._hour.column.max()) <= middle - task.spec.horizon
     assert parted("games/climbing") == resolve("games/climbing")
 
 
