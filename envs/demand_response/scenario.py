@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
@@ -88,8 +88,7 @@ class DistrictScenario(Scenario):
     def over(self, hours: Hours) -> DistrictScenario:
         """The scenario, as before any change, trained and measured on other hours."""
         plain = self.trained_on
-        district = replace(plain.district, training=hours.training, warmup=hours.warmup, measured=hours.measured)
-        return replace(plain, district=district)
+        return replace(plain, district=replace(plain.district, **asdict(hours)))
 
     @cached_property
     def validation(self) -> DistrictScenario:
