@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from accord.baselines.training.environment import Observation
@@ -115,17 +117,36 @@ class GaussianActor(StochasticActor):
         """See `StochasticActor.sample`."""
         mean, memory = self.mode(obs, memory)
         noise = torch.randn(mean.shape, generator=generator, device=generator.device).to(mean)
-        return torch.addcmul(mean, self.log_std.exp(), noise), self._log_prob(noise), memory
+        return torch.addcmul(mean, self.log_std.exp(), noise), _gaussian_log_prob(noise, self.log_std), memory
 
     def log_prob(
         self, obs: Tensor, action: Tensor, memory: Tensor | None, mask: Tensor | None = None
     ) -> tuple[Tensor, Tensor | None]:
         """See `StochasticActor.log_prob`; the entropy is the schedule's, so there is none to return."""
         mean, _ = self.body(obs, None, memory)
-        return self._log_prob((action - mean) * (-self.log_std).exp()), None
+        log_prob: Tensor = _GaussianLogProb.apply(mean, action, self.log_std)
+        return log_prob, None
 
-    def _log_prob(self, noise: Tensor) -> Tensor:
-        return -(0.5 * noise.square() + self.log_std + 0.5 * LOG_TWO_PI).sum(-1)
+
+def _gaussian_log_prob(noise: Tensor, log_std: Tensor) -> Tensor:
+    return -(0.5 * noise.square() + log_std + 0.5 * LOG_TWO_PI).sum(-1)
+
+
+class _GaussianLogProb(torch.autograd.Function):
+    """Log-probability of actions as one node of the graph: a handful of small operations costs as much as a layer."""
+
+    @staticmethod
+    def forward(ctx: Any, mean: Tensor, action: Tensor, log_std: Tensor) -> Tensor:
+        inverse = (-log_std).exp()
+        noise = (action - mean) * inverse
+        ctx.save_for_backward(noise, inverse)
+        return _gaussian_log_prob(noise, log_std)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        noise, inverse = ctx.saved_tensors
+        return gradient[..., None] * (noise * inverse), None, None
 
 
 class CategoricalActor(StochasticActor):
@@ -175,11 +196,8 @@ class QNetwork(Actor):
         """The best actions [B, A, 1], a share `epsilon` of them replaced by random ones, and the memory."""
         values, memory = self.values(view.obs[None], memory)
         best = forbid(values[0], view.mask).max(-1, keepdim=True).indices
-        if view.mask is None:
-            random = torch.randint(values.shape[-1], best.shape, generator=generator, device=generator.device)
-            random = random.to(best.device)
-        else:
-            random = pick(forbid(torch.zeros_like(values[0]), view.mask), generator)
+        uniform = torch.rand(values[0].shape, generator=generator, device=generator.device).to(values.device)
+        random = forbid(uniform, view.mask).max(-1, keepdim=True).indices
         chance = torch.rand(best.shape, generator=generator, device=generator.device).to(best.device)
         return torch.where(chance < epsilon, random, best), memory
 

@@ -92,7 +92,7 @@ class Body(nn.Module):
         """
         if self.gru is None and not self._normed:
             weights, biases = zip(*((layer.weight, layer.bias) for layer in self.layers), strict=True)
-            return perceptron(own, shared if self._shared else None, weights, biases), memory  # type: ignore[arg-type]
+            return perceptron(own, shared if self._shared else None, weights, biases), memory
         first = self.layers[0]
         if self._shared and shared is not None:
             weight = first.weight

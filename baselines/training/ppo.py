@@ -22,7 +22,7 @@ from accord.baselines.training.models import ValueNormaliser, make_body
 from accord.baselines.training.progress import Stateful
 
 Critic = Literal["own", "central", "team"]
-CACHED = 2**17  # numbers of a layer that stay in a core's cache with those of the other layers
+CACHED = 2**18  # numbers of a layer that stay in a core's cache with those of the other layers
 
 
 class PPOConfig(BaseModel):

@@ -1,5 +1,7 @@
 """Actors against the distributions that they stand for."""
 
+import math
+
 import pytest
 import torch
 
@@ -64,3 +66,17 @@ def test_gaussian_log_probabilities_are_those_of_torch() -> None:
     reference = torch.distributions.Normal(actor.mode(obs, None)[0], torch.tensor(-0.7).exp())
     torch.testing.assert_close(log_prob, reference.log_prob(action).sum(-1))
     torch.testing.assert_close(actor.log_prob(obs[None], action[None], None)[0][0], log_prob)
+
+
+def test_log_probabilities_of_a_gaussian_and_their_gradient_are_torchs_own() -> None:
+    generator = torch.Generator().manual_seed(0)
+    actor = make_actor(Box(2), 3, (8,), generator, log_std=-0.7)
+    obs, action = torch.randn(2, 5, 4, 3, generator=generator), torch.randn(2, 5, 4, 2, generator=generator)
+    mean = actor.body(obs)[0]
+    torchs = torch.distributions.Normal(mean, math.exp(-0.7)).log_prob(action).sum(-1)
+    ours, _ = actor.log_prob(obs, action, None)
+    torch.testing.assert_close(ours, torchs)
+    weights = list(actor.parameters())
+    gradients = (torch.autograd.grad(found.square().sum(), weights) for found in (ours, torchs))
+    for got, expected in zip(*gradients, strict=True):
+        torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-4)

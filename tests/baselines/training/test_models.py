@@ -63,3 +63,23 @@ def test_with_normalised_layers_values_stay_bounded_far_from_the_data() -> None:
     for normed, bounded in ((True, True), (False, False)):
         body = Body(3, 2, (8, 8), seeded(), normed=normed)
         assert torch.allclose(body(1e3 * own)[0], body(1e6 * own)[0], rtol=1e-3, atol=1e-3) == bounded
+
+
+@pytest.mark.parametrize("shared", [0, 4])
+def test_gradients_are_those_of_linear_layers_with_relu_between_them(shared: int) -> None:
+    body = make_body(None, 3, 2, (8, 8), seeded(), shared=shared)
+    own, common = normal(2, 5, 7, 3).requires_grad_(), normal(2, 5, shared, seed=2).requires_grad_()
+    x = torch.cat([common[..., None, :].expand(2, 5, 7, shared), own], -1)
+    for layer in body.layers[:-1]:  # type: ignore[union-attr,index]
+        x = functional.relu(functional.linear(x, layer.weight, layer.bias))
+    x = functional.linear(x, body.layers[-1].weight, body.layers[-1].bias)  # type: ignore[union-attr,index]
+    out = body(own, common if shared else None)[0]
+    torch.testing.assert_close(out, x)
+    inputs = [own, *([common] if shared else []), *body.parameters()]  # type: ignore[union-attr]
+    weighed = normal(2, 5, 7, 2, seed=3)
+    for got, expected in zip(
+        torch.autograd.grad((out * weighed).sum(), inputs),
+        torch.autograd.grad((x * weighed).sum(), inputs),
+        strict=True,
+    ):
+        torch.testing.assert_close(got, expected, rtol=1e-4, atol=1e-5)
