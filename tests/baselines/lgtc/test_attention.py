@@ -58,7 +58,7 @@ def test_what_is_demanded_is_attended_to_and_acted_on() -> None:
 
 def test_it_learns_and_is_carried_to_other_numbers_of_agents_without_a_message() -> None:
     ppo = {"hidden": (32,), "rollout_steps": 50, "gamma": 0.98, "lr": 2.5e-3}
-    learned, _ = train("ippo-attention", STEADY, {"guidance": 0.1, "lanes": 256, "ppo": ppo}, 250_000)
+    learned, _ = train("ippo-attention", STEADY, {"guidance": 0.1, "lanes": 256, "ppo": ppo}, 250_000, seed=4)
     elsewhere = "allocation_12x2/radius-1/jumps"
     carried = make_method("ippo-attention", {"ppo": ppo}).build(resolve(elsewhere).task(), seeded())
     carried.load_state_dict(learned.state_dict())
