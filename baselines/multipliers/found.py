@@ -21,16 +21,13 @@ class AscentConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    lr: float = Field(0.05, ge=0, description="Step of λ, mean prices per relative violation and day.")
+    lr: float = Field(0.02, ge=0, description="Step of λ, mean prices per relative violation and day.")
     """Unit: mean prices."""
     clip: float = Field(1.0, gt=0, description="Largest relative violation that a step believes.")
     tighten: float = Field(0.03, ge=0, lt=1, description="Aim below the budget by this share.")
     lambda_max: float = Field(4.0, gt=0, description="λ is held at or below this.")
     """Unit: mean prices."""
-    spread: float = Field(0.5, ge=0, le=1, description="λ is drawn as 1 ± this times what was found, and noise.")
-    anywhere: float = Field(
-        0.25, ge=0, le=1, description="Share of agents that draw λ anywhere: other hours may ask for other prices."
-    )
+    spread: float = Field(1.0, ge=0, le=1, description="λ is drawn as 1 ± this times what was found, and noise.")
 
 
 class FoundPrices(nn.Module):
@@ -54,21 +51,17 @@ class FoundPrices(nn.Module):
     def draw(self, spec: TaskSpec, shape: tuple[int, ...], generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """λ [*shape, m] and ν [*shape] of an episode that begins; see `MultiplierDraw.draw`."""
         self._begin()
-        config, device = self._config, generator.device
-        anywhere, nu = self._draw.draw(spec, shape, generator)
-        level, chance = torch.rand(2, *shape, 1, generator=generator, device=device)
-        noise = self._draw.noise * torch.randn(*shape, len(self.lam), generator=generator, device=device)
-        around = self.lam.to(device) * (1 + config.spread * (2 * level - 1)) + noise
-        self._around = (chance >= config.anywhere).float().to(self.lam.device)  # [*shape, 1]
-        return torch.where(chance < config.anywhere, anywhere, around.clamp_min(0.0)), nu
+        _, nu = self._draw.draw(spec, shape, generator)
+        level = 1 + self._config.spread * (2 * torch.rand(*shape, 1, generator=generator, device=generator.device) - 1)
+        noise = torch.randn(*shape, len(self.lam), generator=generator, device=generator.device)
+        return (self.lam.to(level) * level + self._draw.noise * noise).clamp_min(0.0), nu
 
     def add(self, spec: TaskSpec, step: Step) -> None:
         """Take in what some of the agents used in a step; the first day of an episode settles its plant."""
         self._steps += 1
         if self._steps > HOURS:
-            self._used += (self._around * budget_usage(spec, step).detach()).sum((0, 1))
-            part = (self._around * spec.members).sum(1) / spec.member_counts.clamp_min(1)  # of each copy's members
-            self._allowed += (part * step.counted).sum(0) * spec.limits
+            self._used += budget_usage(spec, step).detach().sum((0, 1))
+            self._allowed += step.counted.sum(0) * spec.limits
             if self._steps % HOURS == 0:
                 self._climb()
 

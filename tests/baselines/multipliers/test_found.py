@@ -16,7 +16,7 @@ ADDRESS = "campus_seven/two_groups/hourly-0.35"
 
 
 def found(**settings: float) -> FoundPrices:
-    return FoundPrices(make(ADDRESS).spec, AscentConfig(**{"anywhere": 0.0} | settings), MultiplierDraw(noise=0.0))
+    return FoundPrices(make(ADDRESS).spec, AscentConfig(**settings), MultiplierDraw(noise=0.0))
 
 
 def test_a_step_of_the_ascent_is_the_relative_violation_of_a_day_after_the_first() -> None:
@@ -66,26 +66,6 @@ def test_what_is_drawn_lies_around_what_was_found() -> None:
     assert float(level.max()) == pytest.approx(1.25, abs=0.01)
     assert nu.shape == (500, 2)
     assert float(nu.min()) < -3.9 < -0.1 < float(nu.max())
-
-
-def test_a_share_of_agents_draws_anywhere_and_is_not_counted() -> None:
-    task, generator = make(ADDRESS), torch.Generator().manual_seed(0)
-    prices = found(lr=1.0, tighten=0.0, clip=10.0, anywhere=0.5, spread=0.0)
-    prices.lam.fill_(2.5)
-    spec = task.spec
-    lam, _ = prices.draw(spec, (40, 7), generator)
-    elsewhere = (lam != 2.5).any(-1)
-    assert 0.4 < float(elsewhere.float().mean()) < 0.6
-    task.reset(40, generator, start=0)
-    for _ in range(48):  # those who draw anywhere use nothing
-        step = task.step(torch.stack([torch.zeros(40, 7), torch.where(elsewhere, 0.0, 1.0)], -1))
-        prices.add(spec, step)
-    serving = task.district.demand(24, 24)  # [N, 24], each copy the same hours
-    weights = (~elsewhere).float().sum(0)  # copies in which an agent counts
-    used = (weights[:, None] * serving).sum(0) / weights.sum() * 7
-    hours = torch.stack([budget.hours for budget in spec.budgets]).float()  # [m, 24]
-    violation = (hours @ used.float()) / hours.sum(1) / spec.limits - 1
-    torch.testing.assert_close(prices.lam, (2.5 + violation).clamp(0.0, 4.0), rtol=1e-3, atol=1e-3)
 
 
 def test_multipliers_start_in_execution_where_training_left_them() -> None:
