@@ -135,7 +135,7 @@ def test_another_search_does_not_go_on_in_the_same_file(whole: Path) -> None:
 
 def used(name: str, method: str, search: Search) -> dict[str, Any]:
     """The settings that a suite's runs of a method have: those of `tuned.yaml`, or the suite's own."""
-    if name == "core":
+    if name == "core" or search.tuned:
         return make_method(method).config.model_dump()
     specs = runs_of(load_suite(name))
     return next(s.config for s in specs if (s.method, s.variant, s.scenario) == (method, "", search.scenarios[0]))
