@@ -153,7 +153,7 @@ def test_independent_prices_are_the_agents_own() -> None:
 def test_learned_prices_that_move_start_where_training_left_them() -> None:
     task, generator, network = make(ADDRESS), torch.Generator().manual_seed(0), Network.build("ring", 7)
     spec = task.spec
-    dual = {"alpha": 0.5, "unit": "base_load", "tighten": 0.0}
+    dual = {"alpha": 0.5, "unit": "base_load", "tighten": 0.0, "eta": 0.1}
     settings = {"constraints": {"dual": dual, "price": 0.7, "nu": -1.5}}
     controller = make_method("mappo-moving-gossip", settings).build(task, generator)
     controller.reset(RolloutStart(spec, network, 1, generator))
