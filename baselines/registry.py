@@ -155,7 +155,9 @@ def unknown_name(name: str) -> str:
 def explain(error: ValidationError) -> str:
     """The first fault of a pydantic error in one line: key, what was wrong, what was given."""
     fault = error.errors()[0]
-    key = ".".join(str(part) for part in fault["loc"]) or "settings"
+    key = ".".join(str(part) for part in fault["loc"])
+    if not key:  # of several keys together, and the whole of the settings says nothing more
+        return str(fault["msg"]).removeprefix("Value error, ")
     if fault["type"] == "extra_forbidden":
         return f"unknown key '{key}'"
     return f"key '{key}': {fault['msg'][0].lower()}{fault['msg'][1:]}, got {fault['input']!r}"

@@ -186,5 +186,7 @@ def test_moving_and_held_multipliers_are_one_training(algorithm: str, rule: str)
 
 
 def test_only_learned_multipliers_can_go_on_moving() -> None:
-    with pytest.raises(UsageError, match=r"`moving` goes with handling lagrangian, not with penalty"):
+    with pytest.raises(
+        UsageError, match=r"^method 'mappo-penalty': `moving` goes with handling lagrangian, not with penalty$"
+    ):
         make_method("mappo-penalty", {"moving": "gossip"})
