@@ -17,7 +17,7 @@ from accord.baselines.base import Controller, MethodConfig, ModelView, Rollout, 
 from accord.baselines.consensus.chunked_rollout import FusedConsensus, NotFusedError
 from accord.baselines.multipliers.augmentation import augment, effective_prices
 from accord.baselines.multipliers.found import AscentConfig, FoundPrices
-from accord.baselines.multipliers.moving import DualConfig, Multipliers, Rule, rounds_of
+from accord.baselines.multipliers.moving import SEES, DualConfig, Multipliers, Rule, rounds_of
 from accord.baselines.training.actors import StochasticActor
 from accord.baselines.training.environment import to_box
 from accord.envs.demand_response import DemandResponse
@@ -25,15 +25,8 @@ from accord.envs.errors import UsageError
 from accord.envs.multipliers import MultiplierDraw
 from accord.envs.task import Step, Task, TaskSpec
 
-LOCAL_AND_NEIGHBOURS = "own observation, multipliers from neighbours"
-# What tells each name's agents apart from the others': how they agree on multipliers, and what that lets them see.
-RULES: dict[Rule, str] = {
-    "gossip": LOCAL_AND_NEIGHBOURS,
-    "primal_dual": LOCAL_AND_NEIGHBOURS,
-    "primal_dual_symmetric": LOCAL_AND_NEIGHBOURS,
-    "independent": "own observation, own multipliers",
-    "broadcast": "own observation, multipliers averaged centrally",
-}
+# How the agents of each name agree on multipliers, and what that lets them see; with a central price nobody agrees.
+RULES: dict[Rule, str] = {rule: sees for rule, sees in SEES.items() if rule != "central"}
 
 
 class ExecutionConfig(MethodConfig):

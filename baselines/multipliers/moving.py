@@ -16,6 +16,16 @@ from accord.baselines.base import RolloutStart
 from accord.envs.task import Step, TaskSpec
 
 Rule = Literal["gossip", "primal_dual", "primal_dual_symmetric", "independent", "broadcast", "central"]
+NEIGHBOURS = "own observation, multipliers from neighbours"
+# What each rule lets an agent see in execution, in the words of the tables.
+SEES: dict[Rule, str] = {
+    "gossip": NEIGHBOURS,
+    "primal_dual": NEIGHBOURS,
+    "primal_dual_symmetric": NEIGHBOURS,
+    "independent": "own observation, own multipliers",
+    "broadcast": "own observation, multipliers averaged centrally",
+    "central": "own observation; multipliers set centrally",
+}
 
 
 class DualConfig(BaseModel):
@@ -61,7 +71,8 @@ class Multipliers:
         lam: λ [B, N, m].
         nu: ν [B, N].
         cut: [B, m] what the limit λ_max took from the dual steps so far, as use of a budget that no price answered:
-            Σ over agents and steps, in agents' mean parts of the budget, per agent.
+            Σ over agents and steps, in agents' mean parts of the budget, per agent. Counted with the constant step α,
+            also where steps diminish.
     """
 
     def __init__(

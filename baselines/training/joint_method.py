@@ -12,7 +12,7 @@ from torch import nn
 
 from accord.baselines.base import Method, Training
 from accord.baselines.multipliers.held import Handling
-from accord.baselines.multipliers.moving import Rule
+from accord.baselines.multipliers.moving import SEES
 from accord.baselines.registry import register
 from accord.baselines.training.joint import JointConfig, JointEnvironment
 from accord.baselines.training.lagrangian import LagrangianCallback
@@ -30,17 +30,6 @@ SUFFIXES: dict[Handling, str] = {
 OWN = "own observation"
 # What these policies see in execution, in the words of the tables; see `register`.
 OWN_PRICES = "own observation; multipliers fixed in training"
-CENTRAL_PRICES = "own observation; multipliers set centrally"
-OWN_MULTIPLIERS = "own observation, own multipliers"
-# Rules by which learned multipliers move in execution, and what that lets an agent see.
-MOVING: dict[Rule, str] = {
-    "central": CENTRAL_PRICES,
-    "gossip": "own observation, multipliers from neighbours",
-    "primal_dual": "own observation, multipliers from neighbours",
-    "primal_dual_symmetric": "own observation, multipliers from neighbours",
-    "independent": OWN_MULTIPLIERS,
-    "broadcast": "own observation, multipliers averaged centrally",
-}
 
 M = TypeVar("M", bound=nn.Module)
 
@@ -137,11 +126,11 @@ def register_joint(
     for algorithm, settings in algorithms.items():
         own = settings["multipliers"] == "own"
         usual = {"none": OWN, "penalty": OWN_PRICES, "lagrangian": OWN_PRICES}
-        usual["augmented"] = OWN_MULTIPLIERS if own else CENTRAL_PRICES
+        usual["augmented"] = SEES["independent" if own else "central"]
         for handling in handlings:
             name = f"{algorithm}{SUFFIXES[handling]}"
             register(name, (sees or {}).get(handling, usual[handling]), **{**settings, "handling": handling})(method)
         if "lagrangian" in handlings:
             moving = {**settings, "handling": "lagrangian", "iterate": "last"}
-            for rule, seen in MOVING.items():
+            for rule, seen in SEES.items():
                 register(f"{algorithm}-moving-{rule}", seen, **moving, moving=rule)(method)

@@ -230,7 +230,7 @@ def _places(line: Line, family: Family, *, first: bool) -> list[int]:
         return [family.methods.index(line.method)]
     # What is not listed has the shapes that no method of the family has, as long as there are some.
     free = list(every[len(family.methods) :])
-    turn = start % len(free) if first else 0
+    turn = start % len(free) if first and free else 0
     return [*free[turn:], *free[:turn], *every[: len(family.methods)]]
 
 
