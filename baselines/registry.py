@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -145,11 +145,18 @@ def has_randomness(name: str) -> bool:
     return name in METHODS and METHODS[name].method.random
 
 
-def unknown_name(name: str) -> str:
-    """The message for a name that nobody registered."""
-    close = difflib.get_close_matches(name, known_names(), n=1)
+def unknown_name(name: str, also: Iterable[str] = ()) -> str:
+    """The message for a name that nobody registered; methods that differ in their suffix are named together.
+
+    Args:
+        name: What was given.
+        also: Other names that are allowed there.
+    """
+    known = sorted({*known_names(), *also})
+    close = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean '{close[0]}'? " if close else ""
-    return f"unknown method '{name}'; {hint}allowed: {', '.join(known_names())}"
+    families = dict.fromkeys(stem + "-*" * bool(suffix) for stem, _, suffix in (n.partition("-") for n in known))
+    return f"unknown method '{name}'; {hint}allowed: {', '.join(families)}; `accord methods` names all of a family"
 
 
 def explain(error: ValidationError) -> str:

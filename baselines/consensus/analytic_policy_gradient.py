@@ -81,14 +81,9 @@ class AnalyticPolicyGradient(Method):
         config = self.config
         actor = self.actor(task, training.generator)
         controller = self._controller(actor, task)
+        prices = controller.found or config.draw
         env = DifferentiableEnvironment(
-            task,
-            config.draw,
-            config.copies,
-            config.agents,
-            training.generator,
-            shaping_gamma=config.gamma,
-            found=controller.found,
+            task, prices, config.copies, config.agents, training.generator, shaping_gamma=config.gamma
         )
         train(
             env,

@@ -73,13 +73,12 @@ class Consensus(Method):
             gamma = config.ppo.gamma if config.shaping else None
             env = AugmentedEnvironment(
                 population,
-                config.draw,
+                controller.found or config.draw,
                 config.copies,
                 config.agents,
                 generator,
                 gamma,
                 config.by_size,
-                controller.found,
             )
             own = part_of(training, index, len(types), part, done, spent)
             steps, seconds = train_ppo(env, model, config.ppo, own, learned=controller.state_dict)

@@ -91,8 +91,8 @@ class Environment(Protocol):
         """Go on from there."""
 
 
-def stacked(rows: Iterable[Mapping[str, Tensor | None]], dim: int = 0) -> dict[str, Tensor]:
-    """The values of each name over steps as one tensor, with the steps in dimension `dim`.
+def stacked(rows: Iterable[Mapping[str, Tensor | None]]) -> dict[str, Tensor]:
+    """The values of each name over steps as one tensor, the steps in its first dimension.
 
     `valid` and `mask` may be None in some steps, which means that everything is: those are True. A name without any
     value is left out.
@@ -103,7 +103,7 @@ def stacked(rows: Iterable[Mapping[str, Tensor | None]], dim: int = 0) -> dict[s
         values = [row.get(name) for row in steps if name in row]
         known = next((value for value in values if value is not None), None)
         if known is not None:
-            stacks[name] = torch.stack([torch.ones_like(known) if value is None else value for value in values], dim)
+            stacks[name] = torch.stack([torch.ones_like(known) if value is None else value for value in values])
     return stacks
 
 

@@ -26,7 +26,6 @@ from accord.baselines.training.progress import Stateful
 from accord.baselines.training.replay import Replay
 from accord.envs.task import Discrete
 
-SEEN = ("obs", "state", "action", "reward")
 SAVES = 10  # checkpoints hold the replay and are large
 
 
@@ -207,7 +206,7 @@ class _QLearning:
         seen, self._memory, collected = _collect(
             self._env, self._values.agent, seen, self._memory, self._length, epsilon, self._generator
         )
-        check_finite(self._env, {name: collected[name].transpose(0, 1) for name in SEEN}, seen, self._done)
+        check_finite(self._env, collected, seen, self._done)
         self._done += self._length
         self._replay.add(collected)
         return seen
@@ -314,7 +313,7 @@ def _collect(
     epsilon: float,
     generator: torch.Generator,
 ) -> tuple[Observation, Tensor | None, dict[str, Tensor]]:
-    """Sequences [B, T, ...] of all copies; what is seen has one step more."""
+    """Sequences [T, B, ...] of all copies; what is seen has one step more."""
     seen: list[dict[str, Tensor | None]] = [_seen(view)]
     done: list[dict[str, Tensor | None]] = []
     before = memory
@@ -323,7 +322,7 @@ def _collect(
         view, reward, ended = env.step(action)
         done.append({"action": action, "reward": reward.squeeze(-1), "ended": ended})
         seen.append(_seen(view))
-    return view, memory, stacked([{"memory": before}], 1) | stacked(seen, 1) | stacked(done, 1)
+    return view, memory, stacked([{"memory": before}]) | stacked(seen) | stacked(done)
 
 
 def _seen(view: Observation) -> dict[str, Tensor | None]:

@@ -24,27 +24,26 @@ class AugmentedEnvironment:
     def __init__(
         self,
         task: Task,
-        draw: MultiplierDraw,
+        prices: MultiplierDraw | FoundPrices,
         copies: int,
         agents: int,
         generator: torch.Generator,
         shaping_gamma: float | None = None,
         by_size: bool = False,
-        found: FoundPrices | None = None,
     ) -> None:
         """Set up.
 
         Args:
             task: The population.
-            draw: How multipliers are drawn.
+            prices: How multipliers are drawn; those that are found move with the training's samples.
             copies: Copies of the task, each with a start of its own.
             agents: Agents drawn anew every episode, the same in every copy.
             generator: Source of every draw.
             shaping_gamma: See `Priced`.
             by_size: See `Priced`.
-            found: Where multipliers are drawn around what the training finds; they move with its samples.
         """
-        self._population, self._draw, self._found = task, found or draw, found
+        self._population, self._prices = task, prices
+        self._found = prices if isinstance(prices, FoundPrices) else None
         self._gamma, self._by_size = shaping_gamma, by_size
         self._shape, self._generator = (copies, agents), generator
         self.spec, self.name = task.spec, task.spec.name
@@ -57,7 +56,7 @@ class AugmentedEnvironment:
     def reset(self) -> Observation:
         """Draw agents, starts, plant states and multipliers."""
         self._task = self._population.sample_agents(self._shape[1], self._generator)
-        multipliers, nu = self._draw.draw(self.spec, self._shape, self._generator)
+        multipliers, nu = self._prices.draw(self.spec, self._shape, self._generator)
         device = self._task.device
         self._priced = Priced(self._task, multipliers.to(device), nu.to(device), self._gamma, self._by_size)
         return self._view(self._priced.see(self._task.reset(self._shape[0], self._generator, initial="random")))

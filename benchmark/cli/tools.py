@@ -177,14 +177,13 @@ def profile(
     agents: Annotated[int, typer.Option(min=2, help="Number of agents.")] = 64,
 ) -> None:
     """Where a method's time goes, in training and in execution: by stage and by function."""
-    from accord.baselines.registry import METHODS
+    from accord.baselines.registry import METHODS, unknown_name
     from accord.benchmark.performance.profiling import profile as run_profile
     from accord.benchmark.performance.scale import Line, load_scale
 
     suite = load_scale()
     if method not in suite.lines and method not in METHODS:
-        known = ", ".join([*suite.lines, *(name for name in sorted(METHODS) if name not in suite.lines)])
-        raise UsageError(f"METHOD: unknown method '{method}'; allowed: {known}")
+        raise UsageError(f"METHOD: {unknown_name(method, suite.lines)}")
     run_profile(suite, suite.lines.get(method, Line(method=method)), agents, out)
 
 

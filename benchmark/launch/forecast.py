@@ -12,6 +12,7 @@ from accord.benchmark.launch.start import Planned
 from accord.benchmark.records.record import Record
 from accord.benchmark.specs.run import RunSpec
 from accord.envs.catalogue import resolve
+from accord.envs.optimum.linear_program import LARGEST_APART
 from accord.envs.scenario import Hours
 
 START = 3.0  # seconds of a process
@@ -157,4 +158,5 @@ def _programme(work: Planned) -> float:
     scenario = resolve(work.spec.scenario)
     assert isinstance(scenario.protocol, Hours)
     first, last = scenario.protocol.measured
-    return START + PROGRAMME * scenario.n_agents * (last - first)
+    size = scenario.n_agents * (last - first)
+    return START + PROGRAMME * size * (size <= LARGEST_APART)  # beyond it is refused, or buildings are alike

@@ -41,7 +41,7 @@ def test_single_agents_tell_what_the_district_uses() -> None:
     """Serving at once: the excess of drawn agents is that of all of them over the training hours."""
     task, generator = make(ADDRESS), torch.Generator().manual_seed(0)
     prices = found(lr=0.1, clip=10.0, lambda_max=100.0, tighten=0.0)
-    env = AugmentedEnvironment(task, MultiplierDraw(), 64, 64, generator, found=prices)
+    env = AugmentedEnvironment(task, prices, 64, 64, generator)
     prices.lam.fill_(10.0)
     env.reset()
     for _ in range(env.horizon):

@@ -13,7 +13,7 @@ def seeded(seed: int = 0) -> torch.Generator:
 
 def rows(*numbers: int) -> dict[str, Tensor]:
     """Sequences of three steps that carry a number."""
-    return {"obs": torch.tensor(numbers, dtype=torch.float32)[:, None].expand(-1, 3).clone()}
+    return {"obs": torch.tensor(numbers, dtype=torch.float32).expand(3, -1).clone()}
 
 
 def held(replay: Replay, seed: int = 0) -> set[float]:

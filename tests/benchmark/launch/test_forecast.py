@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from helpers.records import record
 
+from accord.benchmark.launch import forecast
 from accord.benchmark.launch.forecast import START, Row, Times, forecast_of
 from accord.benchmark.launch.start import Planned, planned
 from accord.benchmark.records.store import Store
@@ -50,3 +51,11 @@ def test_a_forecast_counts_by_method_and_says_what_it_does_not_know(tmp_path: Pa
     none_left = forecast_of(specs, [], times)
     assert (none_left.stored, none_left.optima_seconds) == (4, 0)
     assert isinstance(work[0], Planned)
+
+
+def test_a_programme_that_is_refused_takes_no_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    specs = [spec("serve_now")]
+    work = planned(specs, Store(tmp_path))
+    solved = forecast_of(specs, work, Times([])).optima_seconds
+    monkeypatch.setattr(forecast, "LARGEST_APART", 1)
+    assert forecast_of(specs, work, Times([])).optima_seconds == START < solved
