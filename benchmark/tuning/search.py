@@ -2,11 +2,12 @@
 
 A trial trains on the first part of each scenario's training hours and is scored by what its policy does on the last,
 which it has not seen (see `parted`), or in episodes of the search's own seed. Where the data allow it, no published
-figure is measured on either (they do for the homes, not for the campus). Trials are short. The best of them enter the
-finals: they train for as long as the published runs, since steps of multipliers that suit a half-trained policy make a
-trained one overshoot, and what concerns execution alone is searched again on the policy that came out: evaluations
-without training, of no use to a method whose multipliers are fixed. Every finished trial is kept, so a search that was
-stopped goes on, and the same search finds the same.
+figure is measured on either (they do for the homes, not for the campus). What concerns execution alone is tried a few
+times on a trial's policy, and the best counts: otherwise bad steps of multipliers hide a good policy. Trials are short.
+The best of them enter the finals: they train for as long as the published runs, since steps of multipliers that suit a
+half-trained policy make a trained one overshoot, and what concerns execution alone is searched again on the policy that
+came out: evaluations without training, of no use to a method whose multipliers are fixed. Every finished trial is kept,
+so a search that was stopped goes on, and the same search finds the same.
 """
 
 from __future__ import annotations
@@ -128,13 +129,14 @@ def _next(data: Mapping[str, Any], tell: Tell) -> str:
         stage, of, done = "trial", search.trials, trials
         settings = _ask(search.methods[method], trials, first, search.seed)
         states = _train(search, method, settings, search.steps)
-        done.append(_measure(search, method, settings, states, store))
+        seed = search.seed + search.executions * len(trials)  # each trial tries others
+        done.append(_best_executed(search, method, settings, states, store, search.executions, seed))
     else:
         stage, of, done = "final", search.finals.best, finals
         ranked = [trial["settings"] for trial in sorted(trials, key=_score)]
         settings = ranked[len(finals)] if ranked else _ask(search.methods[method], [], first, search.seed)
         states = _train(search, method, settings, search.finals.steps)
-        done.append(_final(search, method, settings, states, store))
+        done.append(_best_executed(search, method, settings, states, store, search.finals.trials, search.seed))
     best = min(finals or trials, key=_score)
     content["best"] = {"settings": best["settings"], "score": best["score"]}
     content["git_revision"] = provenance_here().git_revision
@@ -142,14 +144,20 @@ def _next(data: Mapping[str, Any], tell: Tell) -> str:
     return f"{stage} {len(done)} of {of}, score {done[-1]['score']:.3f}, best {min(map(_score, done)):.3f}"
 
 
-def _final(
-    search: Search, method: str, settings: dict[str, Any], states: dict[str, _Trained], store: Store
+def _best_executed(
+    search: Search,
+    method: str,
+    settings: dict[str, Any],
+    states: dict[str, _Trained],
+    store: Store,
+    trials: int,
+    seed: int,
 ) -> dict[str, Any]:
     """The best of what concerns execution alone on trained policies, and all that was tried: first what it had."""
     space = {name: values for name, values in search.methods[method].items() if only_executes(method, name, values)}
     tried: list[dict[str, Any]] = []
-    for _ in range(search.finals.trials if space else 1):
-        asked = _ask(space, tried, {name: settings[name] for name in space}, search.seed)
+    for _ in range(trials if space else 1):
+        asked = _ask(space, tried, {name: settings[name] for name in space}, seed)
         tried.append(_measure(search, method, settings | asked, states, store))
     return min(tried, key=_score) | {"tried": tried}
 

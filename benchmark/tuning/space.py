@@ -50,6 +50,7 @@ class Search(BaseModel):
 
     trials: int = Field(ge=0, description="With none, the finals begin with what the methods have.")
     tuned: bool = Field(False, description="Methods have the settings of `tuned.yaml`, and not what their classes say.")
+    executions: int = Field(1, ge=1, description="Per trial, of the settings that concern execution alone.")
     steps: int = Field(gt=0, description="Agent-steps of each training.")
     seed: int = Field(ge=0, le=MOST, description="Of every training; no published run has it.")
     scenarios: tuple[str, ...] = Field(min_length=1)

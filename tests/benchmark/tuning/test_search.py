@@ -23,6 +23,7 @@ from accord.envs.scenario import Hours
 ROOT = Path(__file__).resolve().parents[3]
 SMALL = Search(
     trials=2,
+    executions=2,
     steps=1_000,
     seed=7,
     scenarios=("synthetic_7-week/ring/average-0.4",),
@@ -74,6 +75,13 @@ def without_seconds(content: Any) -> Any:
     if isinstance(content, dict):
         return {name: without_seconds(value) for name, value in content.items() if name != "seconds"}
     return [without_seconds(value) for value in content] if isinstance(content, list) else content
+
+
+def test_a_trial_counts_by_the_best_steps_that_were_tried_on_its_policy(whole: Path) -> None:
+    consensus, values = (told(whole, method)["trials"] for method in ("consensus-gossip", "qmix-lagrangian"))
+    assert [len(trial["tried"]) for trial in (*consensus, *values)] == [2, 2, 1, 1]
+    assert all(trial["score"] == min(one["score"] for one in trial["tried"]) for trial in consensus)
+    assert len({one["settings"]["dual.alpha"] for trial in consensus for one in trial["tried"]}) == 4
 
 
 def test_in_the_finals_what_concerns_execution_alone_is_searched_on_one_policy(whole: Path) -> None:
