@@ -125,18 +125,18 @@ def _next(data: Mapping[str, Any], tell: Tell) -> str:
     content = _read(search, method, target)
     trials, finals = content["trials"], content["finals"]
     first = defaults(method, search.methods[method], search.tuned)
+    seed = search.seed + search.executions * len(trials)  # each trial tries other steps, and the finals others again
     if len(trials) < search.trials:
         stage, of, done = "trial", search.trials, trials
         settings = _ask(search.methods[method], trials, first, search.seed)
         states = _train(search, method, settings, search.steps)
-        seed = search.seed + search.executions * len(trials)  # each trial tries others
         done.append(_best_executed(search, method, settings, states, store, search.executions, seed))
     else:
         stage, of, done = "final", search.finals.best, finals
         ranked = [trial["settings"] for trial in sorted(trials, key=_score)]
         settings = ranked[len(finals)] if ranked else _ask(search.methods[method], [], first, search.seed)
         states = _train(search, method, settings, search.finals.steps)
-        done.append(_best_executed(search, method, settings, states, store, search.finals.trials, search.seed))
+        done.append(_best_executed(search, method, settings, states, store, search.finals.trials, seed))
     best = min(finals or trials, key=_score)
     content["best"] = {"settings": best["settings"], "score": best["score"]}
     content["git_revision"] = provenance_here().git_revision
