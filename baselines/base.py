@@ -130,21 +130,56 @@ class RolloutStart:
     model: ModelView | None = None
 
 
+@dataclass(frozen=True)
+class Ledger:
+    """What moved the mean multiplier of each budget so far, as use of the budget that it answers; each [m], float64.
+
+    A dual step adds α·e to λ, with e an agent's use less its part of the budget (1 − τ)·c. Its limits, 0 and λ_max,
+    give and take, communication may move the mean, and nothing else moves it. So over the T steps that a budget counts
+
+        use/c − 1 = (gained + cut − lifted − drift)/T − τ
+
+    with each term's change over these steps, exactly, for a constant α and any parts that add up to the budget.
+
+    Attributes:
+        gained: Where the mean multiplier is.
+        cut: What λ_max took from dual steps: use that no price answered.
+        lifted: What the limit 0 gave: thrift that no price was lowered for.
+        drift: What communication gave: 0 with doubly stochastic weights, but for rounding.
+        aimed: τ, how far below the budget dual steps aim, a share of it.
+    """
+
+    gained: Tensor
+    cut: Tensor
+    lifted: Tensor
+    drift: Tensor
+    aimed: float
+
+    def since(self, before: Ledger) -> Ledger:
+        """What moved it after `before`."""
+        gained, cut = self.gained - before.gained, self.cut - before.cut
+        return Ledger(gained, cut, self.lifted - before.lifted, self.drift - before.drift, self.aimed)
+
+
 class Rollout(Protocol):
     """A controller and its task advanced together, agents a part at a time: equal to both apart up to rounding.
 
     Attributes:
         seconds: Spent so far, by stage; `dynamics` are the task's, all others the controller's.
         multipliers: λ [N, m], mean prices.
-        cut: What λ's limit took from them, see `Multipliers.cut`, [m].
     """
 
     seconds: dict[str, float]
-    cut: Tensor
 
     @property
     def multipliers(self) -> Tensor:
         """See the class."""
+
+    def ledger(self) -> Ledger | None:
+        """See `Controller.ledger`."""
+
+    def disagreement_bound(self) -> Tensor | None:
+        """See `Controller.disagreement_bound`."""
 
     def reset(self, start: int) -> None:
         """Put the plant at rest at an hour of the calendar; the controller's multipliers stay."""
@@ -203,8 +238,12 @@ class Controller(ABC):
         """Largest value that a multiplier may take, in mean prices; None without multipliers."""
         return None
 
-    def disagreement_bound(self, largest_excess: float) -> float | None:
-        """Theory's bound on ‖λ − λ̄‖₂/√N, given the largest |excess| of an agent in base loads; None without one."""
+    def ledger(self) -> Ledger | None:
+        """What moved the multipliers of the first copy so far; None where none move, or not by constant steps."""
+        return None
+
+    def disagreement_bound(self) -> Tensor | None:
+        """What theory bounds ‖λ − λ̄‖₂/√N by now, [m] in mean prices, of the first copy; None where it does not."""
         return None
 
     def modules(self) -> dict[str, torch.nn.Module]:

@@ -17,9 +17,11 @@ from time import perf_counter
 import torch
 from torch import Tensor, nn
 
+from accord.baselines.base import Ledger
+from accord.baselines.consensus.chunked_multipliers import RULES, CrowdMultipliers
 from accord.baselines.consensus.chunked_state import at_rest, by_hour, weekdays
 from accord.baselines.multipliers.augmentation import compress, load_prices
-from accord.baselines.multipliers.moving import DualConfig, Rule, cut_unit, shares
+from accord.baselines.multipliers.moving import DualConfig, Rule
 from accord.baselines.training.actors import GaussianActor, StochasticActor
 from accord.baselines.training.models import Body
 from accord.envs.demand_response import DemandResponse
@@ -29,7 +31,6 @@ from accord.envs.errors import UsageError
 from accord.envs.network import Network
 from accord.envs.task import Step
 
-RULES = ("gossip", "broadcast", "independent")
 STAGES = ("observe", "policy", "dynamics", "dual")
 # Agents at a time: operations long enough that calling them costs little, and enough to fill an accelerator.
 CHUNK, DEVICE_CHUNK = 2**14, 2**18
@@ -79,7 +80,6 @@ class FusedConsensus:
         chunk: Agents at a time.
         clock: Tells the time between stages; one that waits for an accelerator tells where its time goes.
         seconds: Spent so far in each of `STAGES` and on `messages`.
-        cut: See `Multipliers.cut`, [m].
     """
 
     def __init__(
@@ -107,19 +107,15 @@ class FusedConsensus:
         """
         _check(task, policy, dual, rule)
         spec, district, self._device = task.spec, task.district, task.device
-        self._task, self._network, self._dual, self._rule = task, network, dual, rule
+        self._task = task
         self.state = at_rest(task, dual).to(self._device)
+        self._duals = CrowdMultipliers(spec, network, dual, rule, self.state)
         self._tables = tuple(table.to(self._device) for table in by_hour(district))
         self._week = weekdays(district).to(self._device)
         self._efficiency = float(district.efficiency[0])
         (weight, bias), *rest = ((layer.weight.detach(), layer.bias.detach()[:, None]) for layer in _linear(policy))
         self._first = weight.cpu(), bias.cpu()  # what all agents share is worked out beside the device
         self._rest = [(weight.to(self._device), bias.to(self._device)) for weight, bias in rest]
-        mean_share = spec.limits / spec.member_counts / spec.usage_scale
-        self._unit = mean_share.clamp_min(1e-6) if dual.unit == "share" else torch.ones_like(mean_share)
-        self.cut = torch.zeros(len(spec.budgets), device=self._device)
-        self._per_cut = cut_unit(spec, dual) / spec.n_agents
-        self._aim = (1 - dual.tighten) * shares(spec, "equal")[0] / spec.usage_scale  # [m]
         n = spec.n_agents
         self.chunk = min(n, chunk or (CHUNK if self._device.type == "cpu" else DEVICE_CHUNK))
         self._chunks = [slice(first, min(first + self.chunk, n)) for first in range(0, n, self.chunk)]
@@ -138,11 +134,12 @@ class FusedConsensus:
         began = self.clock()
         hour = self.look_up()
         self.seconds["observe"] += self.clock() - began
+        self._duals.begin()
         laps = [self._advance(hour, rows) for rows in self._chunks]
         for name, spent in zip(STAGES, map(sum, zip(*laps, strict=True)), strict=True):
             self.seconds[name] += spent
         began = self.clock()
-        self._talk()
+        self._duals.talk()
         self.seconds["messages"] += self.clock() - began
         self._column = (self._column + 1) % self._task.district.hours
 
@@ -182,11 +179,13 @@ class FusedConsensus:
             alive=torch.ones(1, spec.n_agents, dtype=torch.bool, device=device),
         )
 
-    def _talk(self) -> None:
-        if self._rule == "gossip":
-            self.state.lam = self._network.mix(self.state.lam[None], self._dual.rounds)[0]
-        elif self._rule == "broadcast":
-            self.state.lam.copy_(self._network.mean(self.state.lam[None])[0].expand_as(self.state.lam))
+    def ledger(self) -> Ledger | None:
+        """See `Rollout`."""
+        return self._duals.ledger()
+
+    def disagreement_bound(self) -> Tensor | None:
+        """See `Rollout`."""
+        return self._duals.disagreement_bound()
 
     def look_up(self) -> Hour:
         """What all agents share in the coming hour, the first layer included; nothing is read back from a device."""
@@ -276,13 +275,7 @@ class FusedConsensus:
         torch.sub(stored, battery, alpha=1 / self._efficiency, out=state.stored[rows]).clamp_min_(0.0)
         state.imported[rows] = imported
         acted = self.clock()
-        scale, dual = 1 / self._task.spec.usage_scale, self._dual
-        excess = hour.counted * (imported[:, None] * scale - self._aim) / self._unit  # [n, m]
-        moved, can = state.lam[rows] + dual.alpha * excess, hour.counting  # no other λ can have passed its limit
-        if dual.alpha > 0:
-            self.cut[can] += (moved[:, can] - dual.lambda_max).clamp_min_(0.0).sum(0) * self._per_cut[can]
-        state.lam[rows] = moved.clamp_(0.0, dual.lambda_max)
-        nu.sub_((demand - imported - battery) * (dual.eta * scale)).clamp_(-dual.nu_max, dual.nu_max)
+        self._duals.move(rows, imported, demand - imported - battery, hour.counted, hour.counting)
         return observed - began, decided - observed, acted - decided, self.clock() - acted
 
     def _see_prices(self, hour: Hour, lam: Tensor, nu: Tensor, out: Tensor) -> None:

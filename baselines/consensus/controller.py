@@ -13,7 +13,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from accord.baselines.base import Controller, MethodConfig, ModelView, Rollout, RolloutStart
+from accord.baselines.base import Controller, Ledger, MethodConfig, ModelView, Rollout, RolloutStart
 from accord.baselines.consensus.chunked_rollout import FusedConsensus, NotFusedError
 from accord.baselines.multipliers.augmentation import augment, effective_prices
 from accord.baselines.multipliers.found import AscentConfig, FoundPrices
@@ -87,20 +87,20 @@ class MultiplierController(Controller):
         self.multipliers.update(step)
 
     def diagnostics(self) -> dict[str, Tensor]:
-        """λ [B, N, m] and ν [B, N], and what λ's limit took from them, see `Multipliers.cut`."""
-        return {
-            "multipliers": self.multipliers.lam,
-            "local_multipliers": self.multipliers.nu,
-            "cut": self.multipliers.cut,
-        }
+        """λ [B, N, m] and ν [B, N]."""
+        return {"multipliers": self.multipliers.lam, "local_multipliers": self.multipliers.nu}
 
     def multiplier_limit(self) -> float:
         """λ_max."""
         return self.config.dual.lambda_max
 
-    def disagreement_bound(self, largest_excess: float) -> float | None:
-        """See `Multipliers.disagreement_bound`."""
-        return self.multipliers.disagreement_bound(largest_excess)
+    def ledger(self) -> Ledger | None:
+        """See `Controller.ledger`."""
+        return self.multipliers.ledger()
+
+    def disagreement_bound(self) -> Tensor | None:
+        """See `Controller.disagreement_bound`."""
+        return self.multipliers.disagreement_bound()
 
 
 class ConsensusController(MultiplierController):

@@ -12,10 +12,12 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from accord.baselines.base import RolloutStart
+from accord.baselines.base import Ledger, RolloutStart
+from accord.baselines.multipliers.theory import Disagreement, contraction, spread_of
 from accord.envs.task import Step, TaskSpec
 
 Rule = Literal["gossip", "primal_dual", "primal_dual_symmetric", "independent", "broadcast", "central"]
+EVERY = torch.tensor(True)  # budget is talked of
 NEIGHBOURS = "own observation, multipliers from neighbours"
 # What each rule lets an agent see in execution, in the words of the tables.
 SEES: dict[Rule, str] = {
@@ -70,9 +72,6 @@ class Multipliers:
     Attributes:
         lam: λ [B, N, m].
         nu: ν [B, N].
-        cut: [B, m] what the limit λ_max took from the dual steps so far, as use of a budget that no price answered:
-            Σ over agents and steps, in agents' mean parts of the budget, per agent. Counted with the constant step α,
-            also where steps diminish.
     """
 
     def __init__(
@@ -95,7 +94,12 @@ class Multipliers:
             self.nu = torch.full(shape[:2], config.nu_start, device=device)
         else:
             self.lam, self.nu = (value.clone() for value in first)
-        self.cut = torch.zeros(batch, shape[-1], device=device)
+        # What moved the mean of λ beside dual steps: its limits and communication, [B, m] in mean prices.
+        self._cut, self._lifted, self._drift = torch.zeros(3, batch, shape[-1], device=device, dtype=torch.float64)
+        network = self._network
+        self._apart: Disagreement | None = None
+        if rule == "gossip":
+            self._apart = Disagreement(lambda: contraction(network, config.rounds, config.mixing), self.lam)
         self._mu = torch.zeros(shape, device=device)
         self._last_excess = torch.zeros(shape, device=device)
         self._steps = 0
@@ -109,7 +113,7 @@ class Multipliers:
         # One number for all agents alike, whatever the unit: else an average of λ would not enforce the budget.
         mean_share = spec.limits / spec.member_counts / spec.usage_scale
         self._unit = mean_share.clamp_min(1e-6) if config.unit == "share" else torch.ones_like(mean_share)
-        self._per_cut = cut_unit(spec, config)
+        self._use = use_per_price(spec, config)
 
     def update(self, step: Step) -> None:
         """Take the outcome of one step: move λ by its gradient, talk, move ν."""
@@ -117,41 +121,49 @@ class Multipliers:
         usage = step.usage[..., spec.resource_of] if len(spec.resources) > 1 else step.usage
         counted = step.counted[:, None]
         excess = counted * self._members * (usage / spec.usage_scale - self._share) / self._unit  # [B, N, m]
-        before = self.lam
-        moved = before + self._ascent(excess, counted)
+        before, ascent = self.lam, self._ascent(excess, counted)
+        moved = before + ascent
         if self._rule in ("primal_dual", "primal_dual_symmetric"):
-            self.lam = self._clip(moved - config.alpha * self._mu)
+            pulled = config.alpha * self._mu
+            self.lam = self._clip(moved - pulled)
+            self._drift -= _mean(pulled)
             self._mu = self._mu + config.beta * self._disagreement(before)
         elif self._rule == "central":
             # One multiplier per budget, moved by what the whole district uses: projected after the average.
-            self.lam = self._clip(self._network.mean(moved).expand_as(moved))
+            agreed = self._network.mean(moved).expand_as(moved)
+            self.lam = self._clip(agreed)
+            self._drift += _mean(agreed) - _mean(moved)
         else:
-            self.lam = self._talk(self._clip(moved), counted)
+            clipped = self._clip(moved)
+            self.lam = self._talk(clipped, counted)
+            self._drift += _mean(self.lam) - _mean(clipped)
+            if self._apart is not None:
+                gained = torch.minimum(spread_of(ascent), spread_of(clipped - before))
+                self._apart.add(gained, counted[:, 0] > 0 if config.mix_active_only else EVERY.to(gained.device))
         if step.shortfall is not None:
             scaled = step.shortfall / spec.usage_scale
             self.nu = (self.nu - config.eta * scaled).clamp(-config.nu_max, config.nu_max)
         self._steps += 1
 
-    def disagreement_bound(self, largest_excess: float) -> float | None:
-        """See `Controller.disagreement_bound`; None but for plain gossip with a constant step.
-
-        Limsup ‖λ − λ̄‖₂/√N ≤ α·G·σ^K/(1 − σ^K) (triangle inequality), G the largest |excess|.
-        """
-        dual, spec = self._config, self._spec
-        if self._rule != "gossip" or dual.mixing != "plain" or dual.step_rule != "constant" or dual.share != "equal":
+    def ledger(self) -> Ledger | None:
+        """See `Controller.ledger`."""
+        if self._config.step_rule != "constant" or self._config.alpha == 0:
             return None
-        # Agents that aim below the budget see a larger excess, by as much as they aim below.
-        limits = spec.limits / spec.member_counts / spec.usage_scale
-        largest = largest_excess + dual.tighten * float(limits.max())
-        unit = float(limits.min()) if dual.unit == "share" else 1.0
-        return self._network.consensus_bound(dual.alpha, largest / unit, dual.rounds) / spec.n_agents**0.5
+        terms = torch.stack([_mean(self.lam), self._cut, self._lifted, self._drift])[:, 0] * self._use
+        gained, cut, lifted, drift = terms
+        return Ledger(gained, cut, lifted, drift, self._config.tighten)
+
+    def disagreement_bound(self) -> Tensor | None:
+        """See `Controller.disagreement_bound`; None but for gossip."""
+        return None if self._apart is None else self._apart.bound[0] / self.lam.shape[1] ** 0.5
 
     def _clip(self, lam: Tensor) -> Tensor:
-        """λ within its limits; what the upper one takes is added up."""
-        config, over = self._config, (lam - self._config.lambda_max).clamp_min(0.0)
-        if config.alpha > 0:
-            self.cut += over.mean(1) * self._per_cut
-        return lam.clamp(0.0, config.lambda_max)
+        """λ within its limits; what they give and take is added up."""
+        clipped = lam.clamp(0.0, self._config.lambda_max)
+        given = clipped - lam
+        self._lifted += _mean(given.clamp_min(0.0))
+        self._cut -= _mean(given.clamp_max(0.0))
+        return clipped
 
     def _ascent(self, excess: Tensor, counted: Tensor) -> Tensor:
         config = self._config
@@ -189,12 +201,11 @@ def rounds_of(rule: Rule, config: DualConfig) -> int:
     return {"gossip": config.rounds, "independent": 0}.get(rule, 1)
 
 
-def cut_unit(spec: TaskSpec, config: DualConfig) -> Tensor:
-    """From a mean over agents of what λ loses at its limit to use of a budget, in parts of its limit, [m]."""
-    mean_share = (spec.limits / spec.member_counts / spec.usage_scale).clamp_min(1e-6)
+def use_per_price(spec: TaskSpec, config: DualConfig) -> Tensor:
+    """What use of a budget, as a share of its limit, moves the mean λ of all agents by one mean price, [m]."""
+    mean_share = (spec.limits.double() / spec.member_counts / spec.usage_scale).clamp_min(1e-6)
     unit = mean_share if config.unit == "share" else torch.ones_like(mean_share)
-    weight = spec.n_agents / spec.member_counts  # agents that a budget does not count never reach the limit
-    return weight * unit / mean_share / max(config.alpha, 1e-12)
+    return spec.n_agents / spec.member_counts * unit / mean_share / max(config.alpha, 1e-12)
 
 
 def shares(spec: TaskSpec, share: str) -> Tensor:
@@ -203,3 +214,8 @@ def shares(spec: TaskSpec, share: str) -> Tensor:
         return (spec.limits / spec.member_counts)[None]
     size = spec.agent_scale[:, None] * spec.members
     return spec.limits * size / size.sum(0)
+
+
+def _mean(lam: Tensor) -> Tensor:
+    """Over agents, float64, [B, m]."""
+    return lam.mean(1, dtype=torch.float64)

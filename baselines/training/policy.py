@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from accord.baselines.base import Controller, ModelView, RolloutStart
+from accord.baselines.base import Controller, Ledger, ModelView, RolloutStart
 from accord.baselines.multipliers.augmentation import augment, effective_prices
 from accord.baselines.multipliers.held import HeldMultipliers
 from accord.baselines.multipliers.moving import DualConfig, Multipliers, Rule, rounds_of
@@ -111,17 +111,21 @@ class PolicyController(Controller):
             self._multipliers.update(step)
 
     def diagnostics(self) -> dict[str, Tensor]:
-        """λ [B, N, m] and ν [B, N] where they move, and what λ's limit took from them, see `Multipliers.cut`."""
+        """λ [B, N, m] and ν [B, N] where they move."""
         moved = self._multipliers
-        return {} if moved is None else {"multipliers": moved.lam, "local_multipliers": moved.nu, "cut": moved.cut}
+        return {} if moved is None else {"multipliers": moved.lam, "local_multipliers": moved.nu}
 
     def multiplier_limit(self) -> float | None:
         """λ_max of multipliers that move."""
         return None if self._rule is None else self._dual.lambda_max
 
-    def disagreement_bound(self, largest_excess: float) -> float | None:
-        """See `Multipliers.disagreement_bound`."""
-        return None if self._multipliers is None else self._multipliers.disagreement_bound(largest_excess)
+    def ledger(self) -> Ledger | None:
+        """See `Controller.ledger`."""
+        return None if self._multipliers is None else self._multipliers.ledger()
+
+    def disagreement_bound(self) -> Tensor | None:
+        """See `Controller.disagreement_bound`."""
+        return None if self._multipliers is None else self._multipliers.disagreement_bound()
 
     def modules(self) -> dict[str, nn.Module]:
         """What is trained; the mixture holds copies of it."""

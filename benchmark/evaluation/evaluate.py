@@ -87,27 +87,21 @@ def _evaluate_hours(
             task = scenario.task()
             controller.change(task.spec, ModelView(task) if controller.privileged else None)
         trajectory = Trajectory(task.spec, hours, controller.multiplier_limit())
-        cut = _cut(controller, chunks)
+        what = controller if chunks is None else chunks
+        before_hours = what.ledger()
         if chunks is not None:
             timings = roll_in_chunks(chunks, first, hours, network, trajectory)
         else:
             timings = roll(task, controller, first, hours, generator, network, trajectory)
-        after = _cut(controller, chunks)
-        trajectory.cut = None if cut is None or after is None else after - cut
+        after = what.ledger()
+        trajectory.ledger = None if before_hours is None or after is None else after.since(before_hours)
     if not trajectory.finite:
         raise ArithmeticError("the rollout left numbers that are not finite: the controller's actions diverged")
-    trajectory.bound = controller.disagreement_bound(trajectory.largest_excess)
     metrics = compute(trajectory, context) | timing_metrics(timings, hours * task.spec.n_agents)
     metrics |= controller.solver_statistics()
     traces = {name: np.stack(values) for name, values in trajectory.traces.items()}
     traces |= {f"district_{name}": np.array(values) for name, values in trajectory.series.items()}
     return Evaluation(metrics, traces, trajectory)
-
-
-def _cut(controller: Controller, chunks: Rollout | None) -> Tensor | None:
-    """What λ's limit took from dual steps so far, [m]; None where no multipliers move."""
-    cut = chunks.cut if chunks is not None else controller.diagnostics().get("cut")
-    return None if cut is None else cut.flatten().clone()
 
 
 def _evaluate_episodes(
@@ -160,7 +154,7 @@ def roll(
     for step in roll_out(task, controller, network, first, hours, timings):
         if trajectory is not None:
             lam = controller.diagnostics().get("multipliers")
-            trajectory.add(step, None if lam is None else lam[0])
+            trajectory.add(step, None if lam is None else lam[0], controller.disagreement_bound())
     timings.messages, timings.bytes = network.messages, network.bytes
     return timings
 
@@ -175,7 +169,7 @@ def roll_in_chunks(
     for _ in range(hours):
         rollout.step()
         if trajectory is not None:
-            trajectory.add(rollout.outcome(), rollout.multipliers)
+            trajectory.add(rollout.outcome(), rollout.multipliers, rollout.disagreement_bound())
     spent = {stage: seconds - before[stage] for stage, seconds in rollout.seconds.items()}
     dynamics = spent.pop("dynamics")
     return Timings(sum(spent.values()), dynamics, network.messages, network.bytes)

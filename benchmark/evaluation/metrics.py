@@ -56,10 +56,7 @@ def violation(run: Trajectory, context: Context) -> Value:
     """Largest relative excess of a budget, load still owed counted as import that must still come."""
     if not len(run.limits):
         return None
-    members = run.spec.members
-    owed = _owed(run)
-    debt = (members * owed[:, None]).sum(0) / run.hours if owed.numel() else 0.0
-    excess = (run.used / run.counted.clamp_min(1) + debt - run.limits) / run.scales
+    excess = _excess(run)
     if any(b.each_step for b in run.spec.budgets):
         return max(0.0, float(excess.max()), max(run.hour_excess))
     return max(0.0, float(excess.max()))
@@ -139,13 +136,48 @@ def saturation(run: Trajectory, context: Context) -> Value:
     return run.saturated / run.multiplier_steps
 
 
+@metric("-", section="violation")
+def transient(run: Trajectory, context: Context) -> Value:
+    """Ledger of the worst budget: the excess that the rise of the mean multiplier over the hours stands for."""
+    return _of_worst(run, "gained")
+
+
 @metric("-", "low", section="violation")
 def cut(run: Trajectory, context: Context) -> Value:
-    """Use of a budget that no price answered, since λ was at its limit, as a share of the budget; of the worst one.
+    """Ledger of the worst budget: use that no price answered, since λ was at its upper limit."""
+    return _of_worst(run, "cut")
 
-    The violation is at most this, and what λ gained over the hours, and the debt, less what is aimed below the budget.
-    """
-    return None if run.cut is None else float((run.cut.double() / run.counted.clamp_min(1)).max())
+
+@metric("-", section="violation")
+def lifted(run: Trajectory, context: Context) -> Value:
+    """Ledger of the worst budget: thrift that lowered no price, since λ was at 0; it is taken off the excess."""
+    return _of_worst(run, "lifted")
+
+
+@metric("-", section="violation")
+def talk_drift(run: Trajectory, context: Context) -> Value:
+    """Ledger of the worst budget: what communication moved the mean multiplier by; it is taken off the excess."""
+    return _of_worst(run, "drift")
+
+
+@metric("-", "low", section="violation")
+def violation_bound(run: Trajectory, context: Context) -> Value:
+    """What the ledger bounds the violation by, without knowing what is lifted; of the budget with the largest bound."""
+    if run.ledger is None or not _all_positive(run):
+        return None
+    ledger, steps = run.ledger, run.counted.clamp_min(1)
+    bound = (ledger.gained + ledger.cut - ledger.drift) / steps - ledger.aimed + _debt(run) / run.limits
+    return max(0.0, float(bound.max()))
+
+
+@metric("-", "low", section="violation")
+def ledger_error(run: Trajectory, context: Context) -> Value:
+    """By how much the ledger does not add up: rounding; of the budget with the most."""
+    if run.ledger is None or not _all_positive(run):
+        return None
+    ledger, steps = run.ledger, run.counted.clamp_min(1)
+    told = (ledger.gained + ledger.cut - ledger.lifted - ledger.drift) / steps - ledger.aimed
+    return float((run.used / steps / run.limits - 1 - told).abs().max())
 
 
 @metric("1/kh", section="feasibility")
@@ -240,10 +272,10 @@ def consensus_spread(run: Trajectory, context: Context) -> Value:
     return run.spread if run.multiplier_steps else None
 
 
-@metric("mean prices")
-def consensus_bound(run: Trajectory, context: Context) -> Value:
-    """Theory's bound on `consensus_error`, for plain gossip with a constant step."""
-    return run.bound
+@metric("mean prices", "low", section="feasibility")
+def consensus_error_bound(run: Trajectory, context: Context) -> Value:
+    """What theory bounds `consensus_error` by, for gossip."""
+    return None if run.disagreement_bound is None else run.disagreement_bound / run.multiplier_steps
 
 
 for _entry in MEASURED:
@@ -268,6 +300,30 @@ def timing_metrics(timings: Timings, agent_steps: int) -> dict[str, Value]:
 def per_demand(value: Tensor, demand: Tensor) -> Tensor:
     """Shares of demand; 0 where there is none, for then there is nothing that could wait."""
     return torch.where(demand > 0, value / demand, 0.0)
+
+
+def _excess(run: Trajectory) -> Tensor:
+    """Relative excess of every budget, debt included, [m]."""
+    return (run.used / run.counted.clamp_min(1) + _debt(run) - run.limits) / run.scales
+
+
+def _debt(run: Trajectory) -> Tensor | float:
+    """Load still owed in each budget, per hour, [m]."""
+    owed = _owed(run)
+    return (run.spec.members * owed[:, None]).sum(0) / run.hours if owed.numel() else 0.0
+
+
+def _of_worst(run: Trajectory, term: str) -> Value:
+    """A term of the ledger of the budget with the largest excess, as a share of its limit."""
+    if run.ledger is None or not _all_positive(run):
+        return None
+    worst = int(_excess(run).argmax())
+    return float(getattr(run.ledger, term)[worst] / run.counted[worst].clamp_min(1))
+
+
+def _all_positive(run: Trajectory) -> bool:
+    """Every budget has a limit that use can be a share of."""
+    return bool((run.limits > 0).all())
 
 
 def _owed(run: Trajectory) -> Tensor:

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from accord.baselines.base import Ledger
 from accord.baselines.rollout import Spent
 from accord.envs.task import Step, TaskSpec
 
@@ -66,9 +67,8 @@ class Trajectory:
         backlog: Slope of the daily mean waiting load over the second half, per day, [N].
         drift: Slope of the multipliers over the second half, per hour, [N, m].
         saturated, disagreement, spread, multiplier_steps: Running sums over the second half, see the metrics.
-        cut: [m] what the limit of λ took from dual steps over the hours, see `Multipliers.cut`; None without a limit.
-        largest_excess: Largest |use − share| of an agent, in base loads.
-        bound: Theory's bound on the disagreement, if there is one.
+        disagreement_bound: The same of theory's bound on the disagreement; None without one.
+        ledger: What moved the multipliers over the hours; None where none move.
         final_waiting: Waiting load at the end, [N].
         traces: Named arrays for figures; empty above `TRACED_AGENTS` agents.
     """
@@ -87,10 +87,9 @@ class Trajectory:
     disagreement: float = 0.0
     spread: float = 0.0
     multiplier_steps: int = 0
-    largest_excess: float = 0.0
+    disagreement_bound: float | None = None
     traces: dict[str, list[np.ndarray]] = field(default_factory=dict)
-    bound: float | None = None
-    cut: Tensor | None = None
+    ledger: Ledger | None = None
     final_waiting: Tensor | None = None
     _day: Tensor | float = 0.0
 
@@ -100,11 +99,10 @@ class Trajectory:
         scales = [b.scale if b.scale > 0 else 1.0 for b in self.spec.budgets]
         self.scales = torch.tensor(scales, dtype=torch.float64)
         self.limits = self.spec.limits.double()
-        self._share = self.limits / self.spec.member_counts / self.spec.usage_scale
         self._step = 0
 
-    def add(self, step: Step, multipliers: Tensor | None = None) -> None:
-        """Take in the outcome of one step, of a single copy, and the multipliers [N, m] after it."""
+    def add(self, step: Step, multipliers: Tensor | None = None, bound: Tensor | None = None) -> None:
+        """Take in the outcome of one step, of one copy, multipliers [N, m] after it and the bound on them [m]."""
         usage = step.usage[0].double()  # [N, R]
         if len(self.limits):
             self._add_budgets(usage, step.counted[0].double())
@@ -122,7 +120,7 @@ class Trajectory:
             self.series.setdefault("price", []).append(float(measures["price"][0]))
         if "waiting_load" in measures:
             self._add_waiting(measures["waiting_load"][0])
-        self._add_multipliers(multipliers)
+        self._add_multipliers(multipliers, bound)
         if self.spec.n_agents <= TRACED_AGENTS:
             for name in ("import_kwh", "waiting_load"):
                 if name in measures:
@@ -148,9 +146,6 @@ class Trajectory:
         excess = ((total - self.limits) / self.scales)[counted > 0]
         if len(excess):
             self.hour_excess.append(float(excess.max()))
-        ends = torch.stack([usage.amin(0), usage.amax(0)])[:, resource]  # [2, m]: one of them is the farthest
-        deviation = counted * (ends / self.spec.usage_scale - self._share).abs()
-        self.largest_excess = max(self.largest_excess, float(deviation.max()))
 
     def _add_sum(self, name: str, value: Tensor) -> None:
         if name in self.sums:
@@ -166,7 +161,7 @@ class Trajectory:
                 self.backlog.add(self._step // DAY, torch.as_tensor(self._day))
             self._day = 0.0
 
-    def _add_multipliers(self, lam: Tensor | None) -> None:
+    def _add_multipliers(self, lam: Tensor | None, bound: Tensor | None) -> None:
         if lam is None or not self.spec.budgets:
             return
         ends_day = (self._step + 1) % DAY == 0
@@ -177,6 +172,8 @@ class Trajectory:
         centred = (lam - lam.mean(0)).double()
         self.disagreement += float(centred.square().mean(0).sqrt().max())
         self.spread = max(self.spread, float((lam.amax(0) - lam.amin(0)).max()))
+        if bound is not None:
+            self.disagreement_bound = (self.disagreement_bound or 0.0) + float(bound.max())
         self.multiplier_steps += 1
         if ends_day:
             self.drift.add(self._step, lam)

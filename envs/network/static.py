@@ -1,7 +1,6 @@
 """The communication network: the only way in which an agent learns another agent's numbers."""
 
 import hashlib
-import math
 import warnings
 from collections.abc import Callable
 from functools import cached_property, partial
@@ -169,18 +168,6 @@ class Network:
     def spectral_gap(self) -> float:
         """`1 - sigma`: near 1 mixes at once, near 0 hardly."""
         return 1.0 - self.sigma
-
-    def consensus_bound(self, step: float, usage_bound: float, rounds: int) -> float:
-        """Bound the lasting disagreement of multipliers that take dual steps and mix plainly.
-
-        Under `lambda <- W^K [lambda + step * g]_+` with `|g| <= usage_bound`, `‖lambda - mean‖_2` over the
-        agents ends below `step * sqrt(N) * usage_bound * sigma^K / (1 - sigma^K)`; infinite where
-        `sigma^K` is 1.
-        """
-        contraction = self.sigma**rounds
-        if contraction >= 1.0:
-            return math.inf
-        return step * math.sqrt(self.n_agents) * usage_bound * contraction / (1.0 - contraction)
 
     def mixing_matrix(self) -> Tensor:
         """Give W, dense float64 `[N, N]` on the CPU, for analysis.

@@ -78,7 +78,7 @@ def test_equals_the_task_the_policy_and_the_multipliers(address: str, rule: str,
 
 @pytest.mark.parametrize("address", ["homes_17/ring/average-0.2", "synthetic_100/regular-4/hourly-0.3"])
 @torch.inference_mode()
-def test_what_the_limit_of_multipliers_cuts_is_the_same(address: str) -> None:
+def test_what_moves_multipliers_and_bounds_them_is_the_same(address: str) -> None:
     dual = {"alpha": 0.5, "unit": "share", "lambda_start": 0.1, "lambda_max": 0.2}
     controller, scenario = untrained(address, dual=dual), resolve_district(address)
     task = scenario.task()
@@ -89,9 +89,13 @@ def test_what_the_limit_of_multipliers_cuts_is_the_same(address: str) -> None:
         step = task.step(controller.act(step))
         controller.feedback(step)
         rollout.step()
-    cut = controller.diagnostics()["cut"][0]
-    assert cut.max() > 0.1
-    torch.testing.assert_close(rollout.cut, cut, rtol=1e-3, atol=1e-4)
+    ledger, same = controller.ledger(), rollout.ledger()
+    assert ledger is not None
+    assert same is not None
+    assert ledger.cut.max() > 0.1
+    for term in ("gained", "cut", "lifted", "drift"):
+        torch.testing.assert_close(getattr(same, term), getattr(ledger, term), rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(rollout.disagreement_bound(), controller.disagreement_bound(), rtol=1e-3, atol=1e-5)
 
 
 @torch.inference_mode()

@@ -251,31 +251,6 @@ def test_distances_count_hops() -> None:
     assert Network.build("ring", 1).distances_from(0).tolist() == [0]
 
 
-def test_multipliers_never_disagree_more_than_the_bound() -> None:
-    network = Network.build("two_groups", 7)
-    step, usage_bound, rounds = 0.05, 1.0, 2
-    generator = torch.Generator().manual_seed(0)
-    multiplier = torch.zeros(1, 7, 1, dtype=torch.float64)
-    tilt = torch.sign(torch.linalg.eigh(network.mixing_matrix()).eigenvectors[:, -2]).view(1, 7, 1)
-    bound = network.consensus_bound(step, usage_bound, rounds)
-    worst = 0.0
-    for hour in range(500):
-        noise = torch.rand(1, 7, 1, dtype=torch.float64, generator=generator)
-        usage = (tilt if hour < 250 else 2 * noise - 1) * usage_bound
-        multiplier = network.mix((multiplier + step * usage).clamp(min=0), rounds)
-        worst = max(worst, spread(multiplier).item())
-    assert 0 < worst <= bound
-
-
-def test_consensus_bound_is_its_formula_and_infinite_without_mixing() -> None:
-    network = Network.build("ring", 9)
-    contraction = network.sigma**2
-    known = 0.05 * 3 * 2.0 * contraction / (1 - contraction)
-    assert network.consensus_bound(0.05, 2.0, 2) == pytest.approx(known)
-    assert network.consensus_bound(0.05, 2.0, 0) == math.inf
-    assert Network.build("ring", 1).consensus_bound(0.05, 2.0, 1) == 0.0
-
-
 def test_edges_are_accepted_in_any_order_and_direction() -> None:
     network = Network(torch.tensor([[2, 1], [1, 0], [3, 2]]), 4, "feeder")
     assert network.edges.tolist() == [[0, 1], [1, 2], [2, 3]]
