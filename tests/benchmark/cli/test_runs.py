@@ -281,7 +281,7 @@ def test_a_method_that_cannot_be_audited_does_not_stop_the_report(
         (["scale", "--device", "gpu"], "--device: 'gpu' is not here; allowed on this machine: cpu"),
         (["scale-quality", "gosip"], "LINES: 'gosip' is not in the suite; allowed: consensus-gossip, "),
         (["scale-quality", "--agents", "4", "--publish"], "--publish: the suite is published whole; leave out LINES"),
-        (["profile", "gosip"], "METHOD: unknown method 'gosip'; did you mean 'gossip'? allowed: "),
+        (["profile", "gosip"], "METHOD: unknown method 'gosip'; did you mean 'apg-gossip'? allowed: "),
         (["reproduce", "quick"], "nothing is published under results/quick/"),
         (["reproduce", "tiny.yaml", "--methods", "random"], "no published run is left after the filters"),
     ],
