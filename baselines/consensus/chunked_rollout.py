@@ -105,7 +105,7 @@ class FusedConsensus:
         Raises:
             NotFusedError: see `_check`.
         """
-        _check(task, policy, dual, rule)
+        _check(task, network, policy, dual, rule)
         spec, district, self._device = task.spec, task.district, task.device
         self._task = task
         self.state = at_rest(task, dual).to(self._device)
@@ -309,7 +309,7 @@ def _linear(policy: StochasticActor) -> list[nn.Linear]:
     return [layer for layer in policy.body.layers if isinstance(layer, nn.Linear)]
 
 
-def _check(task: DemandResponse, policy: StochasticActor, dual: DualConfig, rule: Rule) -> None:
+def _check(task: DemandResponse, network: Network, policy: StochasticActor, dual: DualConfig, rule: Rule) -> None:
     """Only what large districts use is fused.
 
     Raises:
@@ -324,6 +324,7 @@ def _check(task: DemandResponse, policy: StochasticActor, dual: DualConfig, rule
         "batteries of different efficiency": bool((district.efficiency != district.efficiency[0]).any()),
         "a calendar without whole days": district.hours % HOURS != 0,
         f"rules other than {', '.join(RULES)}": rule not in RULES,
+        "networks with faults": not network.exact,
         "rounds other than plain ones": dual.mixing != "plain" or dual.mix_active_only,
         "steps of multipliers other than constant ones": dual.step_rule != "constant" or dual.share != "equal",
     }

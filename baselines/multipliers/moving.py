@@ -45,7 +45,9 @@ class DualConfig(BaseModel):
     """Unit: mean prices per base load."""
     rounds: int = Field(1, ge=1, description="Gossip rounds per step, K.")
     """Unit: rounds of gossip."""
-    mixing: Literal["plain", "chebyshev"] = Field("plain", description="How K rounds are combined.")
+    mixing: Literal["plain", "chebyshev", "balanced"] = Field(
+        "plain", description="How K rounds are combined; balanced: for messages that are late or rounded."
+    )
     mix_active_only: bool = Field(False, description="Exchange only the budgets that count now.")
     step_rule: Literal["constant", "diminishing", "pi"] = Field("constant", description="How α changes.")
     half_life: float = Field(500.0, gt=0, description="diminishing: α/√(1 + t/half_life) after t steps.")
@@ -98,7 +100,7 @@ class Multipliers:
         self._cut, self._lifted, self._drift = torch.zeros(3, batch, shape[-1], device=device, dtype=torch.float64)
         network = self._network
         self._apart: Disagreement | None = None
-        if rule == "gossip":
+        if rule == "gossip" and network.exact:
             self._apart = Disagreement(lambda: contraction(network, config.rounds, config.mixing), self.lam)
         self._mu = torch.zeros(shape, device=device)
         self._last_excess = torch.zeros(shape, device=device)
@@ -154,7 +156,7 @@ class Multipliers:
         return Ledger(gained, cut, lifted, drift, self._config.tighten)
 
     def disagreement_bound(self) -> Tensor | None:
-        """See `Controller.disagreement_bound`; None but for gossip."""
+        """See `Controller.disagreement_bound`; None but for gossip without faults."""
         return None if self._apart is None else self._apart.bound[0] / self.lam.shape[1] ** 0.5
 
     def _clip(self, lam: Tensor) -> Tensor:

@@ -25,12 +25,35 @@ def contraction(network: Network, rounds: int, mixing: str) -> float:
     Args:
         network: Whose weights are doubly stochastic.
         rounds: K.
-        mixing: `plain` or `chebyshev`.
+        mixing: See `Network.mix`.
     """
     sigma = min(1.0, network.sigma)
-    if mixing == "plain" or sigma in (0.0, 1.0):
+    if mixing != "chebyshev" or sigma in (0.0, 1.0):
         return sigma**rounds
     return 1 / math.cosh(rounds * math.acosh(1 / sigma))
+
+
+def contraction_with_loss(network: Network, loss: float, *, one_way: bool = False) -> float:
+    """By which factor a plain round shrinks E δ² at least, where messages are lost: ρ₂.
+
+    A round multiplies by W_p + noise, W_p = (1 − p)W + pI its mean: what is lost falls to the receiver's own number.
+    With L₂ the Laplacian of the squared weights the noise adds 2p(1 − p)·xᵀL₂x to E‖x⁺‖² where both directions of a
+    link are lost together: ρ₂ = λ_max(W_p² − J + 2p(1 − p)·L₂), J = 11ᵀ/N. Where each is lost by itself the mean moves
+    as well, by a variance of 2p(1 − p)·xᵀL₂x/N², which leaves (1 − 1/N) of the noise beside it.
+
+    Args:
+        network: Without faults, small enough for a dense matrix.
+        loss: p.
+        one_way: Each direction of a link is lost by itself.
+    """
+    n, weights = network.n_agents, network.mixing_matrix()
+    mean = (1 - loss) * weights + loss * torch.eye(n, dtype=torch.float64)
+    square = weights.square()
+    square.fill_diagonal_(0.0)
+    laplacian = torch.diag(square.sum(1)) - square
+    part = 1 - 1 / n if one_way else 1.0
+    spread = mean @ mean - 1 / n + 2 * loss * (1 - loss) * part * laplacian
+    return float(torch.linalg.eigvalsh(spread)[-1])
 
 
 class Disagreement:

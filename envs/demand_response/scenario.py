@@ -15,7 +15,8 @@ from accord.envs.demand_response.dynamics import DemandResponse
 from accord.envs.districts.district import HOURS, District
 from accord.envs.districts.named import FOLDER, make_district, named_districts
 from accord.envs.errors import UsageError
-from accord.envs.network import Network
+from accord.envs.network import FaultyNetwork, Network
+from accord.envs.network.faults import WORDS, parse_faults, split_faults
 from accord.envs.network.topologies import EDGES, TOPOLOGIES, build_edges
 from accord.envs.optimum.linear_program import Certificate, smallest_scale, solve
 from accord.envs.scenario import Bound, Family, Hours, Infeasible, Scales, Scenario
@@ -63,12 +64,16 @@ class DistrictScenario(Scenario):
 
     def network(self) -> Network:
         """A fresh network, its counters at zero."""
-        return Network(self._links, self.district.n_agents, self.network_name)
+        _, words = split_faults(self.network_name)
+        if not words:
+            return Network(self._links, self.district.n_agents, self.network_name)
+        faults = parse_faults(words, f"network '{self.network_name}'")
+        return FaultyNetwork(self._links, self.district.n_agents, self.network_name, faults)
 
     @cached_property
     def _links(self) -> Tensor:
         """Read and drawn once: a file of edges that changes while a run goes on changes the next one."""
-        return build_edges(self.network_name, self.district.n_agents)
+        return build_edges(split_faults(self.network_name)[0], self.district.n_agents)
 
     def budgets(self) -> tuple[Budget, ...]:
         """The shared budgets."""
@@ -82,8 +87,12 @@ class DistrictScenario(Scenario):
 
     @property
     def trained_on(self) -> DistrictScenario:
-        """What held before a change; itself without one."""
-        return self.before or self
+        """What held before a change, over a network without faults; itself without either."""
+        plain, (topology, words) = self.before or self, split_faults(self.network_name)
+        if not words:
+            return plain
+        address = plain.address.replace(f"/{self.network_name}/", f"/{topology}/")
+        return replace(plain, address=address, network_name=topology)
 
     def over(self, hours: Hours) -> DistrictScenario:
         """The scenario, as before any change, trained and measured on other hours."""
@@ -208,7 +217,7 @@ def _files(address: str) -> list[Path]:
         district, network, _ = _split(address)
     except UsageError:  # it has no meaning, which whoever resolves it is told
         return []
-    named = ((district, FOLDER), (network, EDGES))
+    named = ((district, FOLDER), (split_faults(network)[0], EDGES))
     return [Path(word.removeprefix(prefix)) for word, prefix in named if word.startswith(prefix)]
 
 
@@ -219,6 +228,7 @@ def _words() -> Sequence[tuple[str, str]]:
         ("synthetic_N-week/…", "the same, measured on one week: for the optimum of thousands"),
         ("folder:PATH/…", "your own data, in CityLearn's schema; accord new-district writes a folder to fill in"),
         (f"…/NETWORK with {', '.join(TOPOLOGIES)}", "second word"),
+        (f"…/NETWORK+FAULT with {', '.join(WORDS)}", "a network with faults, which policies are not trained with"),
         (f"…/{', '.join(f'{kind}-C' for kind in KINDS)}", "third word, C a share of the uncontrolled peak, or x1.05"),
     ]
 

@@ -22,7 +22,7 @@ DENSE_AGENTS = 64
 
 _DENSE_SPECTRUM = 500
 _DENSE_MATRIX = 4096
-_METHODS = ("plain", "chebyshev")
+_METHODS = ("plain", "chebyshev", "balanced")
 
 
 class Network:
@@ -32,6 +32,7 @@ class Network:
     of the batch sends: one message per directed edge and round, of `k` numbers.
 
     Attributes:
+        exact: Every message arrives at once and as it was sent.
         name: The topology's name.
         n_agents: Number of agents N.
         edges: `[E, 2]`, each undirected edge once, lower id first, sorted.
@@ -41,6 +42,8 @@ class Network:
         messages: Messages sent since the last `reset_counters`, in one copy.
         bytes: Bytes sent since the last `reset_counters`, in one copy.
     """
+
+    exact = True
 
     def __init__(self, edges: Tensor, n_agents: int, name: str = "") -> None:
         """Make a network of given edges.
@@ -96,12 +99,13 @@ class Network:
         `plain` is `W^K x` with the Metropolis-Hastings weights `W_ij = 1 / (1 + max(d_i, d_j))`
         (Xiao & Boyd 2004): the distance to the mean shrinks by `sigma^K`. `chebyshev` is
         `T_K(W / sigma) x / T_K(1 / sigma)`: as many messages, a bound of `1 / T_K(1 / sigma)`, and
-        weights that can be negative.
+        weights that can be negative. `balanced` is `plain`, but for late and rounded messages: see
+        `envs.network.faults`.
 
         Args:
             x: `[B, N, k]`.
             rounds: Number of rounds K, 0 or more.
-            method: `plain` or `chebyshev`.
+            method: `plain`, `chebyshev` or `balanced`.
 
         Returns:
             `[B, N, k]`.
@@ -113,6 +117,7 @@ class Network:
             raise UsageError(
                 f"mix: method '{method}' with {rounds} rounds; allowed: {', '.join(_METHODS)}, 0 rounds or more"
             )
+        method = "plain" if method == "balanced" else method
         self._count(x, rounds * len(self.targets))
         if self._dense:
             return _apply(self._operator(method, rounds, x.dtype), x)
@@ -169,6 +174,14 @@ class Network:
         """`1 - sigma`: near 1 mixes at once, near 0 hardly."""
         return 1.0 - self.sigma
 
+    @cached_property
+    def lowest(self) -> float:
+        """Smallest eigenvalue of W."""
+        weights = self._weights("metropolis")
+        if self.n_agents <= _DENSE_SPECTRUM:
+            return float(np.linalg.eigvalsh(weights.toarray())[0])
+        return float(eigsh(weights, k=1, which="SA", tol=1e-7, return_eigenvectors=False)[0])
+
     def mixing_matrix(self) -> Tensor:
         """Give W, dense float64 `[N, N]` on the CPU, for analysis.
 
@@ -183,6 +196,11 @@ class Network:
         """Count the hops from `node` to every agent, `[N]`, long, on the CPU."""
         hops = dijkstra(self._weights("neighbours"), indices=np.array([node]), unweighted=True)
         return torch.from_numpy(hops[0]).long()
+
+    def edge_weights(self) -> Tensor:
+        """Give `W_ij` of every directed edge, `[2E]`, float64, on the CPU."""
+        sources, targets, degree = self._on_cpu
+        return torch.from_numpy(1.0 / (1.0 + np.maximum(degree[sources], degree[targets])))
 
     def _count(self, x: Tensor, messages: int) -> None:
         if x.shape[-2] != self.n_agents:
@@ -242,7 +260,7 @@ class Network:
         n_agents = self.n_agents
         sources, targets, degree = self._on_cpu
         if kind == "metropolis":
-            values = 1.0 / (1.0 + np.maximum(degree[sources], degree[targets]))
+            values = self.edge_weights().numpy()
             kept = 1.0 - np.bincount(targets, weights=values, minlength=n_agents)
         elif kind == "normalised":
             values = 1.0 / np.sqrt(degree[sources] * degree[targets])

@@ -127,3 +127,20 @@ def test_a_policy_of_one_district_runs_another(tmp_path) -> None:
 def test_a_change_without_meaning_is_refused_in_one_line(word: str) -> None:
     with pytest.raises(UsageError, match="after ~ must be a level above 0 or the word tariff"):
         resolve_district(f"campus_seven/ring/{word}")
+
+
+@pytest.mark.parametrize(
+    ("faults", "low", "high"),
+    [("", -1e-6, 1e-6), ("+loss-0.5", -1e-6, 1e-6), ("+liar_adds--0.005", -0.2, -0.05), ("+rounding-0.25", -0.4, -0.1)],
+)
+def test_a_ledger_tells_what_faults_of_a_network_move(faults: str, low: float, high: float) -> None:
+    scenario = resolve_district(f"campus_seven/two_groups{faults}/hourly-0.35")
+    controller = make_method("price_taker").build(scenario.task(), seeded(0, "t"))
+    found = evaluate(scenario, controller, Context(top_price=1.0), seeded(0, "t")).metrics
+    drift, error = found["talk_drift"], found["ledger_error"]
+    assert isinstance(drift, float)
+    assert isinstance(error, float)
+    assert low < drift < high
+    assert error < 1e-6
+    assert (found["violation"] == 0) == (drift > -0.05)
+    assert (found["consensus_error_bound"] is None) == bool(faults)
