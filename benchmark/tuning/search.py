@@ -2,12 +2,13 @@
 
 A trial trains on the first part of each scenario's training hours and is scored by what its policy does on the last,
 which it has not seen (see `parted`), or in episodes of the search's own seed. Where the data allow it, no published
-figure is measured on either (they do for the homes, not for the campus). What concerns execution alone is tried a few
-times on a trial's policy, and the best counts: otherwise bad steps of multipliers hide a good policy. Trials are short.
-The best of them enter the finals: they train for as long as the published runs, since steps of multipliers that suit a
-half-trained policy make a trained one overshoot, and what concerns execution alone is searched again on the policy that
-came out: evaluations without training, of no use to a method whose multipliers are fixed. Every finished trial is kept,
-so a search that was stopped goes on, and the same search finds the same.
+figure is measured on either (they do for the homes, not for the campus). What concerns execution alone is searched
+beside that, over all policies: each begins with the best that is known so far and tries a few others, so that policies
+are told apart by their training and not by the steps that they were tried with. Trials are short. The best of them
+enter the finals: they train for as long as the published runs, since steps of multipliers that suit a half-trained
+policy make a trained one overshoot, and what concerns execution alone is searched again on the policies that came out:
+evaluations without training, of no use to a method whose multipliers are fixed. Every finished trial is kept, so a
+search that was stopped goes on, and the same search finds the same.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ ALLOWED = 0.01
 FAILED = 100.0
 OUTCOME = ("optimality_gap", "violation", "backlog_growth", "episode_return")  # kept of every trial
 STARTUP_TRIALS = 5  # of the sampler, the defaults included
+FINALS = 1000  # added to the sampler's seed in the finals
 # Multipliers move once a day: over a few weeks alone a trial would be scored by how fast they settle.
 WARMUP, MEASURED = 31 * HOURS, 90 * HOURS
 
@@ -124,19 +126,26 @@ def _next(data: Mapping[str, Any], tell: Tell) -> str:
     target, store = Path(data["target"]), Store(Path(data["root"]))
     content = _read(search, method, target)
     trials, finals = content["trials"], content["finals"]
-    first = defaults(method, search.methods[method], search.tuned)
-    seed = search.seed + search.executions * len(trials)  # each trial tries other steps, and the finals others again
+    space, first = search.methods[method], defaults(method, search.methods[method], search.tuned)
+    executing = {name: values for name, values in space.items() if only_executes(method, name, values)}
     if len(trials) < search.trials:
-        stage, of, done = "trial", search.trials, trials
-        settings = _ask(search.methods[method], trials, first, search.seed)
-        states = _train(search, method, settings, search.steps)
-        done.append(_best_executed(search, method, settings, states, store, search.executions, seed))
+        stage, of, done, seed = "trial", search.trials, trials, search.seed
+        steps, count = search.steps, search.executions
+        training = {name: values for name, values in space.items() if name not in executing}
+        settings = first | _ask(training, trials, first, seed)
+        if trials:
+            settings |= {name: min(_tried(trials), key=_score)["settings"][name] for name in executing}
     else:
-        stage, of, done = "final", search.finals.best, finals
+        stage, of, done, seed = "final", search.finals.best, finals, search.seed + FINALS
+        steps, count = search.finals.steps, search.finals.trials
         ranked = [trial["settings"] for trial in sorted(trials, key=_score)]
-        settings = ranked[len(finals)] if ranked else _ask(search.methods[method], [], first, search.seed)
-        states = _train(search, method, settings, search.finals.steps)
-        done.append(_best_executed(search, method, settings, states, store, search.finals.trials, seed))
+        settings = ranked[len(finals)] if ranked else _ask(space, [], first, seed)
+    states = _train(search, method, settings, steps)
+    tried = [_measure(search, method, settings, states, store)]
+    for _ in range(count - 1 if executing else 0):
+        asked = _ask(executing, _tried(done) + tried, {}, seed)
+        tried.append(_measure(search, method, settings | asked, states, store))
+    done.append(min(tried, key=_score) | {"tried": tried})
     best = min(finals or trials, key=_score)
     content["best"] = {"settings": best["settings"], "score": best["score"]}
     content["git_revision"] = provenance_here().git_revision
@@ -144,22 +153,9 @@ def _next(data: Mapping[str, Any], tell: Tell) -> str:
     return f"{stage} {len(done)} of {of}, score {done[-1]['score']:.3f}, best {min(map(_score, done)):.3f}"
 
 
-def _best_executed(
-    search: Search,
-    method: str,
-    settings: dict[str, Any],
-    states: dict[str, _Trained],
-    store: Store,
-    trials: int,
-    seed: int,
-) -> dict[str, Any]:
-    """The best of what concerns execution alone on trained policies, and all that was tried: first what it had."""
-    space = {name: values for name, values in search.methods[method].items() if only_executes(method, name, values)}
-    tried: list[dict[str, Any]] = []
-    for _ in range(trials if space else 1):
-        asked = _ask(space, tried, {name: settings[name] for name in space}, seed)
-        tried.append(_measure(search, method, settings | asked, states, store))
-    return min(tried, key=_score) | {"tried": tried}
+def _tried(done: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """All evaluations behind some trials."""
+    return [one for trial in done for one in trial["tried"]]
 
 
 def _score(trial: dict[str, Any]) -> float:

@@ -77,11 +77,14 @@ def without_seconds(content: Any) -> Any:
     return [without_seconds(value) for value in content] if isinstance(content, list) else content
 
 
-def test_a_trial_counts_by_the_best_steps_that_were_tried_on_its_policy(whole: Path) -> None:
+def test_policies_are_told_apart_at_the_best_steps_that_are_known(whole: Path) -> None:
     consensus, values = (told(whole, method)["trials"] for method in ("consensus-gossip", "qmix-lagrangian"))
     assert [len(trial["tried"]) for trial in (*consensus, *values)] == [2, 2, 1, 1]
     assert all(trial["score"] == min(one["score"] for one in trial["tried"]) for trial in consensus)
-    assert len({one["settings"]["dual.alpha"] for trial in consensus for one in trial["tried"]}) == 4
+    first, second = consensus
+    assert second["tried"][0]["settings"]["dual.alpha"] == first["settings"]["dual.alpha"]
+    assert second["settings"]["ppo.lr"] != first["settings"]["ppo.lr"]
+    assert len({one["settings"]["dual.alpha"] for trial in consensus for one in trial["tried"]}) == 3
 
 
 def test_in_the_finals_what_concerns_execution_alone_is_searched_on_one_policy(whole: Path) -> None:
