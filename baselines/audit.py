@@ -140,6 +140,7 @@ def _actions(
     actions = []
     with torch.inference_mode():
         begin(task, controller, network, 1, generator)
+        network.start()
         for step, outcome in pairwise(stream):
             if step.links is not None:
                 network.move(step.links)

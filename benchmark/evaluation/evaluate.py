@@ -83,6 +83,7 @@ def _evaluate_hours(
             roll_in_chunks(chunks, warmup, first - warmup, network)
         elif warmup < first:
             roll(task, controller, warmup, first - warmup, generator, network)
+        network.start()
         if before is not scenario:
             task = scenario.task()
             controller.change(task.spec, ModelView(task) if controller.privileged else None)

@@ -60,6 +60,7 @@ class Trajectory:
         multiplier_limit: Where multipliers saturate, in mean prices; None without a limit.
         used: [m] Σ over counted hours and members of the usage.
         counted: [m] hours in which each budget counted.
+        days: What `used` and `counted` were at the end of each day.
         hour_excess: Largest (use − limit)/scale of the budgets that count, of each hour in which one does.
         series: Named [T] arrays of the district: import_kwh, price, waiting_load.
         sums: Named per-agent sums over the hours, [N]: bill, import_kwh, waiting_load, demand, carbon, reward. Of
@@ -78,6 +79,7 @@ class Trajectory:
     multiplier_limit: float | None = None
     used: Tensor = field(init=False)
     counted: Tensor = field(init=False)
+    days: list[tuple[Tensor, Tensor]] = field(default_factory=list)
     hour_excess: list[float] = field(default_factory=list)
     series: dict[str, list[float]] = field(default_factory=dict)
     sums: dict[str, Tensor] = field(default_factory=dict)
@@ -106,6 +108,8 @@ class Trajectory:
         usage = step.usage[0].double()  # [N, R]
         if len(self.limits):
             self._add_budgets(usage, step.counted[0].double())
+            if (self._step + 1) % DAY == 0:
+                self.days.append((self.used.clone(), self.counted.clone()))
         self._add_sum("reward", step.reward[0])
         measures = step.measures
         if "import_kwh" in measures and "price" in measures:

@@ -84,6 +84,13 @@ class Network:
         self._operators.clear()
         return self
 
+    def start(self) -> None:
+        """The measured hours begin; see `envs.network.faults`."""
+
+    def overrule(self, actions: Tensor) -> Tensor:
+        """What agents do that are told `actions` `[B, N, A]`; see `envs.network.faults`."""
+        return actions
+
     def move(self, links: Tensor) -> None:
         """Take the links of now, `Step.links`; see `MovingNetwork`."""
         raise TypeError(f"network '{self.name}' never changes, and its task says that it does")

@@ -67,13 +67,14 @@ def rolled(
     multipliers: Callable[[int], list[float]] = lambda t: [0.0, 0.0],
     budgets: tuple[Budget, ...] | None = None,
     measures: bool = True,
+    hours: int = HOURS,
     **extra: Callable[[int], Tensor],
 ) -> Trajectory:
     """A trajectory whose every number is given: price 2, demand 1 and 2 kWh in each hour."""
     chosen = (budget(),) if budgets is None else budgets
-    trajectory = Trajectory(spec(chosen), HOURS, multiplier_limit=5.0)
+    trajectory = Trajectory(spec(chosen), hours, multiplier_limit=5.0)
     done = torch.zeros(1, dtype=torch.bool)
-    for t in range(HOURS):
+    for t in range(hours):
         used = torch.tensor([imports(t)])
         shown = {
             "import_kwh": used,
@@ -189,6 +190,14 @@ def test_multipliers_are_judged_over_the_second_half() -> None:
     assert value("multiplier_drift", run) == pytest.approx(10.0)
     assert value("consensus_spread", run) == pytest.approx(5 - 0.48)
     assert value("consensus_error", run) == pytest.approx(np.mean([(5 - 0.01 * t) / 2 for t in range(48, 96)]))
+
+
+@pytest.mark.parametrize(("until", "recovered"), [(0, 0.0), (72, 8 * 24.0), (480, None)])
+def test_recovery_ends_with_the_last_day_on_which_use_so_far_was_over_a_budget(
+    until: int, recovered: float | None
+) -> None:
+    run = rolled(lambda t: [0.0, 5.0 if t < until else 2.0], hours=480)
+    assert value("recovery", run) == recovered
 
 
 def test_fairness_is_the_worst_change_against_no_control() -> None:

@@ -1,0 +1,224 @@
+"""A network with the faults that `envs.network.faults` names."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections import deque
+
+import torch
+from torch import Tensor
+
+from accord.envs.errors import UsageError
+from accord.envs.network.faults import Faults
+from accord.envs.network.static import Network
+from accord.envs.network.topologies import build_edges
+
+SEED = 2**16 + 1  # of what is lost
+
+
+class FaultyNetwork(Network):
+    """A network with faults. The sums that `mix` and `neighbour_mean` make are of what arrives.
+
+    What is missing is never read as 0: its weight falls to the receiver's own number. `mean`, a central node's, has
+    lines of its own and stays as it is.
+
+    Attributes:
+        faults: What is wrong.
+        liar: Who lies: the agent with the most neighbours, of those the first.
+    """
+
+    exact = False
+    _begun = False
+
+    def __init__(self, edges: Tensor, n_agents: int, name: str, faults: Faults) -> None:
+        """Set up.
+
+        Args:
+            edges: See `Network`.
+            n_agents: N.
+            name: How it is called, faults included.
+            faults: What is wrong.
+
+        Raises:
+            UsageError: `switching` names no topology, or an agent that fails is not there.
+        """
+        super().__init__(edges, n_agents, name)
+        self.faults = faults
+        failing = (*faults.dead_serving, *faults.dead_idle, *faults.late)
+        if any(agent >= n_agents for agent in failing):
+            raise UsageError(f"network '{name}': agent {max(failing)} is not there; allowed: 0 to {n_agents - 1}")
+        if len(set(failing)) < len(failing):
+            raise UsageError(f"network '{name}': an agent fails in two ways")
+        self.liar = int(self.degree.argmax())
+        graphs = [(self.sources, self.targets, self.edge_weights())]
+        if faults.switching:
+            other = Network(build_edges(faults.switching, n_agents), n_agents, faults.switching)
+            graphs.append((other.sources, other.targets, other.edge_weights()))
+        silent = torch.zeros(n_agents, dtype=torch.bool)
+        silent[[*faults.dead_serving, *faults.dead_idle]] = True
+        late = torch.zeros(n_agents, dtype=torch.bool)
+        late[list(faults.late)] = True
+        self._before = _Links(*graphs[0], late)
+        self._graphs = [_Links(*graph, silent, faults.cut) for graph in graphs]
+        self._begin()
+
+    def start(self) -> None:
+        """Faults begin, the same each time."""
+        self._begin()
+        self._begun = True
+
+    def _begin(self) -> None:
+        self._generator = torch.Generator().manual_seed(SEED)
+        self._steps = 0
+        self._told: list[deque[tuple[Tensor, Tensor]]] = []  # of each round: what was told, and what was true
+
+    def overrule(self, actions: Tensor) -> Tensor:
+        """Agents that are dead or late do not follow: they ask for all of the unit box, or for nothing of it."""
+        faults = self.faults
+        serving, idle = (faults.dead_serving, faults.dead_idle) if self._begun else (faults.late, ())
+        if not serving and not idle:
+            return actions
+        actions = actions.clone()
+        actions[:, list(serving)], actions[:, list(idle)] = 1.0, 0.0
+        return actions
+
+    @property
+    def digest(self) -> str:
+        """Of the links and of what is wrong with them."""
+        return hashlib.sha256(f"{super().digest} {self.faults}".encode()).hexdigest()
+
+    def to(self, device: torch.device | str) -> FaultyNetwork:
+        """See `Network.to`."""
+        super().to(device)
+        for links in (self._before, *self._graphs):
+            links.to(device)
+        return self
+
+    def mix(self, x: Tensor, rounds: int = 1, method: str = "plain") -> Tensor:
+        """See `Network.mix`; `balanced` compares what a neighbour told with what was one's own then, see `damping`."""
+        if method not in ("plain", "balanced"):
+            raise UsageError(f"mix: method '{method}' over a network with faults; allowed: plain, balanced")
+        links = self._links_of_now()
+        damping = self.damping if method == "balanced" and self._begun else 1.0
+        for number in range(rounds if links is not None else 0):
+            assert links is not None
+            heard, own = self._hear(x, links, number)
+            if heard is None or own is None:
+                continue
+            mine = own if method == "balanced" else x[:, links.targets]
+            change = (heard - mine) * links.weights[:, None].to(x) * (damping * self._arrived(x, links))
+            x = x + torch.zeros_like(x).index_add_(1, links.targets, change)
+        self._steps += 1
+        return x
+
+    def neighbour_mean(self, x: Tensor) -> Tensor:
+        """See `Network.neighbour_mean`; of the neighbours whose message arrives, one's own number where none does."""
+        links = self._links_of_now()
+        heard = None if links is None else self._hear(x, links, 0)[0]
+        self._steps += 1
+        if links is None or heard is None:
+            return x
+        arrived = self._arrived(x, links).expand(len(x), len(links.targets), 1)
+        count = x.new_zeros(*x.shape[:2], 1).index_add_(1, links.targets, arrived)
+        total = torch.zeros_like(x).index_add_(1, links.targets, heard * arrived)
+        return torch.where(count > 0, total / count.clamp_min(1), x)
+
+    def propagate(self, x: Tensor, taps: int) -> Tensor:
+        """Graph filters have no form for what is missing."""
+        raise UsageError(f"network '{self.name}': methods that pass features on are not run over networks with faults")
+
+    def gather(self, x: Tensor) -> Tensor:
+        """See `propagate`."""
+        return self.propagate(x, 1)
+
+    def distances_from(self, node: int) -> Tensor:
+        """See `Network.distances_from`; links count that are there in some step."""
+        if not self.faults.switching:
+            return super().distances_from(node)
+        other = build_edges(self.faults.switching, self.n_agents)
+        return Network(torch.cat([self.edges, other]).unique(dim=0), self.n_agents).distances_from(node)
+
+    @property
+    def damping(self) -> float:
+        """ε of balanced exchanges: four fifths of the largest one that is stable, at most 1.
+
+        With x⁺ = x − ε·(I − W)·x(t − D) each eigenvalue ω of W gives z^(D+1) = z^D − ε·(1 − ω), whose roots lie within
+        the unit circle if and only if ε·(1 − ω) < 2·sin(π/(4D + 2)) (Levin and May, 1976).
+        """
+        if not self.faults.delay:
+            return 1.0
+        return min(1.0, 0.8 * 2 * math.sin(math.pi / (4 * self.faults.delay + 2)) / (1 - self.lowest))
+
+    def _links_of_now(self) -> _Links | None:
+        """Who talks in this step; None where nobody does."""
+        if not self._begun:
+            return self._before
+        if self._steps % self.faults.every:
+            return None
+        return self._graphs[self._steps // self.faults.every % len(self._graphs)]
+
+    def _hear(self, x: Tensor, links: _Links, number: int) -> tuple[Tensor | None, Tensor | None]:
+        """What arrives over each link in a round, and what the receiver had when it was sent, [B, links, k]."""
+        self._count(x, len(links.sources))
+        if not self._begun:
+            return x[:, links.sources], x[:, links.targets]
+        if number == len(self._told):
+            self._told.append(deque(maxlen=self.faults.delay + 1))
+        told = self._told[number]
+        if told and told[0][0].shape != x.shape:
+            raise UsageError(
+                f"network '{self.name}': late messages are of the same numbers as those of now; "
+                "allowed with a delay: mix_active_only false"
+            )
+        told.append((self._rounded(self._lied(x)), self._rounded(x)))
+        if len(told) <= self.faults.delay:
+            return None, None
+        sent, own = told[0]
+        return sent[:, links.sources], own[:, links.targets]
+
+    def _lied(self, x: Tensor) -> Tensor:
+        faults = self.faults
+        if not faults.lies:
+            return x
+        x = x.clone()
+        mine = x[:, self.liar] * (-1.0 if faults.liar_flips else 1.0) + faults.liar_adds
+        x[:, self.liar] = mine if faults.liar_says is None else faults.liar_says
+        return x
+
+    def _rounded(self, x: Tensor) -> Tensor:
+        step = self.faults.rounding
+        return x if step == 0 else (x / step).round() * step
+
+    def _arrived(self, x: Tensor, links: _Links) -> Tensor:
+        """1 where a message of a round arrives, [B, links, 1]."""
+        faults = self.faults
+        arrived = x.new_ones(1, 1, 1)
+        if not self._begun:
+            return arrived
+        if faults.loss:
+            drawn = torch.rand(len(x), links.pairs, 1, generator=self._generator)
+            arrived = (drawn >= faults.loss).to(x)[:, links.pair]
+        if faults.one_way_loss:
+            drawn = torch.rand(len(x), len(links.sources), 1, generator=self._generator)
+            arrived = arrived * (drawn >= faults.one_way_loss).to(x)
+        return arrived
+
+
+class _Links:
+    """Directed links of a graph, their weights, and which two belong together."""
+
+    def __init__(self, sources: Tensor, targets: Tensor, weights: Tensor, silent: Tensor, cut: bool = False) -> None:
+        n_agents = len(silent)
+        kept = ~(silent[sources] | silent[targets])
+        if cut:
+            kept &= (sources < n_agents // 2) == (targets < n_agents // 2)
+        sources, targets, weights = sources[kept], targets[kept], weights[kept]
+        self.sources, self.targets, self.weights = sources, targets, weights
+        key = torch.minimum(sources, targets) * n_agents + torch.maximum(sources, targets)
+        self.pair = key.unique(return_inverse=True)[1]
+        self.pairs = len(key) // 2
+
+    def to(self, device: torch.device | str) -> None:
+        self.sources, self.targets = self.sources.to(device), self.targets.to(device)
+        self.weights, self.pair = self.weights.to(device), self.pair.to(device)
