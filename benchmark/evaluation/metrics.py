@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from accord.benchmark.evaluation.context import GROWTH_ALLOWED, VIOLATION_ALLOWED, Context, Value
+from accord.benchmark.evaluation.excess import all_positive, excess_of, owed_by
 from accord.benchmark.evaluation.measured import MEASURED
 from accord.benchmark.evaluation.metric import METRICS, Column, metric, register_metric
 from accord.benchmark.evaluation.trajectory import DAY, Timings, Trajectory
@@ -27,7 +28,7 @@ def cost(run: Trajectory, context: Context) -> Value:
     """Paid for energy, load still owed at the end charged at the highest tariff."""
     if "bill" not in run.sums or context.top_price is None:
         return None
-    return float(run.sums["bill"].sum() + context.top_price * _owed(run).sum()) / run.hours
+    return float(run.sums["bill"].sum() + context.top_price * owed_by(run).sum()) / run.hours
 
 
 @metric("$/h", "low")
@@ -56,7 +57,7 @@ def violation(run: Trajectory, context: Context) -> Value:
     """Largest relative excess of a budget, load still owed counted as import that must still come."""
     if not len(run.limits):
         return None
-    excess = _excess(run)
+    excess = excess_of(run)
     if any(b.each_step for b in run.spec.budgets):
         return max(0.0, float(excess.max()), max(run.hour_excess))
     return max(0.0, float(excess.max()))
@@ -77,7 +78,7 @@ def hours_above(run: Trajectory, context: Context) -> Value:
 @metric("h", "low", section="violation")
 def recovery(run: Trajectory, context: Context) -> Value:
     """Hours after which use so far exceeds no budget by over 1 % any more; blank where it does to the end."""
-    if not run.days or not _all_positive(run):
+    if not run.days or not all_positive(run):
         return None
     used, counted = (torch.stack(values) for values in zip(*run.days, strict=True))  # [days, m]
     over = ((used / counted.clamp_min(1) / run.limits - 1).amax(1) > VIOLATION_ALLOWED).nonzero().flatten()
@@ -104,13 +105,13 @@ def served(run: Trajectory, context: Context) -> Value:
     """Share of the demand that was served by the end."""
     if "served" in run.sums:
         return float(run.sums["served"])
-    return 1 - float(per_demand(_owed(run).sum(), run.sums["demand"].sum())) if "demand" in run.sums else None
+    return 1 - float(per_demand(owed_by(run).sum(), run.sums["demand"].sum())) if "demand" in run.sums else None
 
 
 @metric("-", "high", section="feasibility")
 def served_worst(run: Trajectory, context: Context) -> Value:
     """The same for the worst agent."""
-    owed = _owed(run)
+    owed = owed_by(run)
     return 1 - float(per_demand(owed, run.sums["demand"]).max()) if "demand" in run.sums and owed.numel() else None
 
 
@@ -137,65 +138,6 @@ def backlog_growth(run: Trajectory, context: Context) -> Value:
     if slope is None or "demand" not in run.sums:
         return None
     return float(per_demand(slope / DAY, run.sums["demand"] / run.hours).max())
-
-
-@metric("-", "low", section="feasibility")
-def saturation(run: Trajectory, context: Context) -> Value:
-    """Share of (agent, budget) whose multiplier sits at its limit over the second half."""
-    if run.multiplier_limit is None or not run.multiplier_steps:
-        return None
-    return run.saturated / run.multiplier_steps
-
-
-@metric("-", section="violation")
-def transient(run: Trajectory, context: Context) -> Value:
-    """Ledger of the worst budget: the excess that the rise of the mean multiplier over the hours stands for."""
-    return _of_worst(run, "gained")
-
-
-@metric("-", "low", section="violation")
-def cut(run: Trajectory, context: Context) -> Value:
-    """Ledger of the worst budget: use that no price answered, since λ was at its upper limit."""
-    return _of_worst(run, "cut")
-
-
-@metric("-", section="violation")
-def lifted(run: Trajectory, context: Context) -> Value:
-    """Ledger of the worst budget: thrift that lowered no price, since λ was at 0; it is taken off the excess."""
-    return _of_worst(run, "lifted")
-
-
-@metric("-", section="violation")
-def talk_drift(run: Trajectory, context: Context) -> Value:
-    """Ledger of the worst budget: what communication moved the mean multiplier by; it is taken off the excess."""
-    return _of_worst(run, "drift")
-
-
-@metric("-", "low", section="violation")
-def violation_bound(run: Trajectory, context: Context) -> Value:
-    """What the ledger bounds the violation by, without knowing what is lifted; of the budget with the largest bound."""
-    if run.ledger is None or not _all_positive(run):
-        return None
-    ledger, steps = run.ledger, run.counted.clamp_min(1)
-    bound = (ledger.gained + ledger.cut - ledger.drift) / steps - ledger.aimed + _debt(run) / run.limits
-    return max(0.0, float(bound.max()))
-
-
-@metric("-", "low", section="violation")
-def ledger_error(run: Trajectory, context: Context) -> Value:
-    """By how much the ledger does not add up: rounding; of the budget with the most."""
-    if run.ledger is None or not _all_positive(run):
-        return None
-    ledger, steps = run.ledger, run.counted.clamp_min(1)
-    told = (ledger.gained + ledger.cut - ledger.lifted - ledger.drift) / steps - ledger.aimed
-    return float((run.used / steps / run.limits - 1 - told).abs().max())
-
-
-@metric("1/kh", section="feasibility")
-def multiplier_drift(run: Trajectory, context: Context) -> Value:
-    """Steepest rise of a multiplier over the second half, per 1,000 h."""
-    slope = run.drift.per_time()
-    return None if slope is None else 1000 * float(slope.max())
 
 
 @metric("bool", "high", section="feasibility")
@@ -271,23 +213,7 @@ def verdict(run: Trajectory, context: Context) -> Value:
     return words[_violates(excess), _postpones(run, context)]
 
 
-@metric("mean prices", "low", section="feasibility")
-def consensus_error(run: Trajectory, context: Context) -> Value:
-    """Mean over the second half of ‖λ − λ̄‖₂/√N, of the budget with the largest."""
-    return run.disagreement / run.multiplier_steps if run.multiplier_steps else None
-
-
-@metric("mean prices", "low", section="feasibility")
-def consensus_spread(run: Trajectory, context: Context) -> Value:
-    """Largest difference between two agents' multipliers over the second half."""
-    return run.spread if run.multiplier_steps else None
-
-
-@metric("mean prices", "low", section="feasibility")
-def consensus_error_bound(run: Trajectory, context: Context) -> Value:
-    """What theory bounds `consensus_error` by, for gossip."""
-    return None if run.disagreement_bound is None else run.disagreement_bound / run.multiplier_steps
-
+from accord.benchmark.evaluation import multiplier_metrics  # noqa: E402, F401  (registers its own behind these)
 
 for _entry in MEASURED:
     register_metric(_entry)
@@ -311,37 +237,6 @@ def timing_metrics(timings: Timings, agent_steps: int) -> dict[str, Value]:
 def per_demand(value: Tensor, demand: Tensor) -> Tensor:
     """Shares of demand; 0 where there is none, for then there is nothing that could wait."""
     return torch.where(demand > 0, value / demand, 0.0)
-
-
-def _excess(run: Trajectory) -> Tensor:
-    """Relative excess of every budget, debt included, [m]."""
-    return (run.used / run.counted.clamp_min(1) + _debt(run) - run.limits) / run.scales
-
-
-def _debt(run: Trajectory) -> Tensor | float:
-    """Load still owed in each budget, per hour, [m]."""
-    owed = _owed(run)
-    return (run.spec.members * owed[:, None]).sum(0) / run.hours if owed.numel() else 0.0
-
-
-def _of_worst(run: Trajectory, term: str) -> Value:
-    """A term of the ledger of the budget with the largest excess, as a share of its limit."""
-    if run.ledger is None or not _all_positive(run):
-        return None
-    worst = int(_excess(run).argmax())
-    return float(getattr(run.ledger, term)[worst] / run.counted[worst].clamp_min(1))
-
-
-def _all_positive(run: Trajectory) -> bool:
-    """Every budget has a limit that use can be a share of."""
-    return bool((run.limits > 0).all())
-
-
-def _owed(run: Trajectory) -> Tensor:
-    """Load still waiting at the end, [N]; the plant starts with none. Empty where the task has no shortfall."""
-    if run.final_waiting is None:
-        return torch.zeros(0, dtype=torch.float64)
-    return run.final_waiting.clamp_min(0.0)
 
 
 def _violates(excess: Any) -> bool:
