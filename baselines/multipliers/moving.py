@@ -14,9 +14,12 @@ from torch import Tensor
 
 from accord.baselines.base import Ledger, RolloutStart
 from accord.baselines.multipliers.theory import Disagreement, contraction, spread_of
+from accord.envs.errors import UsageError
+from accord.envs.network import Network
 from accord.envs.task import Step, TaskSpec
 
 Rule = Literal["gossip", "primal_dual", "primal_dual_symmetric", "independent", "broadcast", "central"]
+Mixing = Literal["plain", "chebyshev", "balanced", "clipped", "trimmed", "event", "tracking"]
 EVERY = torch.tensor(True)  # budget is talked of
 NEIGHBOURS = "own observation, multipliers from neighbours"
 # What each rule lets an agent see in execution, in the words of the tables.
@@ -45,9 +48,22 @@ class DualConfig(BaseModel):
     """Unit: mean prices per base load."""
     rounds: int = Field(1, ge=1, description="Gossip rounds per step, K.")
     """Unit: rounds of gossip."""
-    mixing: Literal["plain", "chebyshev", "balanced"] = Field(
-        "plain", description="How K rounds are combined; balanced: for messages that are late or rounded."
+    mixing: Mixing = Field(
+        "plain",
+        description=(
+            "How neighbours agree. chebyshev: K rounds reach further; not where messages are lost one way. "
+            "balanced: for messages that are late or rounded. clipped: a neighbour is believed to differ by `flow` at "
+            "most, which bounds a liar. trimmed: the `trim` largest and smallest of what is heard are left out; not "
+            "where agents differ, since it moves the mean. event: only what changed by more than `threshold` is told. "
+            "tracking: steps are averaged beside λ, which brings agents closer; not where messages are lost one way."
+        ),
     )
+    flow: float = Field(0.05, gt=0, description="clipped: largest difference that is believed.")
+    """Unit: mean prices."""
+    trim: int = Field(1, ge=0, description="trimmed: numbers that are left out at either end.")
+    """Unit: neighbours."""
+    threshold: float = Field(0.05, ge=0, description="event: change of λ that is told.")
+    """Unit: mean prices."""
     mix_active_only: bool = Field(False, description="Exchange only the budgets that count now.")
     step_rule: Literal["constant", "diminishing", "pi"] = Field("constant", description="How α changes.")
     half_life: float = Field(500.0, gt=0, description="diminishing: α/√(1 + t/half_life) after t steps.")
@@ -100,10 +116,15 @@ class Multipliers:
         self._cut, self._lifted, self._drift = torch.zeros(3, batch, shape[-1], device=device, dtype=torch.float64)
         network = self._network
         self._apart: Disagreement | None = None
-        if rule == "gossip" and network.exact:
+        if rule == "gossip":
+            _check_mixing(config, network)
+        if rule == "gossip" and network.exact and config.mixing in ("plain", "chebyshev", "balanced", "tracking"):
             self._apart = Disagreement(lambda: contraction(network, config.rounds, config.mixing), self.lam)
         self._mu = torch.zeros(shape, device=device)
         self._last_excess = torch.zeros(shape, device=device)
+        # What each agent takes the mean step for, its own last one, and what neighbours know of its λ.
+        self._tracked, self._last_step = torch.zeros(2, *shape, device=device)
+        self._told = self.lam
         self._steps = 0
         self.aim(spec)
 
@@ -124,6 +145,9 @@ class Multipliers:
         counted = step.counted[:, None]
         excess = counted * self._members * (usage / spec.usage_scale - self._share) / self._unit  # [B, N, m]
         before, ascent = self.lam, self._ascent(excess, counted)
+        if config.mixing == "tracking" and self._rule == "gossip":
+            asked, ascent = ascent, self._track(ascent, counted)
+            self._drift += _mean(ascent) - _mean(asked)
         moved = before + ascent
         if self._rule in ("primal_dual", "primal_dual_symmetric"):
             pulled = config.alpha * self._mu
@@ -177,18 +201,40 @@ class Multipliers:
             return config.alpha * excess + config.proportional * change
         return config.alpha * excess
 
+    def _track(self, ascent: Tensor, counted: Tensor) -> Tensor:
+        """Dual steps by the mean that agents track, in place of their own (dynamic average consensus).
+
+        What each adds to its estimate is the change of its own step since the budget last counted, so the mean of the
+        estimates is the mean step as long as messages move no mean (Zhu and Martínez, 2010).
+        """
+        change = torch.where(counted > 0, ascent - self._last_step, 0.0)
+        self._last_step, self._tracked = self._last_step + change, self._tracked + change
+        return counted * self._tracked
+
+    def _tell(self, lam: Tensor) -> Tensor:
+        """Gossip of what changed: λ + (W − I)·told, with what was told last in place of what is the case."""
+        changed = (lam - self._told).abs() > self._config.threshold
+        self._told = torch.where(changed, lam, self._told)
+        return lam + self._network.mix_told(self._told, changed) - self._told
+
     def _talk(self, lam: Tensor, counted: Tensor) -> Tensor:
         config, network = self._config, self._network
         if self._rule == "independent":
             return lam
         if self._rule == "broadcast":
             return network.mean(lam).expand_as(lam).contiguous()
+        if config.mixing == "event":
+            return self._tell(lam)
+        if config.mixing == "tracking":
+            lam, self._tracked = network.mix(torch.cat([lam, self._tracked], -1), config.rounds).chunk(2, -1)
+            return lam
+        limit = {"clipped": config.flow, "trimmed": float(config.trim)}.get(config.mixing, 0.0)
         if not config.mix_active_only:
-            return network.mix(lam, config.rounds, config.mixing)
+            return network.mix(lam, config.rounds, config.mixing, limit)
         # All copies share one clock only in execution; the active budgets are those of the first copy.
         active = counted[0, 0].nonzero().flatten()
         lam = lam.clone()
-        lam[..., active] = network.mix(lam[..., active], config.rounds, config.mixing)
+        lam[..., active] = network.mix(lam[..., active], config.rounds, config.mixing, limit)
         return lam
 
     def _disagreement(self, before: Tensor) -> Tensor:
@@ -196,6 +242,20 @@ class Multipliers:
         if self._rule == "primal_dual":
             return before - self._network.neighbour_mean(before)
         return self.lam - self._network.mix(self.lam)
+
+
+def _check_mixing(config: DualConfig, network: Network) -> None:
+    """Refuse what has no meaning together.
+
+    Raises:
+        UsageError: what is told cannot be known to be heard, or only a part of λ is exchanged.
+    """
+    if config.mixing == "event" and not (network.exact and config.rounds == 1):
+        raise UsageError("dual.mixing: 'event' needs rounds 1 and a network without faults: what is told is heard")
+    if config.mix_active_only and config.mixing in ("event", "tracking"):
+        raise UsageError(
+            f"dual.mixing: '{config.mixing}' exchanges every budget; allowed with it: mix_active_only false"
+        )
 
 
 def rounds_of(rule: Rule, config: DualConfig) -> int:

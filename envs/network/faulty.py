@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import deque
+from itertools import count
 
 import torch
 from torch import Tensor
 
 from accord.envs.errors import UsageError
+from accord.envs.network.exchange import Links
 from accord.envs.network.faults import Faults
-from accord.envs.network.static import Network
+from accord.envs.network.static import METHODS, Network
 from accord.envs.network.topologies import build_edges
 
 SEED = 2**16 + 1  # of what is lost
@@ -51,16 +53,12 @@ class FaultyNetwork(Network):
         if len(set(failing)) < len(failing):
             raise UsageError(f"network '{name}': an agent fails in two ways")
         self.liar = int(self.degree.argmax())
-        graphs = [(self.sources, self.targets, self.edge_weights())]
+        graphs = [self.links]
         if faults.switching:
-            other = Network(build_edges(faults.switching, n_agents), n_agents, faults.switching)
-            graphs.append((other.sources, other.targets, other.edge_weights()))
-        silent = torch.zeros(n_agents, dtype=torch.bool)
-        silent[[*faults.dead_serving, *faults.dead_idle]] = True
-        late = torch.zeros(n_agents, dtype=torch.bool)
-        late[list(faults.late)] = True
-        self._before = _Links(*graphs[0], late)
-        self._graphs = [_Links(*graph, silent, faults.cut) for graph in graphs]
+            graphs.append(Network(build_edges(faults.switching, n_agents), n_agents, faults.switching).links)
+        self._before = _between(graphs[0], n_agents, faults.late, cut=False)
+        dead = (*faults.dead_serving, *faults.dead_idle)
+        self._graphs = [_between(links, n_agents, dead, cut=faults.cut) for links in graphs]
         self._begin()
 
     def start(self) -> None:
@@ -91,26 +89,33 @@ class FaultyNetwork(Network):
     def to(self, device: torch.device | str) -> FaultyNetwork:
         """See `Network.to`."""
         super().to(device)
-        for links in (self._before, *self._graphs):
-            links.to(device)
+        self._before, *self._graphs = (links.to(device) for links in (self._before, *self._graphs))
         return self
 
-    def mix(self, x: Tensor, rounds: int = 1, method: str = "plain") -> Tensor:
+    def mix(self, x: Tensor, rounds: int = 1, method: str = "plain", limit: float = 0.0) -> Tensor:
         """See `Network.mix`; `balanced` compares what a neighbour told with what was one's own then, see `damping`."""
-        if method not in ("plain", "balanced"):
-            raise UsageError(f"mix: method '{method}' over a network with faults; allowed: plain, balanced")
+        if method not in METHODS or rounds < 0:
+            raise UsageError(
+                f"mix: method '{method}' with {rounds} rounds; allowed: {', '.join(METHODS)}, 0 rounds or more"
+            )
         links = self._links_of_now()
-        damping = self.damping if method == "balanced" and self._begun else 1.0
-        for number in range(rounds if links is not None else 0):
-            assert links is not None
-            heard, own = self._hear(x, links, number)
-            if heard is None or own is None:
-                continue
-            mine = own if method == "balanced" else x[:, links.targets]
-            change = (heard - mine) * links.weights[:, None].to(x) * (damping * self._arrived(x, links))
-            x = x + torch.zeros_like(x).index_add_(1, links.targets, change)
+        if links is not None:
+            numbers = count()
+            x = self._mix_by(lambda y: self._round(y, links, next(numbers), method, limit), x, rounds, method)
         self._steps += 1
         return x
+
+    def _round(self, x: Tensor, links: Links, number: int, method: str, limit: float) -> Tensor:
+        """One round of messages."""
+        heard, own = self._hear(x, links, number)
+        if heard is None or own is None:
+            return x
+        arrived = self._arrived(x, links)
+        if method == "trimmed":
+            return links.trimmed(x, heard, arrived, round(limit))
+        if method == "balanced":
+            return links.averaged(x, heard, own, arrived * (self.damping if self._begun else 1.0))
+        return links.averaged(x, heard, x[:, links.targets], arrived, limit if method == "clipped" else None)
 
     def neighbour_mean(self, x: Tensor) -> Tensor:
         """See `Network.neighbour_mean`; of the neighbours whose message arrives, one's own number where none does."""
@@ -120,9 +125,9 @@ class FaultyNetwork(Network):
         if links is None or heard is None:
             return x
         arrived = self._arrived(x, links).expand(len(x), len(links.targets), 1)
-        count = x.new_zeros(*x.shape[:2], 1).index_add_(1, links.targets, arrived)
+        received = x.new_zeros(*x.shape[:2], 1).index_add_(1, links.targets, arrived)
         total = torch.zeros_like(x).index_add_(1, links.targets, heard * arrived)
-        return torch.where(count > 0, total / count.clamp_min(1), x)
+        return torch.where(received > 0, total / received.clamp_min(1), x)
 
     def propagate(self, x: Tensor, taps: int) -> Tensor:
         """Graph filters have no form for what is missing."""
@@ -150,7 +155,7 @@ class FaultyNetwork(Network):
             return 1.0
         return min(1.0, 0.8 * 2 * math.sin(math.pi / (4 * self.faults.delay + 2)) / (1 - self.lowest))
 
-    def _links_of_now(self) -> _Links | None:
+    def _links_of_now(self) -> Links | None:
         """Who talks in this step; None where nobody does."""
         if not self._begun:
             return self._before
@@ -158,7 +163,7 @@ class FaultyNetwork(Network):
             return None
         return self._graphs[self._steps // self.faults.every % len(self._graphs)]
 
-    def _hear(self, x: Tensor, links: _Links, number: int) -> tuple[Tensor | None, Tensor | None]:
+    def _hear(self, x: Tensor, links: Links, number: int) -> tuple[Tensor | None, Tensor | None]:
         """What arrives over each link in a round, and what the receiver had when it was sent, [B, links, k]."""
         self._count(x, len(links.sources))
         if not self._begun:
@@ -190,7 +195,7 @@ class FaultyNetwork(Network):
         step = self.faults.rounding
         return x if step == 0 else (x / step).round() * step
 
-    def _arrived(self, x: Tensor, links: _Links) -> Tensor:
+    def _arrived(self, x: Tensor, links: Links) -> Tensor:
         """1 where a message of a round arrives, [B, links, 1]."""
         faults = self.faults
         arrived = x.new_ones(1, 1, 1)
@@ -205,20 +210,11 @@ class FaultyNetwork(Network):
         return arrived
 
 
-class _Links:
-    """Directed links of a graph, their weights, and which two belong together."""
-
-    def __init__(self, sources: Tensor, targets: Tensor, weights: Tensor, silent: Tensor, cut: bool = False) -> None:
-        n_agents = len(silent)
-        kept = ~(silent[sources] | silent[targets])
-        if cut:
-            kept &= (sources < n_agents // 2) == (targets < n_agents // 2)
-        sources, targets, weights = sources[kept], targets[kept], weights[kept]
-        self.sources, self.targets, self.weights = sources, targets, weights
-        key = torch.minimum(sources, targets) * n_agents + torch.maximum(sources, targets)
-        self.pair = key.unique(return_inverse=True)[1]
-        self.pairs = len(key) // 2
-
-    def to(self, device: torch.device | str) -> None:
-        self.sources, self.targets = self.sources.to(device), self.targets.to(device)
-        self.weights, self.pair = self.weights.to(device), self.pair.to(device)
+def _between(links: Links, n_agents: int, silent: tuple[int, ...], *, cut: bool) -> Links:
+    """The links between agents that talk, and not between the halves of a network that is cut."""
+    quiet = torch.zeros(n_agents, dtype=torch.bool)
+    quiet[list(silent)] = True
+    gone = quiet[links.sources] | quiet[links.targets]
+    if cut:
+        gone |= (links.sources < n_agents // 2) != (links.targets < n_agents // 2)
+    return links.without(gone)

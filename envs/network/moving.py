@@ -42,8 +42,8 @@ class MovingNetwork(Network):
         """Take the links of now, bool `[B, N, N]`, symmetric and without any from an agent to itself."""
         self._links = links
 
-    def mix(self, x: Tensor, rounds: int = 1, method: str = "plain") -> Tensor:
-        """See `Network.mix`; Chebyshev's rounds need a fixed graph."""
+    def mix(self, x: Tensor, rounds: int = 1, method: str = "plain", limit: float = 0.0) -> Tensor:
+        """See `Network.mix`; other rounds than plain ones need a fixed graph."""
         if method != "plain" or rounds < 0:
             raise UsageError(f"mix: method '{method}' with {rounds} rounds; allowed here: plain, 0 rounds or more")
         links = self._heard(x, rounds)

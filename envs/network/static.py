@@ -13,6 +13,7 @@ from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 from torch import Tensor
 
 from accord.envs.errors import UsageError
+from accord.envs.network.exchange import Links
 from accord.envs.network.topologies import build_edges, canonical_edges
 
 # Up to here one product with a cached dense matrix, whatever the number of rounds, beats products with
@@ -22,7 +23,7 @@ DENSE_AGENTS = 64
 
 _DENSE_SPECTRUM = 500
 _DENSE_MATRIX = 4096
-_METHODS = ("plain", "chebyshev", "balanced")
+METHODS = ("plain", "chebyshev", "balanced", "clipped", "trimmed")
 
 
 class Network:
@@ -82,6 +83,7 @@ class Network:
         self.edges, self.degree = self.edges.to(device), self.degree.to(device)
         self.sources, self.targets = self.sources.to(device), self.targets.to(device)
         self._operators.clear()
+        self.__dict__.pop("links", None)
         return self
 
     def start(self) -> None:
@@ -100,19 +102,21 @@ class Network:
         self.messages = 0
         self.bytes = 0
 
-    def mix(self, x: Tensor, rounds: int = 1, method: str = "plain") -> Tensor:
-        """Average with the neighbours for some rounds; the mean over the agents is kept.
+    def mix(self, x: Tensor, rounds: int = 1, method: str = "plain", limit: float = 0.0) -> Tensor:
+        """Average with the neighbours for some rounds; the mean over the agents is kept, but by `trimmed`.
 
         `plain` is `W^K x` with the Metropolis-Hastings weights `W_ij = 1 / (1 + max(d_i, d_j))`
         (Xiao & Boyd 2004): the distance to the mean shrinks by `sigma^K`. `chebyshev` is
         `T_K(W / sigma) x / T_K(1 / sigma)`: as many messages, a bound of `1 / T_K(1 / sigma)`, and
         weights that can be negative. `balanced` is `plain`, but for late and rounded messages: see
-        `envs.network.faults`.
+        `envs.network.faults`. `clipped` believes a neighbour to differ by `limit` at most, and `trimmed` leaves out the
+        `limit` largest and smallest numbers that it hears.
 
         Args:
             x: `[B, N, k]`.
             rounds: Number of rounds K, 0 or more.
-            method: `plain`, `chebyshev` or `balanced`.
+            method: `plain`, `chebyshev`, `balanced`, `clipped` or `trimmed`.
+            limit: Of the last two.
 
         Returns:
             `[B, N, k]`.
@@ -120,16 +124,33 @@ class Network:
         Raises:
             UsageError: Unknown method or negative rounds.
         """
-        if method not in _METHODS or rounds < 0:
+        if method not in METHODS or rounds < 0:
             raise UsageError(
-                f"mix: method '{method}' with {rounds} rounds; allowed: {', '.join(_METHODS)}, 0 rounds or more"
+                f"mix: method '{method}' with {rounds} rounds; allowed: {', '.join(METHODS)}, 0 rounds or more"
             )
         method = "plain" if method == "balanced" else method
         self._count(x, rounds * len(self.targets))
+        if method in ("clipped", "trimmed"):
+            links, all_arrive = self.links, x.new_ones(1, 1, 1)
+            for _ in range(rounds):
+                heard, mine = x[:, links.sources], x[:, links.targets]
+                if method == "clipped":
+                    x = links.averaged(x, heard, mine, all_arrive, limit)
+                else:
+                    x = links.trimmed(x, heard, all_arrive, round(limit))
+            return x
         if self._dense:
             return _apply(self._operator(method, rounds, x.dtype), x)
         step = partial(_apply, self._operator("plain", 1, x.dtype))
         return self._mix_by(step, x, rounds, method)
+
+    def mix_told(self, told: Tensor, changed: Tensor) -> Tensor:
+        """A plain round of what neighbours know, `told [B, N, k]`, of which only what has `changed` is sent."""
+        messages, size = self.messages, self.bytes
+        mixed = self.mix(told)
+        self.messages = messages + int((self.degree * changed[0].any(-1)).sum())
+        self.bytes = size + int((self.degree * changed[0].sum(-1)).sum()) * told.element_size()
+        return mixed
 
     def neighbour_mean(self, x: Tensor) -> Tensor:
         """Give every agent the mean of its neighbours' rows `[B, N, k]`; a lone agent gets its own."""
@@ -203,6 +224,12 @@ class Network:
         """Count the hops from `node` to every agent, `[N]`, long, on the CPU."""
         hops = dijkstra(self._weights("neighbours"), indices=np.array([node]), unweighted=True)
         return torch.from_numpy(hops[0]).long()
+
+    @cached_property
+    def links(self) -> Links:
+        """Every directed edge with its weight; on the device where it is first asked for."""
+        weights = self.edge_weights().to(self.edges.device)
+        return Links(self.sources, self.targets, weights, self.n_agents)
 
     def edge_weights(self) -> Tensor:
         """Give `W_ij` of every directed edge, `[2E]`, float64, on the CPU."""

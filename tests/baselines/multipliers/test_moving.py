@@ -8,6 +8,7 @@ import torch
 from accord.baselines.base import RolloutStart
 from accord.baselines.multipliers.moving import DualConfig, Multipliers
 from accord.envs import make
+from accord.envs.errors import UsageError
 from accord.envs.network import Network
 from accord.envs.task import Budget, Step, TaskSpec
 
@@ -169,3 +170,36 @@ def test_a_step_per_share_means_the_same_whatever_the_budget(limit: float) -> No
         multipliers.update(outcome(torch.full((4,), 1.5 * limit / 4)))
     assert by_share.lam.flatten().tolist() == pytest.approx([0.05] * 4)
     assert by_load.lam.flatten().tolist() == pytest.approx([0.05 * limit / 4] * 4)
+
+
+@pytest.mark.parametrize("mixing", ["balanced", "clipped", "event", "tracking", "chebyshev"])
+def test_agents_that_agree_in_other_ways_enforce_the_budget_too(mixing: str) -> None:
+    demand = torch.tensor([1.0, 1.0, 2.0, 1.0, 1.0, 2.0, 1.0])
+    config = plain(alpha=0.02, mixing=mixing, rounds=3 if mixing == "chebyshev" else 1, threshold=0.005)
+    multipliers = Multipliers("gossip", config, start(spec_of(7, 4.5), Network.build("two_groups", 7)))
+    for _ in range(6_000):
+        multipliers.update(outcome(demand - multipliers.lam[0, :, 0]))
+    lam, ledger = multipliers.lam[0, :, 0], multipliers.ledger()
+    assert float((demand - lam).sum()) == pytest.approx(4.5, abs=0.01)
+    assert ledger is not None
+    assert abs(float(ledger.drift)) < 1e-3 * float(ledger.gained)
+    assert float(lam.std()) < (0.005 if mixing == "tracking" else 0.2)
+
+
+def test_tracking_brings_agents_closer_than_gossip() -> None:
+    demand, apart = torch.tensor([1.0, 1.0, 2.0, 1.0, 1.0, 2.0, 1.0]), {}
+    for mixing in ("plain", "tracking"):
+        config = plain(alpha=0.02, mixing=mixing)
+        multipliers = Multipliers("gossip", config, start(spec_of(7, 4.5), Network.build("two_groups", 7)))
+        for _ in range(3_000):
+            multipliers.update(outcome(demand - multipliers.lam[0, :, 0]))
+        apart[mixing] = float(multipliers.lam.std())
+    assert apart["tracking"] < 0.05 * apart["plain"]
+
+
+@pytest.mark.parametrize(
+    "settings", [{"mixing": "event", "rounds": 2}, {"mixing": "tracking", "mix_active_only": True}]
+)
+def test_ways_to_agree_that_have_no_meaning_together_are_refused(settings: dict[str, object]) -> None:
+    with pytest.raises(UsageError, match=f"dual.mixing: '{settings['mixing']}'"):
+        Multipliers("gossip", plain(**settings), start(spec_of(3, 1.0), Network.build("path", 3)))

@@ -207,3 +207,41 @@ def test_a_scenario_with_faults_is_trained_without_them() -> None:
     assert changed.trained_on.address == "campus_seven/two_groups/hourly-0.35"
     with pytest.raises(UsageError, match="'gone' is no fault"):
         resolve("campus_seven/two_groups+gone/hourly-0.35")
+
+
+@pytest.mark.parametrize("words", ["", "loss-0.5"])
+def test_clipped_exchanges_keep_the_mean_and_bound_a_liar(words: str) -> None:
+    network, x = faulty(words, "ring"), numbers()
+    after = network.mix(x, 2, "clipped", 0.01)
+    assert torch.allclose(after.mean(1), x.mean(1), atol=1e-9)
+    assert 0 < float((after - x).abs().max()) <= 2 * 0.02 / 3 + 1e-9
+    lied = faulty("liar_says-100", "ring").mix(x, 1, "clipped", 0.01)
+    assert float((lied - x).abs().max()) <= 0.02 / 3 + 1e-9
+    sound = Network.build("ring", 7)
+    assert torch.allclose(sound.mix(x, 2, "clipped", 100.0), sound.mix(x, 2), atol=1e-6)
+
+
+@pytest.mark.parametrize("words", ["", "loss-0"])
+def test_a_trimmed_mean_leaves_out_the_ends(words: str) -> None:
+    x = torch.tensor([0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 600.0], dtype=torch.float64).view(1, 7, 1)
+    network = faulty(words, "complete") if words else Network.build("complete", 7)
+    after = network.mix(x, 1, "trimmed", 1).flatten()
+    assert after[0] == pytest.approx((0 + 2 + 3 + 4 + 5) / 5)  # hears 1 to 5 and 600, without 1 and 600
+    assert after[6] == pytest.approx((600 + 1 + 2 + 3 + 4) / 5)
+    alone = Network.build("path", 7).mix(x, 1, "trimmed", 1).flatten()
+    assert torch.equal(alone, x.flatten())  # of two neighbours none is left
+
+
+def test_chebyshev_rounds_go_over_lost_links_too() -> None:
+    x, network = numbers(), faulty("loss-0.3", "ring")
+    assert torch.allclose(faulty("", "ring").mix(x, 4, "chebyshev"), Network.build("ring", 7).mix(x, 4, "chebyshev"))
+    after = network.mix(x, 4, "chebyshev")
+    assert torch.allclose(after.mean(1), x.mean(1), atol=1e-9)
+    assert float(spread_of(after).max()) < float(spread_of(x).max())
+
+
+def test_only_what_changed_is_sent() -> None:
+    network, told = Network.build("path", 3), torch.zeros(1, 3, 2)
+    changed = torch.tensor([[[True, False], [True, True], [False, False]]])
+    assert torch.equal(network.mix_told(told, changed), told)
+    assert (network.messages, network.bytes) == (1 + 2, (1 + 2 * 2) * 4)
