@@ -132,33 +132,34 @@ class RolloutStart:
 
 @dataclass(frozen=True)
 class Ledger:
-    """What moved the mean multiplier of each budget so far, as use of the budget that it answers; each [m], float64.
+    """What moved the mean multiplier of each budget so far, in use of the budget; each [m], float64.
 
+    The unit is the use that a dual step of that size answers, as a share of the limit, summed over steps.
     A dual step adds α·e to λ, with e an agent's use less its part of the budget (1 − τ)·c. Its limits, 0 and λ_max,
     give and take, communication may move the mean, and nothing else moves it. So over the T steps that a budget counts
 
-        use/c − 1 = (gained + cut − lifted − drift)/T − τ
+        use/c − 1 = (level + cut − lifted − talk)/T − τ
 
     with each term's change over these steps, exactly, for a constant α and any parts that add up to the budget.
 
     Attributes:
-        gained: Where the mean multiplier is.
+        level: The mean multiplier.
         cut: What λ_max took from dual steps: use that no price answered.
         lifted: What the limit 0 gave: thrift that no price was lowered for.
-        drift: What communication gave: 0 with doubly stochastic weights, but for rounding.
+        talk: What communication gave: 0 with doubly stochastic weights, but for rounding.
         aimed: τ, how far below the budget dual steps aim, a share of it.
     """
 
-    gained: Tensor
+    level: Tensor
     cut: Tensor
     lifted: Tensor
-    drift: Tensor
+    talk: Tensor
     aimed: float
 
     def since(self, before: Ledger) -> Ledger:
-        """What moved it after `before`."""
-        gained, cut = self.gained - before.gained, self.cut - before.cut
-        return Ledger(gained, cut, self.lifted - before.lifted, self.drift - before.drift, self.aimed)
+        """The change of each term after `before`."""
+        level, cut = self.level - before.level, self.cut - before.cut
+        return Ledger(level, cut, self.lifted - before.lifted, self.talk - before.talk, self.aimed)
 
 
 class Rollout(Protocol):
@@ -218,6 +219,9 @@ class Controller(ABC):
 
     def feedback(self, step: Step) -> None:  # noqa: B027
         """See the outcome of the last action, for dual updates; may talk through the network."""
+
+    def settle(self) -> None:  # noqa: B027
+        """Do the bookkeeping of the last step, beside what an agent does: it is not timed."""
 
     def in_chunks(self, task: Task) -> Rollout | None:
         """The same rollout on a bounded working set, for very many agents; None where there is none.

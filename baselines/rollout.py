@@ -63,4 +63,5 @@ def roll_out(
         controller.feedback(step)
         spent.act += acted - began + clock() - stepped
         spent.dynamics += stepped - acted
+        controller.settle()
         yield step

@@ -163,6 +163,11 @@ class Scenario(ABC):
         """The scenario that policies for this one are trained on: itself, unless something changes while it runs."""
         return self
 
+    @property
+    def sound(self) -> Scenario:
+        """The scenario over a network without faults: what figures without control are measured on."""
+        return self
+
     def over(self, hours: Hours) -> Scenario:
         """The scenario that policies are trained on, with another warm-up and other measured hours.
 

@@ -35,7 +35,7 @@ class CrowdMultipliers:
         self._aim = (1 - dual.tighten) * shares(spec, "equal")[0] / spec.usage_scale  # [m], base loads
         self._use = use_per_price(spec, dual) / spec.n_agents
         # Σ over agents of what the limits gave and took and of what communication gave, [m] in mean prices.
-        self._lifted, self._cut, self._drift = mean_share.new_zeros(3, len(mean_share), dtype=torch.float64)
+        self._lifted, self._cut, self._talk = mean_share.new_zeros(3, len(mean_share), dtype=torch.float64)
         self._apart: Disagreement | None = None
 
     def begin(self) -> None:
@@ -48,8 +48,8 @@ class CrowdMultipliers:
 
     def move(
         self, rows: slice, imported: Tensor, shortfall: Tensor, counted: Tensor, counting: slice | list[int]
-    ) -> None:
-        """A dual step of a chunk.
+    ) -> tuple[Tensor, Tensor]:
+        """A dual step of a chunk; what it asks for and λ before it, of the budgets that count, for `count`.
 
         Args:
             rows: Its agents.
@@ -61,40 +61,22 @@ class CrowdMultipliers:
         dual, before, nu = self._dual, self._state.lam[rows], self._state.nu[rows]
         excess = counted * (imported[:, None] * self._scale - self._aim) / self._unit  # [n, m]
         ascent = dual.alpha * excess
-        self._count(ascent[:, counting].double(), before[:, counting].double(), counting)
+        noted = ascent[:, counting], before[:, counting].clone()
         self._state.lam[rows] = torch.add(before, ascent).clamp_(0.0, dual.lambda_max)
         nu.sub_(shortfall * (dual.eta * self._scale)).clamp_(-dual.nu_max, dual.nu_max)
+        return noted
 
     def talk(self) -> None:
         """The messages of an hour."""
-        if self._rule == "independent":
-            return
         state, network = self._state, self._network
-        if self._apart is not None:
-            asked = spread_of_sums(self._asked, self._asked_square, self._agents)
-            done = spread_of_sums(self._done, self._done_square, self._agents)
-            self._apart.add(torch.minimum(asked, done), torch.tensor(True, device=asked.device))
-        self._drift -= self._total()
         if self._rule == "gossip":
             state.lam = network.mix(state.lam[None], self._dual.rounds)[0]
-        else:
+        elif self._rule == "broadcast":
             state.lam.copy_(network.mean(state.lam[None])[0].expand_as(state.lam))
-        self._drift += self._total()
 
-    def ledger(self) -> Ledger | None:
-        """See `Rollout`."""
-        if self._dual.alpha == 0:
-            return None
-        terms = torch.stack([self._total(), self._cut, self._lifted, self._drift]) * self._use
-        gained, cut, lifted, drift = terms
-        return Ledger(gained, cut, lifted, drift, self._dual.tighten)
-
-    def disagreement_bound(self) -> Tensor | None:
-        """See `Rollout`; None but for gossip."""
-        return None if self._apart is None else self._apart.bound / self._agents**0.5
-
-    def _count(self, asked: Tensor, before: Tensor, counting: slice | list[int]) -> None:
-        """Add up what the limits give and take of dual steps; budgets that do not count stay as they are."""
+    def count(self, noted: tuple[Tensor, Tensor], counting: slice | list[int]) -> None:
+        """Add up what a chunk's dual steps ask for, and what the limits leave; budgets that do not count stay."""
+        asked, before = (values.double() for values in noted)
         moved = before + asked
         given = moved.clamp(0.0, self._dual.lambda_max) - moved
         done = asked + given
@@ -104,6 +86,29 @@ class CrowdMultipliers:
         self._asked_square[counting] += asked.square().sum(0)
         self._done[counting] += done.sum(0)
         self._done_square[counting] += done.square().sum(0)
+
+    def before_talk(self) -> None:
+        """Note where the means are, and how far apart this hour's steps were."""
+        if self._apart is not None:
+            asked = spread_of_sums(self._asked, self._asked_square, self._agents)
+            done = spread_of_sums(self._done, self._done_square, self._agents)
+            self._apart.add(torch.minimum(asked, done), torch.tensor(True, device=asked.device))
+        self._talk -= self._total()
+
+    def after_talk(self) -> None:
+        """Note where they are now."""
+        self._talk += self._total()
+
+    def ledger(self) -> Ledger | None:
+        """See `Rollout`."""
+        if self._dual.alpha == 0:
+            return None
+        level, cut, lifted, talk = torch.stack([self._total(), self._cut, self._lifted, self._talk]) * self._use
+        return Ledger(level, cut, lifted, talk, self._dual.tighten)
+
+    def disagreement_bound(self) -> Tensor | None:
+        """See `Rollout`; None but for gossip."""
+        return None if self._apart is None else self._apart.bound / self._agents**0.5
 
     def _total(self) -> Tensor:
         """Σ over agents of λ, float64, [m]."""

@@ -138,9 +138,11 @@ class FusedConsensus:
         laps = [self._advance(hour, rows) for rows in self._chunks]
         for name, spent in zip(STAGES, map(sum, zip(*laps, strict=True)), strict=True):
             self.seconds[name] += spent
+        self._duals.before_talk()
         began = self.clock()
         self._duals.talk()
         self.seconds["messages"] += self.clock() - began
+        self._duals.after_talk()
         self._column = (self._column + 1) % self._task.district.hours
 
     @property
@@ -275,8 +277,10 @@ class FusedConsensus:
         torch.sub(stored, battery, alpha=1 / self._efficiency, out=state.stored[rows]).clamp_min_(0.0)
         state.imported[rows] = imported
         acted = self.clock()
-        self._duals.move(rows, imported, demand - imported - battery, hour.counted, hour.counting)
-        return observed - began, decided - observed, acted - decided, self.clock() - acted
+        noted = self._duals.move(rows, imported, demand - imported - battery, hour.counted, hour.counting)
+        ended = self.clock()
+        self._duals.count(noted, hour.counting)  # bookkeeping, which no agent has to do
+        return observed - began, decided - observed, acted - decided, ended - acted
 
     def _see_prices(self, hour: Hour, lam: Tensor, nu: Tensor, out: Tensor) -> None:
         """Write what the policy sees of λ [m, n] and ν [n]; see `augmentation.augment`."""

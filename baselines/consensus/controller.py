@@ -86,6 +86,10 @@ class MultiplierController(Controller):
         """One dual step."""
         self.multipliers.update(step)
 
+    def settle(self) -> None:
+        """See `Controller.settle`."""
+        self.multipliers.settle()
+
     def diagnostics(self) -> dict[str, Tensor]:
         """λ [B, N, m] and ν [B, N]."""
         return {"multipliers": self.multipliers.lam, "local_multipliers": self.multipliers.nu}

@@ -23,7 +23,8 @@ from accord.baselines.lgtc.cell import Integration, LGTCCell
 from accord.baselines.lgtc.graph_filters import Hops, OverNetwork, over
 from accord.baselines.training.joint_method import Parts, register_joint
 from accord.baselines.training.ppo import ActorCritic
-from accord.envs.network import Network
+from accord.envs.errors import UsageError
+from accord.envs.network import FaultyNetwork, Network
 from accord.envs.task import Task
 
 NEIGHBOURS = "own observation, features from neighbours"
@@ -85,7 +86,13 @@ class LGTCBody(AttentionBody):
         )
 
     def listen(self, network: Network) -> None:
-        """Talk over a network from now on; before, over the links that observations show."""
+        """Talk over a network from now on; before, over the links that observations show.
+
+        Raises:
+            UsageError: the network has faults.
+        """
+        if isinstance(network, FaultyNetwork):
+            raise UsageError(f"network '{network.name}': LGTC-IPPO passes features on, which faults have no form for")
         self._network = OverNetwork(network, self.cell.taps)
 
     def start(self, *shape: int) -> Tensor:

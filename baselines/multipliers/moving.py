@@ -13,7 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from accord.baselines.base import Ledger, RolloutStart
-from accord.baselines.multipliers.theory import Disagreement, contraction, spread_of
+from accord.baselines.multipliers.account import Account, Move
+from accord.baselines.multipliers.theory import Disagreement, bounds, contraction
 from accord.envs.errors import UsageError
 from accord.envs.network import Network
 from accord.envs.task import Step, TaskSpec
@@ -112,14 +113,9 @@ class Multipliers:
             self.nu = torch.full(shape[:2], config.nu_start, device=device)
         else:
             self.lam, self.nu = (value.clone() for value in first)
-        # What moved the mean of λ beside dual steps: its limits and communication, [B, m] in mean prices.
-        self._cut, self._lifted, self._drift = torch.zeros(3, batch, shape[-1], device=device, dtype=torch.float64)
-        network = self._network
-        self._apart: Disagreement | None = None
         if rule == "gossip":
-            _check_mixing(config, network)
-        if rule == "gossip" and network.exact and config.mixing in ("plain", "chebyshev", "balanced", "tracking"):
-            self._apart = Disagreement(lambda: contraction(network, config.rounds, config.mixing), self.lam)
+            _check_mixing(config, start.network)
+        self._account = Account(self.lam, self._disagreement(rule))
         self._mu = torch.zeros(shape, device=device)
         self._last_excess = torch.zeros(shape, device=device)
         # What each agent takes the mean step for, its own last one, and what neighbours know of its λ.
@@ -144,52 +140,49 @@ class Multipliers:
         usage = step.usage[..., spec.resource_of] if len(spec.resources) > 1 else step.usage
         counted = step.counted[:, None]
         excess = counted * self._members * (usage / spec.usage_scale - self._share) / self._unit  # [B, N, m]
-        before, ascent = self.lam, self._ascent(excess, counted)
-        if config.mixing == "tracking" and self._rule == "gossip":
-            asked, ascent = ascent, self._track(ascent, counted)
-            self._drift += _mean(ascent) - _mean(asked)
-        moved = before + ascent
+        before, asked = self.lam, self._ascent(excess, counted)
+        moved = before + asked
         if self._rule in ("primal_dual", "primal_dual_symmetric"):
-            pulled = config.alpha * self._mu
-            self.lam = self._clip(moved - pulled)
-            self._drift -= _mean(pulled)
-            self._mu = self._mu + config.beta * self._disagreement(before)
+            moved = moved - config.alpha * self._mu
+            self.lam = clipped = moved.clamp(0.0, config.lambda_max)
+            self._mu = self._mu + config.beta * self._apart(before)
         elif self._rule == "central":
             # One multiplier per budget, moved by what the whole district uses: projected after the average.
-            agreed = self._network.mean(moved).expand_as(moved)
-            self.lam = self._clip(agreed)
-            self._drift += _mean(agreed) - _mean(moved)
+            moved = self._network.mean(moved).expand_as(moved)
+            self.lam = clipped = moved.clamp(0.0, config.lambda_max)
         else:
-            clipped = self._clip(moved)
+            if config.mixing == "tracking" and self._rule == "gossip":
+                moved = before + self._track(asked, counted)
+            clipped = moved.clamp(0.0, config.lambda_max)
             self.lam = self._talk(clipped, counted)
-            self._drift += _mean(self.lam) - _mean(clipped)
-            if self._apart is not None:
-                gained = torch.minimum(spread_of(ascent), spread_of(clipped - before))
-                self._apart.add(gained, counted[:, 0] > 0 if config.mix_active_only else EVERY.to(gained.device))
+        mixed = counted[:, 0] > 0 if config.mix_active_only else EVERY.to(counted.device)
+        self._account.note(Move(before, asked, moved, clipped, self.lam, mixed))
         if step.shortfall is not None:
             scaled = step.shortfall / spec.usage_scale
             self.nu = (self.nu - config.eta * scaled).clamp(-config.nu_max, config.nu_max)
         self._steps += 1
 
+    def settle(self) -> None:
+        """See `Controller.settle`."""
+        self._account.settle()
+
     def ledger(self) -> Ledger | None:
         """See `Controller.ledger`."""
-        if self._config.step_rule != "constant" or self._config.alpha == 0:
+        config = self._config
+        if config.step_rule != "constant" or config.alpha == 0:
             return None
-        terms = torch.stack([_mean(self.lam), self._cut, self._lifted, self._drift])[:, 0] * self._use
-        gained, cut, lifted, drift = terms
-        return Ledger(gained, cut, lifted, drift, self._config.tighten)
+        return self._account.ledger(self.lam, self._use, config.tighten)
 
     def disagreement_bound(self) -> Tensor | None:
-        """See `Controller.disagreement_bound`; None but for gossip without faults."""
-        return None if self._apart is None else self._apart.bound[0] / self.lam.shape[1] ** 0.5
+        """See `Controller.disagreement_bound`; None but for gossip whose messages arrive, or are lost at random."""
+        bound = self._account.apart()
+        return None if bound is None else bound / self.lam.shape[1] ** 0.5
 
-    def _clip(self, lam: Tensor) -> Tensor:
-        """λ within its limits; what they give and take is added up."""
-        clipped = lam.clamp(0.0, self._config.lambda_max)
-        given = clipped - lam
-        self._lifted += _mean(given.clamp_min(0.0))
-        self._cut -= _mean(given.clamp_max(0.0))
-        return clipped
+    def _disagreement(self, rule: Rule) -> Disagreement | None:
+        config, network = self._config, self._network
+        if rule != "gossip" or not bounds(network, config.mixing):
+            return None
+        return Disagreement(lambda: contraction(network, config.rounds, config.mixing), self.lam)
 
     def _ascent(self, excess: Tensor, counted: Tensor) -> Tensor:
         config = self._config
@@ -237,7 +230,7 @@ class Multipliers:
         lam[..., active] = network.mix(lam[..., active], config.rounds, config.mixing, limit)
         return lam
 
-    def _disagreement(self, before: Tensor) -> Tensor:
+    def _apart(self, before: Tensor) -> Tensor:
         """What moves μ: eq. (11) as printed, with the old λ, or its symmetric form with the new one."""
         if self._rule == "primal_dual":
             return before - self._network.neighbour_mean(before)
@@ -253,9 +246,9 @@ def _check_mixing(config: DualConfig, network: Network) -> None:
     if config.mixing == "event" and not (network.exact and config.rounds == 1):
         raise UsageError("dual.mixing: 'event' needs rounds 1 and a network without faults: what is told is heard")
     if config.mix_active_only and config.mixing in ("event", "tracking"):
-        raise UsageError(
-            f"dual.mixing: '{config.mixing}' exchanges every budget; allowed with it: mix_active_only false"
-        )
+        raise UsageError(f"dual.mixing: '{config.mixing}' exchanges every budget; mix_active_only must be false")
+    if config.mix_active_only and network.delay:
+        raise UsageError("dual.mix_active_only: messages are late, and of other budgets; it must be false")
 
 
 def rounds_of(rule: Rule, config: DualConfig) -> int:
@@ -276,8 +269,3 @@ def shares(spec: TaskSpec, share: str) -> Tensor:
         return (spec.limits / spec.member_counts)[None]
     size = spec.agent_scale[:, None] * spec.members
     return spec.limits * size / size.sum(0)
-
-
-def _mean(lam: Tensor) -> Tensor:
-    """Over agents, float64, [B, m]."""
-    return lam.mean(1, dtype=torch.float64)

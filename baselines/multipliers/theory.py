@@ -16,24 +16,34 @@ from torch import Tensor
 from accord.envs.network import Network
 
 
+def bounds(network: Network, mixing: str) -> bool:
+    """Whether `contraction` knows the rounds of a network: of one without faults, or that only loses messages."""
+    exchanges = ("plain", "chebyshev", "balanced", "tracking") if network.exact else ("plain", "tracking")
+    return mixing in exchanges and (network.exact or network.lost is not None)
+
+
 def contraction(network: Network, rounds: int, mixing: str) -> float:
-    """ρ of K rounds: by which factor they shrink δ at least.
+    """ρ of K rounds: by which factor they shrink δ at least; where messages are lost at random, its root mean square.
 
     Plain rounds multiply by W, whose second largest absolute eigenvalue is σ: ρ = σ^K. Chebyshev's polynomial
     T_K(W/σ)/T_K(1/σ) is at most 1/T_K(1/σ) on [−σ, σ] (Auzinger and Melenk, 2011; no other of its degree is smaller).
+    With losses ρ = ρ₂^(K/2), see `contraction_with_loss`: single steps may pass the bound, means over time do not.
 
     Args:
         network: Whose weights are doubly stochastic.
         rounds: K.
         mixing: See `Network.mix`.
     """
+    if not network.exact and network.lost is not None:
+        return contraction_with_loss(network, *network.lost) ** (rounds / 2)
     sigma = min(1.0, network.sigma)
     if mixing != "chebyshev" or sigma in (0.0, 1.0):
         return sigma**rounds
-    return 1 / math.cosh(rounds * math.acosh(1 / sigma))
+    shrunk = math.exp(-rounds * math.acosh(1 / sigma))  # 1/cosh, which does not overflow
+    return 2 * shrunk / (1 + shrunk**2)
 
 
-def contraction_with_loss(network: Network, loss: float, *, one_way: bool = False) -> float:
+def contraction_with_loss(network: Network, loss: float, one_way: bool) -> float:
     """By which factor a plain round shrinks E δ² at least, where messages are lost: ρ₂.
 
     A round multiplies by W_p + noise, W_p = (1 − p)W + pI its mean: what is lost falls to the receiver's own number.
@@ -42,7 +52,7 @@ def contraction_with_loss(network: Network, loss: float, *, one_way: bool = Fals
     as well, by a variance of 2p(1 − p)·xᵀL₂x/N², which leaves (1 − 1/N) of the noise beside it.
 
     Args:
-        network: Without faults, small enough for a dense matrix.
+        network: Small enough for a dense matrix; its weights are those without losses.
         loss: p.
         one_way: Each direction of a link is lost by itself.
     """
@@ -58,6 +68,8 @@ def contraction_with_loss(network: Network, loss: float, *, one_way: bool = Fals
 
 class Disagreement:
     """A bound on δ of each budget, step by step: δ ← ρ·(δ + α·min(‖Πe‖, ‖Πẽ‖)), without ρ where nobody talks of it.
+
+    Of real numbers: float32 rounds λ, so δ is seen to pass a bound that is near 0 by some 1e-8 of λ.
 
     Proof. W commutes with Π and contracts its image by ρ. A dual step adds α·ẽ, which gives δ + α·‖Πẽ‖ by the
     triangle inequality. And ‖ΠP(y)‖² = Σ_ij (P(y_i) − P(y_j))²/2N ≤ ‖Πy‖², since P does not push any pair apart:

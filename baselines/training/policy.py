@@ -110,6 +110,11 @@ class PolicyController(Controller):
         if self._multipliers is not None:
             self._multipliers.update(step)
 
+    def settle(self) -> None:
+        """See `Controller.settle`."""
+        if self._multipliers is not None:
+            self._multipliers.settle()
+
     def diagnostics(self) -> dict[str, Tensor]:
         """λ [B, N, m] and ν [B, N] where they move."""
         moved = self._multipliers

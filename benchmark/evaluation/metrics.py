@@ -77,13 +77,12 @@ def hours_above(run: Trajectory, context: Context) -> Value:
 
 @metric("h", "low", section="violation")
 def recovery(run: Trajectory, context: Context) -> Value:
-    """Hours after which use so far exceeds no budget by over 1 % any more; blank where it does to the end."""
+    """Hours after which use so far exceeds no budget by over 1 % any more; all of them where it does to the end."""
     if not run.days or not all_positive(run):
         return None
     used, counted = (torch.stack(values) for values in zip(*run.days, strict=True))  # [days, m]
     over = ((used / counted.clamp_min(1) / run.limits - 1).amax(1) > VIOLATION_ALLOWED).nonzero().flatten()
-    last = int(over[-1]) + 1 if len(over) else 0
-    return None if last == len(run.days) else float(DAY * last)
+    return float(DAY * (int(over[-1]) + 1)) if len(over) else 0.0
 
 
 @metric("-", "low", section="violation", column=Column("import peak", "%", 100, 0, place=40))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import torch
+
 from accord.benchmark.evaluation.context import Context, Value
 from accord.benchmark.evaluation.excess import all_positive, debt_of, excess_of
 from accord.benchmark.evaluation.metric import metric
@@ -19,7 +21,7 @@ def saturation(run: Trajectory, context: Context) -> Value:
 @metric("-", section="violation")
 def transient(run: Trajectory, context: Context) -> Value:
     """Ledger of the worst budget: the excess that the rise of the mean multiplier over the hours stands for."""
-    return _of_worst(run, "gained")
+    return _of_worst(run, "level")
 
 
 @metric("-", "low", section="violation")
@@ -37,27 +39,31 @@ def lifted(run: Trajectory, context: Context) -> Value:
 @metric("-", section="violation")
 def talk_drift(run: Trajectory, context: Context) -> Value:
     """Ledger of the worst budget: what communication moved the mean multiplier by; it is taken off the excess."""
-    return _of_worst(run, "drift")
+    return _of_worst(run, "talk")
 
 
 @metric("-", "low", section="violation")
 def violation_bound(run: Trajectory, context: Context) -> Value:
-    """What the ledger bounds the violation by, without knowing what is lifted; of the budget with the largest bound."""
-    if run.ledger is None or not all_positive(run):
+    """What the ledger bounds the violation by, without knowing what is lifted; the largest of any budget.
+
+    Budgets of every single hour have none.
+    """
+    if run.ledger is None or not all_positive(run) or any(budget.each_step for budget in run.spec.budgets):
         return None
     ledger, steps = run.ledger, run.counted.clamp_min(1)
-    bound = (ledger.gained + ledger.cut - ledger.drift) / steps - ledger.aimed + debt_of(run) / run.limits
+    bound = (ledger.level + ledger.cut - ledger.talk) / steps - ledger.aimed + debt_of(run) / run.limits
     return max(0.0, float(bound.max()))
 
 
 @metric("-", "low", section="violation")
 def ledger_error(run: Trajectory, context: Context) -> Value:
-    """By how much the ledger does not add up: rounding; of the budget with the most."""
+    """By how much the ledger does not add up: float32's rounding; of the budget with the most."""
     if run.ledger is None or not all_positive(run):
         return None
     ledger, steps = run.ledger, run.counted.clamp_min(1)
-    told = (ledger.gained + ledger.cut - ledger.lifted - ledger.drift) / steps - ledger.aimed
-    return float((run.used / steps / run.limits - 1 - told).abs().max())
+    told = (ledger.level + ledger.cut - ledger.lifted - ledger.talk) / steps - ledger.aimed
+    error = torch.where(run.counted > 0, run.used / steps / run.limits - 1 - told, 0.0)
+    return float(error.abs().max())
 
 
 @metric("1/kh", section="feasibility")
@@ -81,7 +87,7 @@ def consensus_spread(run: Trajectory, context: Context) -> Value:
 
 @metric("mean prices", "low", section="feasibility")
 def consensus_error_bound(run: Trajectory, context: Context) -> Value:
-    """What theory bounds `consensus_error` by, for gossip."""
+    """What theory bounds `consensus_error` by, but for rounding: gossip without faults, or with losses alone."""
     return None if run.disagreement_bound is None else run.disagreement_bound / run.multiplier_steps
 
 

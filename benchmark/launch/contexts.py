@@ -88,7 +88,7 @@ def _make_context(scenario: Scenario) -> Context:
     if not scenario.uncontrolled:
         return solved
     plain = make_method(scenario.uncontrolled).build(scenario.task(), seeded(0, scenario.uncontrolled))
-    base = evaluate(scenario, plain, solved, seeded(0, scenario.uncontrolled))
+    base = evaluate(scenario.sound, plain, solved, seeded(0, scenario.uncontrolled))
     sums = base.trajectory.sums
     value, delays = base.metrics["objective"], {"waiting_load", "demand"} <= sums.keys()
     return replace(

@@ -13,6 +13,7 @@ import torch
 
 from accord.baselines.base import Controller
 from accord.baselines.registry import REFERENCES
+from accord.baselines.rollout import begin
 from accord.benchmark.evaluation.context import Context, Value
 from accord.benchmark.evaluation.evaluate import Evaluation, evaluate
 from accord.benchmark.launch.contexts import comparison, prepare_context, reference_metrics
@@ -27,6 +28,7 @@ from accord.benchmark.seeding import seeded
 from accord.benchmark.specs.resolved import ResolvedRun, resolve_run
 from accord.benchmark.specs.run import EffortSpec, make_run
 from accord.envs.catalogue import resolve
+from accord.envs.network import FaultyNetwork
 from accord.envs.scenario import Hours, Scenario
 
 DEFAULT_EFFORT = EffortSpec(steps=4_000_000, seconds=180.0)
@@ -92,6 +94,7 @@ def execute(run: ResolvedRun, store: Store) -> Record:
     status: Status = "done"
     error, policy = "", None
     try:
+        _check_talk(run)
         context = prepare_context(run.scenario, store)
         if run.spec.method in REFERENCES:
             metrics = reference_metrics(run, context)
@@ -106,6 +109,18 @@ def execute(run: ResolvedRun, store: Store) -> Record:
         record = record.model_copy(update={"policy_revision": policy["revision"]})
     store.save(record, traces)
     return record
+
+
+def _check_talk(run: ResolvedRun) -> None:
+    """Refuse a method that cannot talk over the scenario's network, before anything is trained.
+
+    Raises:
+        UsageError: the network has faults that it has no form for.
+    """
+    network = run.scenario.network()
+    if run.method is not None and isinstance(network, FaultyNetwork):
+        task, generator = run.scenario.task(), seeded(run.spec.seed, "evaluate")
+        begin(task, run.method.build(task, generator), network, 1, generator)
 
 
 def ended_badly(run: ResolvedRun, status: Status, error: str) -> Record:

@@ -154,8 +154,8 @@ def _next(data: Mapping[str, Any], tell: Tell) -> str:
 
 
 def _tried(done: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """All evaluations behind some trials."""
-    return [one for trial in done for one in trial["tried"]]
+    """All evaluations behind some trials; a trial that was alone names none."""
+    return [one for trial in done for one in trial.get("tried", [trial])]
 
 
 def _score(trial: dict[str, Any]) -> float:

@@ -88,11 +88,17 @@ class DistrictScenario(Scenario):
     @property
     def trained_on(self) -> DistrictScenario:
         """What held before a change, over a network without faults; itself without either."""
-        plain, (topology, words) = self.before or self, split_faults(self.network_name)
+        return self.sound.before or self.sound
+
+    @cached_property
+    def sound(self) -> DistrictScenario:
+        """The same over a network without faults; itself where it has none."""
+        topology, words = split_faults(self.network_name)
         if not words:
-            return plain
-        address = plain.address.replace(f"/{self.network_name}/", f"/{topology}/")
-        return replace(plain, address=address, network_name=topology)
+            return self
+        address = f"{self.district_name}/{topology}/{self.budget_name}"
+        before = None if self.before is None else self.before.sound
+        return replace(self, address=address, network_name=topology, before=before)
 
     def over(self, hours: Hours) -> DistrictScenario:
         """The scenario, as before any change, trained and measured on other hours."""

@@ -71,19 +71,24 @@ class Faults:
     late: tuple[int, ...] = ()
 
     @property
+    def words(self) -> str:
+        """What is not as by default, for digests: a fault that is thought of later changes none."""
+        return " ".join(f"{p.name}={getattr(self, p.name)}" for p in fields(self) if getattr(self, p.name) != p.default)
+
+    @property
     def lies(self) -> bool:
         """Somebody does."""
         return self.liar_says is not None or self.liar_adds != 0.0 or self.liar_flips
 
 
 def split_faults(name: str) -> tuple[str, tuple[str, ...]]:
-    """A topology's name and the words of faults behind it; a file's name may hold a `+` of its own."""
-    topology, *words = name.split("+")
-    if not name.startswith("edges:"):
-        return topology, tuple(words)
-    while words and not all(word.partition("-")[0] in _KINDS for word in words):
-        topology, words = f"{topology}+{words[0]}", words[1:]
-    return topology, tuple(words)
+    """A topology's name and the words of faults behind it; a folder or a file may have a `+` in its name."""
+    folder, slash, last = name.rpartition("/")
+    topology, *words = last.split("+")
+    if name.startswith("edges:"):
+        while words and not all(_WORD.fullmatch(word) for word in words):
+            topology, words = f"{topology}+{words[0]}", words[1:]
+    return f"{folder}{slash}{topology}", tuple(words)
 
 
 def parse_faults(words: Sequence[str], where: str) -> Faults:
@@ -103,14 +108,15 @@ def parse_faults(words: Sequence[str], where: str) -> Faults:
             raise UsageError(f"{where}: '{word}' is no fault; allowed: {', '.join(WORDS)}")
         if kind in found:
             raise UsageError(f"{where}: fault '{kind}' is given twice")
-        wanted = _KINDS[kind]
-        if wanted is bool:
+        if _KINDS[kind] is bool:
             if dash:
                 raise UsageError(f"{where}: fault '{word}' takes no number; allowed: {kind}")
             found[kind] = True
         elif kind == "switching":
+            if not value or value.startswith("edges:"):
+                raise UsageError(f"{where}: fault '{word}' needs the name of a topology, like {kind}-star")
             found[kind] = value
-        elif wanted is tuple:
+        elif _KINDS[kind] is tuple:
             if not all(number.isascii() and number.isdigit() for number in value.split("_")):
                 raise UsageError(f"{where}: fault '{word}' needs numbers of agents, like {kind}-2 or {kind}-2_5")
             found[kind] = tuple(sorted({int(number) for number in value.split("_")}))
@@ -119,8 +125,10 @@ def parse_faults(words: Sequence[str], where: str) -> Faults:
     return Faults(**found)  # type: ignore[arg-type]
 
 
+_FORMS = {bool: "", tuple: r"-\d+(_\d+)*", float: rf"-{NUMBER.pattern}"}
 _TYPES = {"bool": bool, "tuple[int, ...]": tuple}
 _KINDS: dict[str, type] = {part.name: _TYPES.get(str(part.type), float) for part in fields(Faults)}
+_WORD = re.compile("|".join([*(f"{kind}({_FORMS[type_]})" for kind, type_ in _KINDS.items()), r"switching-[\w.-]+"]))
 
 
 def _number(kind: str, text: str, where: str) -> float | int:

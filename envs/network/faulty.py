@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import deque
+from functools import cached_property
 from itertools import count
 
 import torch
@@ -46,19 +47,25 @@ class FaultyNetwork(Network):
             UsageError: `switching` names no topology, or an agent that fails is not there.
         """
         super().__init__(edges, n_agents, name)
-        self.faults = faults
+        self.faults, self.delay = faults, faults.delay
+        if faults == Faults(loss=faults.loss):
+            self.lost = faults.loss, False
+        elif faults == Faults(one_way_loss=faults.one_way_loss):
+            self.lost = faults.one_way_loss, True
         failing = (*faults.dead_serving, *faults.dead_idle, *faults.late)
         if any(agent >= n_agents for agent in failing):
             raise UsageError(f"network '{name}': agent {max(failing)} is not there; allowed: 0 to {n_agents - 1}")
         if len(set(failing)) < len(failing):
             raise UsageError(f"network '{name}': an agent fails in two ways")
         self.liar = int(self.degree.argmax())
-        graphs = [self.links]
+        graphs, other = [self.links], None
         if faults.switching:
-            graphs.append(Network(build_edges(faults.switching, n_agents), n_agents, faults.switching).links)
+            other = Network(build_edges(faults.switching, n_agents), n_agents, faults.switching)
+            graphs.append(other.links)
         self._before = _between(graphs[0], n_agents, faults.late, cut=False)
         dead = (*faults.dead_serving, *faults.dead_idle)
         self._graphs = [_between(links, n_agents, dead, cut=faults.cut) for links in graphs]
+        self._other = other
         self._begin()
 
     def start(self) -> None:
@@ -84,7 +91,7 @@ class FaultyNetwork(Network):
     @property
     def digest(self) -> str:
         """Of the links and of what is wrong with them."""
-        return hashlib.sha256(f"{super().digest} {self.faults}".encode()).hexdigest()
+        return hashlib.sha256(f"{super().digest} {self.faults.words}".encode()).hexdigest()
 
     def to(self, device: torch.device | str) -> FaultyNetwork:
         """See `Network.to`."""
@@ -100,12 +107,12 @@ class FaultyNetwork(Network):
             )
         links = self._links_of_now()
         if links is not None:
-            numbers = count()
-            x = self._mix_by(lambda y: self._round(y, links, next(numbers), method, limit), x, rounds, method)
+            numbers, damping = count(), self.damping(rounds) if method == "balanced" and self._begun else 1.0
+            x = self._mix_by(lambda y: self._round(y, links, next(numbers), method, limit, damping), x, rounds, method)
         self._steps += 1
         return x
 
-    def _round(self, x: Tensor, links: Links, number: int, method: str, limit: float) -> Tensor:
+    def _round(self, x: Tensor, links: Links, number: int, method: str, limit: float, damping: float) -> Tensor:
         """One round of messages."""
         heard, own = self._hear(x, links, number)
         if heard is None or own is None:
@@ -114,7 +121,7 @@ class FaultyNetwork(Network):
         if method == "trimmed":
             return links.trimmed(x, heard, arrived, round(limit))
         if method == "balanced":
-            return links.averaged(x, heard, own, arrived * (self.damping if self._begun else 1.0))
+            return links.averaged(x, heard, own, arrived * damping)
         return links.averaged(x, heard, x[:, links.targets], arrived, limit if method == "clipped" else None)
 
     def neighbour_mean(self, x: Tensor) -> Tensor:
@@ -144,16 +151,24 @@ class FaultyNetwork(Network):
         other = build_edges(self.faults.switching, self.n_agents)
         return Network(torch.cat([self.edges, other]).unique(dim=0), self.n_agents).distances_from(node)
 
-    @property
-    def damping(self) -> float:
+    def damping(self, rounds: int) -> float:
         """ε of balanced exchanges: four fifths of the largest one that is stable, at most 1.
 
-        With x⁺ = x − ε·(I − W)·x(t − D) each eigenvalue ω of W gives z^(D+1) = z^D − ε·(1 − ω), whose roots lie within
-        the unit circle if and only if ε·(1 − ω) < 2·sin(π/(4D + 2)) (Levin and May, 1976).
+        What is told in a round is heard in the same one D exchanges later, d = D·K rounds. With
+        x⁺ = x − ε·(I − W)·x(t − d) each eigenvalue ω of W gives z^(d+1) = z^d − ε·(1 − ω), whose roots lie within the
+        unit circle if and only if ε·(1 − ω) < 2·sin(π/(4d + 2)) (Levin and May, 1976). Links that take turns: of the
+        graph with the lowest ω.
+
+        Args:
+            rounds: K.
         """
-        if not self.faults.delay:
-            return 1.0
-        return min(1.0, 0.8 * 2 * math.sin(math.pi / (4 * self.faults.delay + 2)) / (1 - self.lowest))
+        late = self.faults.delay * rounds
+        return 1.0 if not late else min(1.0, 0.8 * 2 * math.sin(math.pi / (4 * late + 2)) / (1 - self._least))
+
+    @cached_property
+    def _least(self) -> float:
+        """Smallest eigenvalue of the weights of any of its graphs."""
+        return min(self.lowest, self.lowest if self._other is None else self._other.lowest)
 
     def _links_of_now(self) -> Links | None:
         """Who talks in this step; None where nobody does."""
@@ -168,14 +183,11 @@ class FaultyNetwork(Network):
         self._count(x, len(links.sources))
         if not self._begun:
             return x[:, links.sources], x[:, links.targets]
+        if not self.delay:
+            return self._rounded(self._lied(x))[:, links.sources], self._rounded(x)[:, links.targets]
         if number == len(self._told):
             self._told.append(deque(maxlen=self.faults.delay + 1))
         told = self._told[number]
-        if told and told[0][0].shape != x.shape:
-            raise UsageError(
-                f"network '{self.name}': late messages are of the same numbers as those of now; "
-                "allowed with a delay: mix_active_only false"
-            )
         told.append((self._rounded(self._lied(x)), self._rounded(x)))
         if len(told) <= self.faults.delay:
             return None, None

@@ -18,6 +18,8 @@ class MovingNetwork(Network):
     What needs a fixed graph (`sigma`, `distances_from`) is not there.
     """
 
+    exact = False
+
     def __init__(self, n_agents: int, name: str = "moving") -> None:
         """Set up.
 

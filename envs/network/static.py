@@ -34,6 +34,8 @@ class Network:
 
     Attributes:
         exact: Every message arrives at once and as it was sent.
+        delay: Exchanges by which messages are late.
+        lost: Probability that a message is lost, and whether each direction is by itself, where nothing else is wrong.
         name: The topology's name.
         n_agents: Number of agents N.
         edges: `[E, 2]`, each undirected edge once, lower id first, sorted.
@@ -45,6 +47,8 @@ class Network:
     """
 
     exact = True
+    delay = 0
+    lost: tuple[float, bool] | None = None
 
     def __init__(self, edges: Tensor, n_agents: int, name: str = "") -> None:
         """Make a network of given edges.

@@ -93,7 +93,7 @@ def test_what_moves_multipliers_and_bounds_them_is_the_same(address: str) -> Non
     assert ledger is not None
     assert same is not None
     assert ledger.cut.max() > 0.1
-    for term in ("gained", "cut", "lifted", "drift"):
+    for term in ("level", "cut", "lifted", "talk"):
         torch.testing.assert_close(getattr(same, term), getattr(ledger, term), rtol=1e-3, atol=1e-4)
     torch.testing.assert_close(rollout.disagreement_bound(), controller.disagreement_bound(), rtol=1e-3, atol=1e-5)
 

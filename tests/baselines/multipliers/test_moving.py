@@ -182,7 +182,7 @@ def test_agents_that_agree_in_other_ways_enforce_the_budget_too(mixing: str) -> 
     lam, ledger = multipliers.lam[0, :, 0], multipliers.ledger()
     assert float((demand - lam).sum()) == pytest.approx(4.5, abs=0.01)
     assert ledger is not None
-    assert abs(float(ledger.drift)) < 1e-3 * float(ledger.gained)
+    assert abs(float(ledger.talk)) < 1e-3 * float(ledger.level)
     assert float(lam.std()) < (0.005 if mixing == "tracking" else 0.2)
 
 

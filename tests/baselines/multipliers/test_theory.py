@@ -21,6 +21,7 @@ def test_rounds_contract_disagreement_at_least_as_told(topology: str, mixing: st
 
 
 def test_chebyshev_takes_the_root_of_the_rounds() -> None:
+    assert contraction(Network.build("complete", 7), 500, "chebyshev") == 0.0
     ring = Network.build("ring", 100)
     assert contraction(ring, 149, "chebyshev") <= 1e-3 < contraction(ring, 148, "chebyshev")
     assert contraction(ring, 5_249, "plain") <= 1e-3 < contraction(ring, 5_247, "plain")

@@ -189,10 +189,8 @@ def test_multipliers_are_judged_over_the_second_half() -> None:
     assert value("consensus_error", run) == pytest.approx(np.mean([(5 - 0.01 * t) / 2 for t in range(48, 96)]))
 
 
-@pytest.mark.parametrize(("until", "recovered"), [(0, 0.0), (72, 8 * 24.0), (480, None)])
-def test_recovery_ends_with_the_last_day_on_which_use_so_far_was_over_a_budget(
-    until: int, recovered: float | None
-) -> None:
+@pytest.mark.parametrize(("until", "recovered"), [(0, 0.0), (72, 8 * 24.0), (480, 480.0)])
+def test_recovery_ends_with_the_last_day_on_which_use_so_far_was_over_a_budget(until: int, recovered: float) -> None:
     run = rolled(lambda t: [0.0, 5.0 if t < until else 2.0], hours=480)
     assert value("recovery", run) == recovered
 

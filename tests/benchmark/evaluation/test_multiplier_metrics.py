@@ -58,6 +58,28 @@ def test_the_ledger_of_multipliers_adds_up_and_bounds_the_violation(rule: Rule, 
     assert debt == pytest.approx(float(run.final_waiting.sum() / run.hours / run.limits[0]), abs=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("address", "share"),
+    [
+        ("homes_17/ring/feeder-0.25", "equal"),
+        ("campus_seven/two_groups/hourly-0.3", "own_peak"),
+        ("campus_seven/two_groups/hourly-0.35~0.3", "equal"),
+        ("campus_seven/two_groups/cap-0.6", "equal"),
+    ],
+)
+def test_the_ledger_adds_up_whatever_the_budgets_and_parts_of_them(address: str, share: str) -> None:
+    method = make_method("price_taker", {"dual": {"share": share, "lambda_max": 1.0}})
+    scenario = resolve(address)
+    built = method.build(scenario.task(), seeded(0, "t"))
+    found = evaluate(scenario, built, Context(top_price=1.0), seeded(0, "t")).metrics
+    error, bound, violation = found["ledger_error"], found["violation_bound"], found["violation"]
+    assert isinstance(error, float)
+    assert error < 1e-6
+    assert (bound is None) == ("cap" in address)
+    assert isinstance(violation, float)
+    assert bound is None or (isinstance(bound, float) and violation <= bound + 1e-6)
+
+
 def test_gossip_disagrees_less_than_its_bound() -> None:
     scenario = resolve("campus_seven/path/hourly-0.35")
     assert isinstance(scenario.protocol, Hours)

@@ -143,4 +143,7 @@ def test_a_ledger_tells_what_faults_of_a_network_move(faults: str, low: float, h
     assert low < drift < high
     assert error < 1e-6
     assert (found["violation"] == 0) == (drift > -0.05)
-    assert (found["consensus_error_bound"] is None) == bool(faults)
+    bound, apart = found["consensus_error_bound"], found["consensus_error"]
+    assert (bound is None) == (faults not in ("", "+loss-0.5"))
+    assert isinstance(apart, float)
+    assert bound is None or (isinstance(bound, float) and apart <= bound)

@@ -15,6 +15,7 @@ def test_words_are_read() -> None:
     )
     assert split_faults("regular-4+loss-0.3+cut") == ("regular-4", ("loss-0.3", "cut"))
     assert split_faults("edges:a+b/c.txt+cut") == ("edges:a+b/c.txt", ("cut",))
+    assert split_faults("edges:/runs/run+loss-0.3/a+delay-6.csv") == ("edges:/runs/run+loss-0.3/a+delay-6.csv", ())
 
 
 @pytest.mark.parametrize(
@@ -26,6 +27,8 @@ def test_words_are_read() -> None:
         ("delay-2.5", "fault 'delay-2.5' needs a whole number from 1 to 168"),
         ("cut-3", "fault 'cut-3' takes no number; allowed: cut"),
         ("loss-0.1+loss-0.2", "fault 'loss' is given twice"),
+        ("switching", "fault 'switching' needs the name of a topology, like switching-star"),
+        ("switching-edges:a.txt", "fault 'switching-edges:a.txt' needs the name of a topology"),
         ("switching-rings", "topology: 'rings' is unknown"),
         ("dead_idle-x", "fault 'dead_idle-x' needs numbers of agents, like dead_idle-2 or dead_idle-2_5"),
         ("dead_idle-7", "agent 7 is not there; allowed: 0 to 6"),

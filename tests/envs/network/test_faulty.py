@@ -1,12 +1,16 @@
 """Networks with faults against sums that are known."""
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
 from accord.baselines.multipliers.theory import contraction_with_loss, spread_of
+from accord.benchmark.launch.contexts import prepare_context
+from accord.benchmark.launch.runner import run
+from accord.benchmark.records.store import Store
 from accord.envs.catalogue import resolve
 from accord.envs.errors import UsageError
 from accord.envs.network import FaultyNetwork, Network
@@ -47,7 +51,7 @@ def test_what_is_lost_is_not_read_as_nothing() -> None:
 @pytest.mark.parametrize("one_way", [False, True])
 def test_losses_contract_as_told_in_the_mean_square(topology: str, one_way: bool) -> None:
     network, copies = faulty("one_way_loss-0.4" if one_way else "loss-0.4", topology), 20_000
-    told = contraction_with_loss(network, 0.4, one_way=one_way)
+    told = contraction_with_loss(network, 0.4, one_way)
     x = numbers(width=1)
     after = network.mix(x.expand(copies, -1, -1))
     assert float(spread_of(after).square().mean() / spread_of(x).square()) <= told * 1.02
@@ -66,7 +70,9 @@ def test_the_slowest_direction_contracts_by_what_is_told() -> None:
     matrix = mean @ mean - 1 / 7 + 2 * 0.3 * 0.7 * (torch.diag(square.sum(1)) - square)
     slowest = torch.linalg.eigh(matrix).eigenvectors[:, -1].view(1, 7, 1)
     after = network.mix(slowest.expand(50_000, -1, -1))
-    assert float(spread_of(after).square().mean()) == pytest.approx(contraction_with_loss(network, 0.3), rel=0.01)
+    assert float(spread_of(after).square().mean()) == pytest.approx(
+        contraction_with_loss(network, 0.3, False), rel=0.01
+    )
 
 
 @pytest.mark.parametrize("delay", [1, 6])
@@ -80,25 +86,27 @@ def test_late_messages_hold_back_what_all_agents_add(delay: int) -> None:
 
 @pytest.mark.parametrize("topology", TOPOLOGIES)
 @pytest.mark.parametrize("words", ["delay-3", "delay-12", "rounding-0.1", "delay-3+rounding-0.1+loss-0.3"])
-def test_balanced_exchanges_keep_the_mean_and_settle(topology: str, words: str) -> None:
+@pytest.mark.parametrize("rounds", [1, 4])
+def test_balanced_exchanges_keep_the_mean_and_settle(topology: str, words: str, rounds: int) -> None:
     network, x = faulty(words, topology), numbers()
     mean = x.mean(1)
     for _ in range(3_000):
-        x = network.mix(x, 1, "balanced")
+        x = network.mix(x, rounds, "balanced")
     assert torch.allclose(x.mean(1), mean, atol=1e-6)
     assert float(spread_of(x).max()) < (0.3 if "rounding" in words else 1e-6)
 
 
-def test_damping_is_needed_where_messages_are_late(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("rounds", [1, 3])
+def test_damping_is_needed_where_messages_are_late(rounds: int, monkeypatch: pytest.MonkeyPatch) -> None:
     network, x = faulty("delay-3", "ring"), numbers()
-    edge = 2 * math.sin(math.pi / 14) / (1 - network.lowest)
-    assert network.damping == pytest.approx(0.8 * edge)
+    edge = 2 * math.sin(math.pi / (4 * 3 * rounds + 2)) / (1 - network.lowest)
+    assert network.damping(rounds) == pytest.approx(0.8 * edge)
     assert network.lowest == pytest.approx(float(torch.linalg.eigvalsh(network.mixing_matrix())[0]))
     for damping, settles in ((0.97 * edge, True), (1.03 * edge, False)):
-        monkeypatch.setattr(FaultyNetwork, "damping", damping)
+        monkeypatch.setattr(FaultyNetwork, "damping", lambda self, rounds, damping=damping: damping)
         network, y = faulty("delay-3", "ring"), x
-        for _ in range(2_000):
-            y = network.mix(y, 1, "balanced")
+        for _ in range(3_000):
+            y = network.mix(y, rounds, "balanced")
         assert (float(spread_of(y).max()) < 1) == settles
 
 
@@ -191,10 +199,17 @@ def test_two_networks_of_a_name_lose_the_same() -> None:
 def test_features_are_not_passed_on_over_faults() -> None:
     with pytest.raises(UsageError, match="methods that pass features on"):
         faulty("cut").propagate(numbers(), 2)
-    late = faulty("delay-2")
-    late.mix(numbers(width=2))
-    with pytest.raises(UsageError, match="mix_active_only false"):
-        late.mix(numbers(width=1))
+
+
+def test_numbers_of_any_width_are_lost() -> None:
+    network = faulty("loss-0.3")
+    assert network.mix(numbers(width=2)).shape == (1, 7, 2)
+    assert network.mix(numbers(width=1)).shape == (1, 7, 1)
+
+
+def test_a_digest_tells_faults_apart() -> None:
+    words = ("", "cut", "loss-0.3", "loss-0.4", "one_way_loss-0.3", "switching-star", "late-2", "dead_idle-2")
+    assert len({faulty(each).digest for each in words}) == len(words)
 
 
 def test_a_scenario_with_faults_is_trained_without_them() -> None:
@@ -245,3 +260,22 @@ def test_only_what_changed_is_sent() -> None:
     changed = torch.tensor([[[True, False], [True, True], [False, False]]])
     assert torch.equal(network.mix_told(told, changed), told)
     assert (network.messages, network.bytes) == (1 + 2, (1 + 2 * 2) * 4)
+
+
+def test_figures_without_control_do_not_depend_on_who_fails(tmp_path: Path) -> None:
+    sound, failing = (resolve(f"campus_seven/two_groups{fault}/hourly-0.35") for fault in ("", "+dead_idle-3"))
+    assert failing.sound.address == sound.address
+    assert failing.trained_on is failing.trained_on
+    contexts = [prepare_context(scenario, Store(tmp_path / str(n))) for n, scenario in enumerate((sound, failing))]
+    assert contexts[0] == contexts[1]
+
+
+def test_what_has_no_form_over_faults_is_refused_before_it_is_trained(tmp_path: Path) -> None:
+    address = "campus_seven/two_groups+delay-2/hourly-0.35"
+    for method, settings, said in (
+        ("lgtc-ippo-augmented", {}, "passes features on"),
+        ("consensus-gossip", {"dual": {"mix_active_only": True}}, "mix_active_only"),
+    ):
+        record = run(address, method, settings=settings, root=tmp_path, steps=10**9)
+        assert record.status == "failed"
+        assert said in record.error
