@@ -6,7 +6,7 @@ import pytest
 from helpers.command_line import call
 from rich.cells import cell_len
 
-from accord.baselines.registry import METHODS, REFERENCES
+from accord.baselines.registry import METHODS, REFERENCES, make_method
 from accord.benchmark.cli.main import Lines
 from accord.benchmark.evaluation.metrics import METRICS
 from accord.benchmark.specs.suite import suite_names
@@ -53,7 +53,8 @@ def test_settings_show_what_a_method_runs_with(
     _, said, _ = call(monkeypatch, capsys, "settings", "consensus-gossip")
     lines = [line.split("|") for line in said.splitlines() if line.startswith("| ")]
     rows = {cells[1].strip(): [cell.strip() for cell in cells[2:6]] for cells in lines}
-    assert rows["dual.alpha"][:3] == ["0.181", "mean prices per unit of excess", "number ≥ 0"]
+    alpha = make_method("consensus-gossip").config.model_dump()["dual"]["alpha"]
+    assert rows["dual.alpha"][:3] == [f"{alpha:g}", "mean prices per unit of excess", "number ≥ 0"]
     _, drawn, _ = call(monkeypatch, capsys, "settings", "consensus-gossip", terminal=80)
     assert max(map(cell_len, drawn.splitlines())) <= 80
     assert "lambda_start" in drawn
