@@ -14,12 +14,13 @@ import torch
 from torch import Tensor
 
 from accord.envs.network import Network
+from accord.envs.network.static import DENSE_MATRIX
 
 
 def bounds(network: Network, mixing: str) -> bool:
     """Whether `contraction` knows the rounds of a network: of one without faults, or that only loses messages."""
     exchanges = ("plain", "chebyshev", "balanced", "tracking") if network.exact else ("plain", "tracking")
-    return mixing in exchanges and (network.exact or network.lost is not None)
+    return mixing in exchanges and (network.exact or (network.lost is not None and network.n_agents <= DENSE_MATRIX))
 
 
 def contraction(network: Network, rounds: int, mixing: str) -> float:

@@ -22,7 +22,7 @@ from accord.envs.network.topologies import build_edges, canonical_edges
 DENSE_AGENTS = 64
 
 _DENSE_SPECTRUM = 500
-_DENSE_MATRIX = 4096
+DENSE_MATRIX = 4096
 METHODS = ("plain", "chebyshev", "balanced", "clipped", "trimmed")
 
 
@@ -220,8 +220,8 @@ class Network:
         Raises:
             UsageError: More agents than a dense matrix is meant for.
         """
-        if self.n_agents > _DENSE_MATRIX:
-            raise UsageError(f"mixing_matrix: {self.n_agents} agents are too many; allowed: up to {_DENSE_MATRIX}")
+        if self.n_agents > DENSE_MATRIX:
+            raise UsageError(f"mixing_matrix: {self.n_agents} agents are too many; allowed: up to {DENSE_MATRIX}")
         return torch.from_numpy(self._weights("metropolis").toarray())
 
     def distances_from(self, node: int) -> Tensor:

@@ -210,6 +210,11 @@ class CityLearnScenario(Scenario):
         """Accord's model, before any change."""
         return self.model.trained_on
 
+    @property
+    def sound(self) -> CityLearnScenario:
+        """The same over a network without faults."""
+        return replace(self, model=self.model.sound)
+
     def over(self, hours: Hours) -> DistrictScenario:
         """Accord's model, as before any change, measured on other hours."""
         return self.model.over(hours)

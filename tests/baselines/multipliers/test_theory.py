@@ -4,8 +4,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from accord.baselines.multipliers.theory import Disagreement, contraction, spread_of, spread_of_sums
-from accord.envs.network import Network
+from accord.baselines.multipliers import theory
+from accord.baselines.multipliers.theory import Disagreement, bounds, contraction, spread_of, spread_of_sums
+from accord.envs.network import FaultyNetwork, Network
+from accord.envs.network.faults import Faults
+from accord.envs.network.topologies import build_edges
 
 TOPOLOGIES = ("complete", "ring", "star", "path", "two_groups")
 
@@ -67,3 +70,12 @@ def test_budgets_that_nobody_talks_of_are_not_contracted() -> None:
 def test_sums_over_agents_tell_how_far_apart_they_are() -> None:
     x = torch.randn(50, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0)) + 2
     assert torch.allclose(spread_of_sums(x.sum(0), x.square().sum(0), 50), spread_of(x))
+
+
+def test_losses_are_bounded_where_a_matrix_of_all_agents_is_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = FaultyNetwork(build_edges("ring", 7), 7, "ring", Faults(loss=0.3))
+    assert bounds(network, "plain")
+    assert not bounds(network, "chebyshev")
+    monkeypatch.setattr(theory, "DENSE_MATRIX", 6)
+    assert not bounds(network, "plain")
+    assert bounds(Network.build("ring", 7), "chebyshev")

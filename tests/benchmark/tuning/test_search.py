@@ -26,7 +26,7 @@ AWAITED: dict[str, set[str]] = {
     "allocation": set(),
     "core": {
         *("consensus-independent", "consensus-moving-gossip", "networked-primal_dual"),
-        *("price_taker", "price_taker-independent", "vdn-lagrangian"),
+        "vdn-lagrangian",
     },
     "execution": {
         *("ippo-moving-gossip", "lgtc-ippo-augmented", "mappo-moving-central", "mappo-moving-gossip"),
