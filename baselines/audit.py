@@ -14,12 +14,12 @@ from itertools import pairwise
 
 import torch
 
-from accord.baselines.base import Controller, Training
+from accord.baselines.base import Controller, Method, Training
 from accord.baselines.registry import make_method
 from accord.baselines.rollout import begin
 from accord.envs.catalogue import resolve
 from accord.envs.errors import UsageError
-from accord.envs.network import Network
+from accord.envs.network import FaultyNetwork, Network
 from accord.envs.scenario import Hours, Scenario
 from accord.envs.task import Box, Step, Task
 
@@ -78,15 +78,57 @@ def audit_method(name: str, settings: dict[str, object] | None = None, address: 
             f"audit: '{address}' has discrete actions; allowed: scenarios whose actions are a box, like {SCENARIO}"
         )
     method = make_method(name, settings)
+    return audit_controllers(_untrained(method, scenario), _untrained(method, scenario), scenario)
 
-    def make() -> Controller:
-        generator = torch.Generator().manual_seed(0)
-        if method.learns:
-            return method.build(scenario.task(), generator)
-        task, network = scenario.task(), scenario.network()
-        return method.train(task, network, Training.without_effort(generator))
 
-    return audit_controllers(make(), make(), scenario)
+def _untrained(method: Method, scenario: Scenario) -> Controller:
+    generator = torch.Generator().manual_seed(0)
+    if method.learns:
+        return method.build(scenario.task(), generator)
+    return method.train(scenario.task(), scenario.network(), Training.without_effort(generator))
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Whom agents that fail or lie have reached by each step after they begin to.
+
+    Attributes:
+        hops: Of the farthest other agent whose action moved; 0 where none did.
+        agents: How many others' actions moved.
+        allowed: Hops that anything may have travelled.
+    """
+
+    hops: tuple[int, ...]
+    agents: tuple[int, ...]
+    allowed: tuple[int, ...]
+
+
+def spread_of_faults(name: str, address: str) -> Spread:
+    """Play the same steps to a method over a network and over the same one without its agents that fail or lie.
+
+    Args:
+        name: A registered method, untrained.
+        address: Of a scenario whose network has such agents.
+
+    Raises:
+        UsageError: it has none.
+    """
+    scenario = resolve(address)
+    network, method = scenario.network(), make_method(name)
+    if not isinstance(network, FaultyNetwork) or not network.failing:
+        raise UsageError(
+            f"audit: no agent fails or lies in '{address}'; allowed: a network with a dead agent or a liar"
+        )
+    honest = FaultyNetwork(network.edges, network.n_agents, network.name, network.faults.without_agents())
+    stream, controller = _random_steps(scenario), _untrained(method, scenario)
+    before, after = (_actions(controller, scenario, over, stream) for over in (honest, network))
+    distance = torch.stack([network.distances_from(agent) for agent in network.failing]).amin(0)
+    differs = torch.stack([(one != other).flatten(1).any(1) for one, other in zip(before, after, strict=True)])
+    moved = (differs & (distance > 0)).cummax(0).values  # [steps, N]
+    hops = tuple(int(distance[where].max()) if where.any() else 0 for where in moved)
+    # What is told in the feedback on a step moves the next step's action.
+    allowed = tuple(n * controller.rounds for n in range(len(moved)))
+    return Spread(hops, tuple(int(where.sum()) for where in moved), allowed)
 
 
 def audit_controllers(plain: Controller, changed: Controller, scenario: Scenario) -> Audit:

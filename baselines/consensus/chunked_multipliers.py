@@ -8,7 +8,7 @@ from torch import Tensor
 from accord.baselines.base import Ledger
 from accord.baselines.consensus.chunked_state import CrowdState
 from accord.baselines.multipliers.moving import DualConfig, Rule, shares, use_per_price
-from accord.baselines.multipliers.theory import Disagreement, contraction, spread_of_sums
+from accord.baselines.multipliers.theory import Disagreement, disagreement, spread_of_sums
 from accord.envs.network import Network
 from accord.envs.task import TaskSpec
 
@@ -41,8 +41,7 @@ class CrowdMultipliers:
     def begin(self) -> None:
         """An hour begins."""
         if self._rule == "gossip" and self._apart is None:
-            network, rounds = self._network, self._dual.rounds
-            self._apart = Disagreement(lambda: contraction(network, rounds, "plain"), self._state.lam)
+            self._apart = disagreement(self._network, self._dual.rounds, "plain", self._state.lam)
         # Σ and Σ of squares of the dual steps that agents ask for, and of those that the limits leave.
         self._asked, self._asked_square, self._done, self._done_square = self._cut.new_zeros(4, len(self._cut))
 
@@ -92,7 +91,7 @@ class CrowdMultipliers:
         if self._apart is not None:
             asked = spread_of_sums(self._asked, self._asked_square, self._agents)
             done = spread_of_sums(self._done, self._done_square, self._agents)
-            self._apart.add(torch.minimum(asked, done), torch.tensor(True, device=asked.device))
+            self._apart.add(asked, done, torch.tensor(True, device=asked.device))
         self._talk -= self._total()
 
     def after_talk(self) -> None:

@@ -22,6 +22,7 @@ class Move:
         clipped: λ within them.
         after: λ at the end, when all have talked.
         mixed: Which budgets agents talked of, bool, [B, m] or [].
+        turn: Who talked, see `Network.turn`.
     """
 
     before: Tensor
@@ -30,6 +31,7 @@ class Move:
     clipped: Tensor
     after: Tensor
     mixed: Tensor
+    turn: int | None
 
 
 class Account:
@@ -61,8 +63,8 @@ class Account:
             self._talk += _mean(move.after) - _mean(move.clipped) + _mean(move.moved) - _mean(move.before)
             self._talk -= _mean(move.asked)
             if self._apart is not None:
-                gained = torch.minimum(spread_of(move.moved - move.before), spread_of(move.clipped - move.before))
-                self._apart.add(gained, move.mixed)
+                asked, left = spread_of(move.moved - move.before), spread_of(move.clipped - move.before)
+                self._apart.add(asked, left, move.mixed, move.turn)
         self._moves.clear()
 
     def ledger(self, lam: Tensor, use: Tensor, aimed: float) -> Ledger:

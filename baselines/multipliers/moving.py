@@ -14,7 +14,7 @@ from torch import Tensor
 
 from accord.baselines.base import Ledger, RolloutStart
 from accord.baselines.multipliers.account import Account, Move
-from accord.baselines.multipliers.theory import Disagreement, bounds, contraction
+from accord.baselines.multipliers.theory import disagreement
 from accord.envs.errors import UsageError
 from accord.envs.network import Network
 from accord.envs.task import Step, TaskSpec
@@ -115,7 +115,8 @@ class Multipliers:
             self.lam, self.nu = (value.clone() for value in first)
         if rule == "gossip":
             _check_mixing(config, start.network)
-        self._account = Account(self.lam, self._disagreement(rule))
+        apart = disagreement(start.network, config.rounds, config.mixing, self.lam) if rule == "gossip" else None
+        self._account = Account(self.lam, apart)
         self._mu = torch.zeros(shape, device=device)
         self._last_excess = torch.zeros(shape, device=device)
         # What each agent takes the mean step for, its own last one, and what neighbours know of its λ.
@@ -140,7 +141,7 @@ class Multipliers:
         usage = step.usage[..., spec.resource_of] if len(spec.resources) > 1 else step.usage
         counted = step.counted[:, None]
         excess = counted * self._members * (usage / spec.usage_scale - self._share) / self._unit  # [B, N, m]
-        before, asked = self.lam, self._ascent(excess, counted)
+        before, asked, turn = self.lam, self._ascent(excess, counted), self._network.turn
         moved = before + asked
         if self._rule in ("primal_dual", "primal_dual_symmetric"):
             moved = moved - config.alpha * self._mu
@@ -156,7 +157,7 @@ class Multipliers:
             clipped = moved.clamp(0.0, config.lambda_max)
             self.lam = self._talk(clipped, counted)
         mixed = counted[:, 0] > 0 if config.mix_active_only else EVERY.to(counted.device)
-        self._account.note(Move(before, asked, moved, clipped, self.lam, mixed))
+        self._account.note(Move(before, asked, moved, clipped, self.lam, mixed, turn))
         if step.shortfall is not None:
             scaled = step.shortfall / spec.usage_scale
             self.nu = (self.nu - config.eta * scaled).clamp(-config.nu_max, config.nu_max)
@@ -174,15 +175,9 @@ class Multipliers:
         return self._account.ledger(self.lam, self._use, config.tighten)
 
     def disagreement_bound(self) -> Tensor | None:
-        """See `Controller.disagreement_bound`; None but for gossip whose messages arrive, or are lost at random."""
+        """See `Controller.disagreement_bound`; None but for gossip, and where `theory.bounds` says so."""
         bound = self._account.apart()
         return None if bound is None else bound / self.lam.shape[1] ** 0.5
-
-    def _disagreement(self, rule: Rule) -> Disagreement | None:
-        config, network = self._config, self._network
-        if rule != "gossip" or not bounds(network, config.mixing):
-            return None
-        return Disagreement(lambda: contraction(network, config.rounds, config.mixing), self.lam)
 
     def _ascent(self, excess: Tensor, counted: Tensor) -> Tensor:
         config = self._config
@@ -247,7 +242,7 @@ def _check_mixing(config: DualConfig, network: Network) -> None:
         raise UsageError("dual.mixing: 'event' needs rounds 1 and a network without faults: what is told is heard")
     if config.mix_active_only and config.mixing in ("event", "tracking"):
         raise UsageError(f"dual.mixing: '{config.mixing}' exchanges every budget; mix_active_only must be false")
-    if config.mix_active_only and network.delay:
+    if config.mix_active_only and network.faults.delay:
         raise UsageError("dual.mix_active_only: messages are late, and of other budgets; it must be false")
 
 

@@ -17,6 +17,7 @@ from accord.benchmark.launch.start import Outcome, planned
 from accord.benchmark.records.files import write_file
 from accord.benchmark.records.record import Record
 from accord.benchmark.records.store import Store
+from accord.benchmark.report.bounds import broken_bounds
 from accord.benchmark.report.publish import summary_of
 from accord.benchmark.report.report import write_report
 from accord.benchmark.report.tracking import Tracker
@@ -39,7 +40,7 @@ def carry_out(
         imports: Files that the processes import first.
 
     Returns:
-        Every run ended well, and no method fails the audit of locality.
+        Every run ended well, no method fails the audit of locality, and no run breaks a bound of theory.
     """
     _keep(suite, store)
     err.print(f"suite {suite.name}: {len(specs)} runs under {store.root}/, W&B {tracker.mode}")
@@ -76,8 +77,11 @@ def _reported(
     done = sum(record.status == "done" for record in outcome.records)
     text = f"{done} of {len(outcome.records)} runs done, {outcome.fresh} carried out now; report in {target}/"
     err.print(text, soft_wrap=True)
+    broken = broken_bounds(outcome.records)
+    for line in broken:
+        err.print(f"Error: {line}", soft_wrap=True)
     audited = {(record.spec.method, record.spec.variant) for record in outcome.records}
-    return not (outcome.failed or any(found.locality.get(row) == "FAILED" for row in audited))
+    return not (outcome.failed or broken or any(found.locality.get(row) == "FAILED" for row in audited))
 
 
 def forecast(specs: Sequence[RunSpec], store: Store, results: Path, jobs: int | None) -> None:

@@ -23,6 +23,7 @@ from accord.benchmark.cli.options import (
 )
 from accord.benchmark.cli.printing import print_table
 from accord.benchmark.places import RESULTS, SCRATCH
+from accord.envs.catalogue import resolve
 from accord.envs.errors import UsageError
 
 if TYPE_CHECKING:
@@ -63,8 +64,11 @@ def audit(
     scenario: Annotated[str, typer.Option(help="Address to audit on; by default seven buildings on a path.")] = "",
     imports: Imports = None,
 ) -> None:
-    """Change one agent's numbers and see whose actions move, when, and how far along the graph."""
-    from accord.baselines.audit import SCENARIO, audit_method
+    """Change one agent's numbers and see whose actions move, when, and how far along the graph.
+
+    Where agents fail or lie by the scenario's address, the same is shown of their failing.
+    """
+    from accord.baselines.audit import SCENARIO, audit_method, spread_of_faults
     from accord.baselines.registry import METHODS, REFERENCES
 
     if method in REFERENCES:
@@ -79,6 +83,13 @@ def audit(
     )
     claim = "claims to be decentralised" if result.decentralised else "makes no claim"
     out.print(f"{method} {claim}: {result.verdict}", soft_wrap=True)
+    if scenario and resolve(scenario).network().failing:
+        spread = spread_of_faults(method, scenario)
+        rows = zip(spread.hops, spread.agents, spread.allowed, strict=True)
+        print_table(
+            ["steps after they fail or lie", "hops reached", "others that act differently", "hops allowed"],
+            [[str(n), *map(str, row)] for n, row in enumerate(rows)],
+        )
     if not result.passed:
         raise typer.Exit(1)
 

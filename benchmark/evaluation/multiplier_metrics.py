@@ -87,7 +87,7 @@ def consensus_spread(run: Trajectory, context: Context) -> Value:
 
 @metric("mean prices", "low", section="feasibility")
 def consensus_error_bound(run: Trajectory, context: Context) -> Value:
-    """What theory bounds `consensus_error` by, but for rounding: gossip without faults, or with losses alone."""
+    """What theory bounds `consensus_error` by, but for float32's rounding; none for faults that have no bound."""
     return None if run.disagreement_bound is None else run.disagreement_bound / run.multiplier_steps
 
 

@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from accord.benchmark.evaluation.trajectory import DAY
 from accord.benchmark.figures.canvas import COLUMN_WIDTH, PAGE_WIDTH, panels_of, shared_legend
 from accord.benchmark.figures.styles import BLACK, MOST_LINES, SHAPES, Line, Style, styles_of
-from accord.benchmark.figures.sweeps import Array, Sweep, percent
-from accord.envs.demand_response.scenario import DistrictScenario
+from accord.benchmark.figures.sweeps import Array, Sweep, hour_of_day, percent
 
 WEEK = 7
 BAND = "0.75"  # grey of a range behind a line
@@ -111,7 +110,7 @@ def _draw_profile(sweep: Sweep) -> Figure | None:
     styles = styles_of(Line(run.spec.method) for run in shown)
     for run in shown:
         imports, style = run.arrays["district_import_kwh"], styles[Line(run.spec.method)]
-        hours = _hour_of_day(run.scenario, len(imports))
+        hours = hour_of_day(run.scenario, len(imports))
         means = [100 * imports[hours == hour].mean() / run.peak for hour in range(DAY)]
         axes.plot(range(DAY), means, **_look(style), markevery=3, label=run.spec.method)
     counted = np.any([budget.hours.numpy() for budget in shown[0].scenario.budgets()], axis=0)
@@ -171,11 +170,6 @@ def _look(style: Style) -> dict[str, Any]:
 
 def _dash(place: int) -> str | tuple[int, tuple[float, ...]]:
     return Style(BLACK, SHAPES[place]).linestyle
-
-
-def _hour_of_day(scenario: DistrictScenario, hours: int) -> NDArray[np.int64]:
-    first = int(scenario.district.hour[scenario.district.measured[0]])
-    return (first + np.arange(hours)) % DAY
 
 
 def _days(values: Array) -> NDArray[np.int64]:

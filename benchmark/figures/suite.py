@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from accord.benchmark.figures.canvas import save, style
+from accord.benchmark.figures.connectivity import draw_connectivity, draw_cost, draw_faults, draw_recovery
 from accord.benchmark.figures.gap_violation import draw_gap_violation
 from accord.benchmark.figures.learning import draw_curves
 from accord.benchmark.figures.over_time import draw_import, draw_multipliers, draw_waiting, shows_growth
@@ -52,6 +53,8 @@ def draw_figures(
             for sweep in sweeps:
                 if sweep.whole or not keep or (draw is draw_waiting and not shows_growth(sweep)):
                     figures[f"{name}-{sweep.name}"] = draw(sweep)
+        figures["connectivity"], figures["faults"] = draw_connectivity(records), draw_faults(records)
+        figures["cost"], figures["recovery"] = draw_cost(records), draw_recovery(records, traces)
         for scenario, points in () if curves is None else curves.groupby("scenario"):
             figures["curves-" + re.sub(r"[^\w.-]+", "-", str(scenario))] = draw_curves(str(scenario), points)
         paths = [path for name, figure in figures.items() if figure is not None for path in save(figure, folder / name)]

@@ -130,6 +130,12 @@ def district_of(address: str) -> DistrictScenario | None:
         return None
 
 
+def hour_of_day(scenario: DistrictScenario, hours: int) -> NDArray[np.int64]:
+    """Of each measured hour, [T]."""
+    first = int(scenario.district.hour[scenario.district.measured[0]])
+    return (first + np.arange(hours)) % DAY
+
+
 def preferred(name: str, names: set[str]) -> str:
     """A name if it is among others, else the first of these in the alphabet."""
     return name if name in names else min(names)

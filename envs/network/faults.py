@@ -25,7 +25,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 from accord.envs.errors import UsageError
 
@@ -73,7 +73,17 @@ class Faults:
     @property
     def words(self) -> str:
         """What is not as by default, for digests: a fault that is thought of later changes none."""
-        return " ".join(f"{p.name}={getattr(self, p.name)}" for p in fields(self) if getattr(self, p.name) != p.default)
+        return " ".join(f"{p.name}={getattr(self, p.name)}" for p in fields(self) if p.name in self.kinds)
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        """Names of those that there are."""
+        return frozenset(p.name for p in fields(self) if getattr(self, p.name) != p.default)
+
+    def without_agents(self) -> Faults:
+        """The same of links alone: every agent follows and tells the truth."""
+        own = {p.name: p.default for p in fields(self) if p.name.startswith(("liar", "dead", "late"))}
+        return replace(self, **own)  # type: ignore[arg-type]
 
     @property
     def lies(self) -> bool:

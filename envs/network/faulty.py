@@ -28,7 +28,7 @@ class FaultyNetwork(Network):
 
     Attributes:
         faults: What is wrong.
-        liar: Who lies: the agent with the most neighbours, of those the first.
+        liar: Who lies, if anybody does: the agent with the most neighbours, of those the first.
     """
 
     exact = False
@@ -47,25 +47,22 @@ class FaultyNetwork(Network):
             UsageError: `switching` names no topology, or an agent that fails is not there.
         """
         super().__init__(edges, n_agents, name)
-        self.faults, self.delay = faults, faults.delay
-        if faults == Faults(loss=faults.loss):
-            self.lost = faults.loss, False
-        elif faults == Faults(one_way_loss=faults.one_way_loss):
-            self.lost = faults.one_way_loss, True
-        failing = (*faults.dead_serving, *faults.dead_idle, *faults.late)
-        if any(agent >= n_agents for agent in failing):
-            raise UsageError(f"network '{name}': agent {max(failing)} is not there; allowed: 0 to {n_agents - 1}")
-        if len(set(failing)) < len(failing):
+        self.faults = faults
+        silent = (*faults.dead_serving, *faults.dead_idle, *faults.late)
+        if any(agent >= n_agents for agent in silent):
+            raise UsageError(f"network '{name}': agent {max(silent)} is not there; allowed: 0 to {n_agents - 1}")
+        if len(set(silent)) < len(silent):
             raise UsageError(f"network '{name}': an agent fails in two ways")
         self.liar = int(self.degree.argmax())
-        graphs, other = [self.links], None
+        self.failing = tuple(sorted({*faults.dead_serving, *faults.dead_idle, *([self.liar] if faults.lies else ())}))
+        self._other = None
         if faults.switching:
-            other = Network(build_edges(faults.switching, n_agents), n_agents, faults.switching)
-            graphs.append(other.links)
-        self._before = _between(graphs[0], n_agents, faults.late, cut=False)
+            self._other = Network(build_edges(faults.switching, n_agents), n_agents, faults.switching)
+        self._before = _between(self.links, n_agents, faults.late, cut=False)
         dead = (*faults.dead_serving, *faults.dead_idle)
-        self._graphs = [_between(links, n_agents, dead, cut=faults.cut) for links in graphs]
-        self._other = other
+        self._graphs = [
+            _between(network.links, n_agents, dead, cut=faults.cut) for network in (self, self._other) if network
+        ]
         self._begin()
 
     def start(self) -> None:
@@ -170,20 +167,33 @@ class FaultyNetwork(Network):
         """Smallest eigenvalue of the weights of any of its graphs."""
         return min(self.lowest, self.lowest if self._other is None else self._other.lowest)
 
+    @property
+    def turn(self) -> int | None:
+        """See `Network.turn`; -1 where nobody talks, else the number of a graph."""
+        if not self._begun:
+            return None
+        resting = self._steps % self.faults.every != 0
+        return -1 if resting else self._steps // self.faults.every % len(self._graphs)
+
+    def sigma_at(self, turn: int | None) -> float:
+        """See `Network.sigma_at`."""
+        if turn == -1:
+            return 1.0
+        return self._other.sigma if turn and self._other is not None else self.sigma
+
     def _links_of_now(self) -> Links | None:
         """Who talks in this step; None where nobody does."""
-        if not self._begun:
+        turn = self.turn
+        if turn is None:
             return self._before
-        if self._steps % self.faults.every:
-            return None
-        return self._graphs[self._steps // self.faults.every % len(self._graphs)]
+        return None if turn == -1 else self._graphs[turn]
 
     def _hear(self, x: Tensor, links: Links, number: int) -> tuple[Tensor | None, Tensor | None]:
         """What arrives over each link in a round, and what the receiver had when it was sent, [B, links, k]."""
         self._count(x, len(links.sources))
         if not self._begun:
             return x[:, links.sources], x[:, links.targets]
-        if not self.delay:
+        if not self.faults.delay:
             return self._rounded(self._lied(x))[:, links.sources], self._rounded(x)[:, links.targets]
         if number == len(self._told):
             self._told.append(deque(maxlen=self.faults.delay + 1))

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from accord.envs.errors import UsageError
 from accord.envs.network.exchange import Links
+from accord.envs.network.faults import Faults
 from accord.envs.network.topologies import build_edges, canonical_edges
 
 # Up to here one product with a cached dense matrix, whatever the number of rounds, beats products with
@@ -34,8 +35,8 @@ class Network:
 
     Attributes:
         exact: Every message arrives at once and as it was sent.
-        delay: Exchanges by which messages are late.
-        lost: Probability that a message is lost, and whether each direction is by itself, where nothing else is wrong.
+        faults: What is wrong with it.
+        failing: Agents that are dead or lie.
         name: The topology's name.
         n_agents: Number of agents N.
         edges: `[E, 2]`, each undirected edge once, lower id first, sorted.
@@ -47,8 +48,8 @@ class Network:
     """
 
     exact = True
-    delay = 0
-    lost: tuple[float, bool] | None = None
+    faults = Faults()
+    failing: tuple[int, ...] = ()
 
     def __init__(self, edges: Tensor, n_agents: int, name: str = "") -> None:
         """Make a network of given edges.
@@ -97,9 +98,22 @@ class Network:
         """What agents do that are told `actions` `[B, N, A]`; see `envs.network.faults`."""
         return actions
 
+    @property
+    def turn(self) -> int | None:
+        """Who talks in the next exchange, a number for `sigma_at`; None before faults begin, and where none do."""
+        return None
+
+    def sigma_at(self, turn: int | None) -> float:
+        """`sigma` of that exchange, but for losses and delays."""
+        return self.sigma
+
     def move(self, links: Tensor) -> None:
         """Take the links of now, `Step.links`; see `MovingNetwork`."""
         raise TypeError(f"network '{self.name}' never changes, and its task says that it does")
+
+    def damping(self, rounds: int) -> float:
+        """ε of balanced exchanges: 1, that of plain ones, but where messages are late."""
+        return 1.0
 
     def reset_counters(self) -> None:
         """Set `messages` and `bytes` to zero."""

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from accord.baselines.audit import FAR, STEPS, audit_controllers, audit_method
+from accord.baselines.audit import FAR, STEPS, audit_controllers, audit_method, spread_of_faults
 from accord.baselines.base import Controller
 from accord.benchmark.launch.runner import ended_badly
 from accord.benchmark.report.locality import audit_records
@@ -183,3 +183,19 @@ def test_a_method_that_cannot_act_where_it_is_audited_says_why(monkeypatch: pyte
     spec = make_run("allocation_5x1/radius-1/steady", "lgtc-ippo", 0)
     found = audit_records([ended_badly(resolve_run(spec), "done", "")])["lgtc-ippo", ""]
     assert found.startswith("not audited: audit: 'games/climbing' has discrete actions")
+
+
+@pytest.mark.parametrize("fault", ["liar_says-1", "dead_idle-0"])
+def test_a_lie_and_a_silence_travel_one_hop_per_step(fault: str) -> None:
+    address = f"paper_seven/path+{fault}/average-0.05"  # so low that no multiplier stays at zero
+    spread = spread_of_faults("consensus-gossip", address)
+    assert spread.hops[:4] == (0, 1, 2, 3)
+    assert spread.allowed == tuple(range(STEPS))
+    assert all(far <= may for far, may in zip(spread.hops, spread.allowed, strict=True))
+    assert spread.agents[-1] == 6
+    assert set(spread_of_faults("consensus-independent", address).agents) == {0}
+
+
+def test_nobody_is_reached_where_nobody_fails() -> None:
+    with pytest.raises(UsageError, match="no agent fails or lies"):
+        spread_of_faults("consensus-gossip", "paper_seven/path+loss-0.3/average-0.2")

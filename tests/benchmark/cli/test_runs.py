@@ -10,6 +10,7 @@ from accord.baselines.base import Controller, Method, MethodConfig
 from accord.baselines.registry import METHODS, Entry
 from accord.benchmark.launch.runner import execute
 from accord.benchmark.records.store import Store
+from accord.benchmark.report import bounds
 from accord.benchmark.specs.resolved import resolve_run
 from accord.benchmark.specs.run import make_run
 from accord.envs.errors import UsageError
@@ -94,6 +95,20 @@ def test_audit_says_what_was_seen(accord: Accord) -> None:
     status, said, _ = accord("audit", "consensus-gossip")
     assert status == 0
     assert "consensus-gossip claims to be decentralised: neighbours, 1 hop/step" in said
+
+
+def test_audit_says_whom_a_liar_reaches(accord: Accord) -> None:
+    status, said, _ = accord("audit", "consensus-gossip", "--scenario", "paper_seven/path+liar_says-1/average-0.05")
+    assert status == 0
+    assert "others that act differently" in said
+
+
+def test_a_run_that_passes_a_bound_of_theory_fails_its_suite(accord: Accord, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert accord("run", "tiny.yaml", "--wandb", "disabled")[0] == 0
+    monkeypatch.setattr(bounds, "LEDGER_ERROR", -1.0)
+    status, _, said = accord("run", "tiny.yaml", "--wandb", "disabled")
+    assert status == 1
+    assert "consensus-gossip seed 0: the ledger of violation is" in said
 
 
 def test_publish_writes_where_it_is_told(accord: Accord, tmp_path: Path) -> None:
