@@ -30,6 +30,8 @@ EVENTS = {"dead_serving", "late"}
 CHANGE = "~"
 RATES = {"loss": "Messages that are lost (share)", "delay": "Hours by which messages are late"}
 PERCENT = 100.0
+ERRORS, NOTHING = ("consensus_error", "consensus_error_bound"), 1e-5  # mean prices that are no difference
+LEAST = 1.5  # percent that an axis shows
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class Cell:
         agents: N.
         topology: Of the network, without its faults.
         gap: Spectral gap of the topology, 1 − σ.
-        faults: What is wrong with it.
+        words: What is wrong with it, as in its address.
         rounds: K.
         mixing: What an agent does with what it hears.
         records: One per seed.
@@ -51,10 +53,15 @@ class Cell:
     agents: int
     topology: str
     gap: float
-    faults: Faults
+    words: tuple[str, ...]
     rounds: int
     mixing: str
     records: tuple[Record, ...]
+
+    @property
+    def faults(self) -> Faults:
+        """What the words mean."""
+        return parse_faults(self.words, self.topology)
 
     def median(self, metric: str) -> float | None:
         """Over seeds; None where a run does not have it."""
@@ -83,8 +90,7 @@ def cells_of(records: Sequence[Record]) -> list[Cell]:
             sound = scenario.network()
             runs = tuple(record for record, _ in pairs)
             place = f"{scenario.district_name}/{scenario.budget_name}"
-            faults = parse_faults(words, topology)
-            cells.append(Cell(place, scenario.n_agents, topology, sound.spectral_gap, faults, rounds, mixing, runs))
+            cells.append(Cell(place, scenario.n_agents, topology, sound.spectral_gap, words, rounds, mixing, runs))
     return cells
 
 
@@ -116,7 +122,11 @@ def draw_connectivity(records: Sequence[Record]) -> Figure | None:
                 axes.set_ylabel("")
     entries = {f"K = {k}": handle(look) for k, look in looks.items()}
     entries["bound"] = handle(looks[rounds[0]], color="black", linestyle=":", markerfacecolor="white")
-    legend_of(figure, entries, "Rounds of messages an hour; medians over seeds; a bound of 0 is not drawn")
+    legend_of(
+        figure,
+        entries,
+        "Rounds of messages an hour; medians over seeds; disagreement below 1e-5 is not drawn; thin: what is allowed",
+    )
     return figure
 
 
@@ -153,20 +163,25 @@ def draw_faults(records: Sequence[Record]) -> Figure | None:
 
 
 def draw_cost(records: Sequence[Record]) -> Figure | None:
-    """What a topology costs: messages of an agent and hour against violation, a line per topology, a point per K."""
+    """What a topology costs: violation and gap against messages of an agent and hour, a point per K."""
     places = _connected(cells_of(records))
     if not places:
         return None
     topologies = sorted({cell.topology for cells in places.values() for cell in cells})
     looks = {name: Style(COLOURS[i % len(COLOURS)], SHAPES[i]) for i, name in enumerate(topologies)}
-    figure, panels = panels_of("", list(places), width=PAGE_WIDTH, height=2.6, sharex=False, sharey=False)
-    for axes, cells in zip(panels, places.values(), strict=True):
-        for topology, look in looks.items():
-            line = sorted((cell for cell in cells if cell.topology == topology), key=lambda cell: cell.rounds)
-            _line(axes, line, lambda cell: cell.median("messages") or 0.0, "violation", look)
-        set_log(axes, "x")
-        _scale(axes, "violation")
-        axes.set(xlabel="Messages per agent and hour", ylabel=_name("violation") if axes is panels[0] else "")
+    metrics = ("violation", "optimality_gap")
+    names = [*places, *([""] * len(places))]
+    figure, panels = panels_of("", names, width=PAGE_WIDTH, height=4.0, columns=len(places), sharex=False, sharey=False)
+    for row, metric in enumerate(metrics):
+        for axes, cells in zip(panels[row * len(places) :], places.values(), strict=False):
+            for topology, look in looks.items():
+                line = sorted((cell for cell in cells if cell.topology == topology), key=lambda cell: cell.rounds)
+                _line(axes, line, lambda cell: cell.median("messages") or 0.0, metric, look)
+            set_log(axes, "x")
+            _scale(axes, metric)
+            axes.set(xlabel="Messages per agent and hour" if row else "", ylabel=_name(metric))
+            if axes is not panels[row * len(places)]:
+                axes.set_ylabel("")
     legend_of(figure, {name: handle(look) for name, look in looks.items()}, "Medians over seeds; a point per K")
     return figure
 
@@ -195,8 +210,8 @@ def draw_recovery(records: Sequence[Record], traces: Traces) -> Figure | None:
         days = 1 + np.arange(len(lines[name]))
         axes.plot(days, PERCENT * lines[name], color=look.colour, linestyle=look.linestyle)
     axes.axhline(PERCENT * VIOLATION_ALLOWED, color="black", linewidth=0.6)
-    axes.set(xlabel="Day", ylabel="Use so far above the worst budget (%)")
-    axes.set_ylim(bottom=0)
+    axes.set(xlabel="Day", ylabel="Use so far above\nthe worst budget (%)")
+    set_wide(axes, "y", floor=0)
     legend_of(figure, {name: handle(look, marker="") for name, look in looks.items()}, "The thin line: what is allowed")
     return figure
 
@@ -207,7 +222,7 @@ def _rate(kind: str, cell: Cell) -> float:
 
 def _event_of(cell: Cell) -> str:
     words = [] if CHANGE not in cell.district else [f"budget {cell.district.partition(CHANGE)[2]}"]
-    return ", ".join([*words, *cell.faults.words.split()]) or "sound"
+    return ", ".join([*words, *cell.words]) or "sound"
 
 
 def _excess_so_far(scenario: DistrictScenario, imports: np.ndarray) -> np.ndarray:
@@ -243,9 +258,9 @@ def _line(
     *,
     hollow: bool = False,
 ) -> None:
-    factor = 1.0 if metric.startswith("consensus_error") else PERCENT
+    factor = 1.0 if metric in ERRORS else PERCENT
     points = [(across(cell), cell.median(metric)) for cell in cells]
-    known = [(x, factor * y) for x, y in points if y is not None]
+    known = [(x, factor * y) for x, y in points if y is not None and (metric not in ERRORS or y > NOTHING)]
     if known:
         axes.plot(
             *zip(*known, strict=True),
@@ -261,8 +276,12 @@ def _line(
 def _scale(axes: Axes, metric: str) -> None:
     if metric == "consensus_error":
         set_log(axes, "y")
-    else:
-        set_wide(axes, "y", floor=0 if metric == "violation" else None)
+        return
+    axes.update_datalim([(axes.get_xlim()[1], LEAST)])  # what is no difference shall not look like one
+    axes.autoscale_view()
+    set_wide(axes, "y", floor=0)
+    if metric == "violation":
+        axes.axhline(PERCENT * VIOLATION_ALLOWED, color="black", linewidth=0.6)
 
 
 def _name(metric: str) -> str:
