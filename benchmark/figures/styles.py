@@ -74,7 +74,7 @@ class Style:
 
 
 FAMILIES = (
-    Family(BLACK, 8, ("oracle", "lookahead", "allocation_expert")),  # those that know the model
+    Family(BLACK, 8, ("oracle", "lookahead", "allocation_expert", "mpc")),  # those that know the model
     Family(
         GREY,
         5,

@@ -172,6 +172,11 @@ class DemandResponse(Task):
         """Which budgets count in an hour of the calendar, float32, [m]."""
         return self._counted_hours[int(self.district.hour[hour])]
 
+    @property
+    def hour_of_calendar(self) -> int:
+        """The present hour of the first copy, counted from the calendar's first."""
+        return int(self._hour.column[0])
+
     def forecast(self, ahead: int) -> dict[str, np.ndarray]:
         """For privileged controllers: what the coming hours of the first copy bring, float64.
 
@@ -179,7 +184,7 @@ class DemandResponse(Task):
             `demand` and `solar` [N, ahead] in kWh, `price` [ahead] in $/kWh, and the present `waiting_load`
             and `stored` [N, ahead] in kWh, the same in every column.
         """
-        start = int(self._hour.column[0])
+        start = self.hour_of_calendar
         now = {"waiting_load": self._waiting[0], "stored": self._stored[0]}
         coming = {"demand": self.district.demand(start, ahead), "solar": self.district.solar(start, ahead)}
         price = self.district.price[(start + torch.arange(ahead)) % self.district.hours]

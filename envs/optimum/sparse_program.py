@@ -96,14 +96,27 @@ class Optimum:
         return self.plans[:, WAITING]
 
 
-def distinct(district: District, budgets: tuple[Budget, ...]) -> Buildings:
-    """The buildings that differ in their data or in the budgets that count them."""
+def kinds(
+    district: District, budgets: tuple[Budget, ...]
+) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp], NDArray[np.bool_]]:
+    """Which buildings differ in their data or in the budgets that count them.
+
+    Returns:
+        The first building of each kind, [K]; the kind of each building, [N]; how many there are of each, [K]; and which
+        budgets count whom, bool [m, N].
+    """
     everyone = torch.ones(district.n_agents, dtype=torch.bool)
     member = torch.stack([everyone if b.agents is None else b.agents for b in budgets] or [everyone]).numpy()
     names = [name for name in PER_AGENT if name not in ("feeder", "agent_type")]
     own = [getattr(district, name).double().numpy() for name in names]
     table = np.stack([*own, *member.astype(np.float64)], 1)
-    _, first, count = np.unique(table, axis=0, return_index=True, return_counts=True)
+    _, first, kind, count = np.unique(table, axis=0, return_index=True, return_inverse=True, return_counts=True)
+    return first, kind.ravel(), count, member
+
+
+def distinct(district: District, budgets: tuple[Budget, ...]) -> Buildings:
+    """The buildings that differ in their data or in the budgets that count them."""
+    first, _, count, member = kinds(district, budgets)
     return Buildings(district.take(torch.from_numpy(first)), count.astype(np.float64), member[:, first])
 
 

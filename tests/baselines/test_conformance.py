@@ -39,7 +39,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "rule_based": {"shares": [0.5], "patience": [1.0], "hours": 48},
 }
 CENTRAL = {
-    *("consensus-broadcast", "price_taker-broadcast", "apg-broadcast", "lookahead", "allocation_expert"),
+    *("consensus-broadcast", "price_taker-broadcast", "apg-broadcast", "lookahead", "mpc", "allocation_expert"),
     *("mappo-augmented", "qmix-augmented", "vdn-augmented", "drigm_qmix-augmented"),
     *(method for method in METHODS if method.endswith(("-moving-central", "-moving-broadcast"))),
 }

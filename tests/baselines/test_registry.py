@@ -17,6 +17,7 @@ EXPECTED = {
     "random",
     "rule_based",
     "lookahead",
+    "mpc",
 }
 
 

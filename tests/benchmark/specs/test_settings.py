@@ -14,11 +14,10 @@ def test_every_setting_says_what_it_does_in_a_sentence(method: str) -> None:
 
 
 def test_a_setting_has_default_unit_and_range() -> None:
-    horizon, carry, memory = settings_of("lookahead")
-    meaning = "Hours planned; the second day repeats the first."
-    assert horizon == Setting("horizon", "48", "h", "whole number ≥ 24", meaning)
-    assert (carry.unit, carry.allowed) == ("h", "number ≥ 0")
-    assert (memory.unit, memory.allowed) == ("", "number ≥ 0, < 1")
+    found = {setting.name: setting for setting in settings_of("lookahead")}
+    assert found["horizon"] == Setting("horizon", "48", "h", "whole number ≥ 24, ≤ 744", "Hours planned.")
+    assert (found["carry"].unit, found["carry"].allowed) == ("h", "number ≥ 0")
+    assert (found["memory"].unit, found["memory"].allowed) == ("", "number ≥ 0, < 1")
 
 
 def test_defaults_are_those_of_the_name() -> None:
