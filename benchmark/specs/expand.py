@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from accord.baselines.registry import known_names, learns, make_method, unknown_name
+from accord.baselines.registry import known_names, make_method, unknown_name
 from accord.benchmark.specs.overrides import Overrides
 from accord.benchmark.specs.run import RunSpec, in_scenario, make_run
 from accord.benchmark.specs.suite import Entry, Suite
@@ -62,11 +62,10 @@ def _check_names(suite: Suite) -> None:
             for method in entry.methods:
                 if method not in known_names():
                     raise UsageError(unknown_name(method))
-        for variant, settings in entry.variants.items():
-            with _naming(suite, f"entries.{i}.variants.{variant}"):
-                for method in entry.methods:
-                    if learns(method):
-                        make_method(method, settings)
+        for method in entry.methods:
+            for variant, settings in entry.variants_of(method).items():
+                with _naming(suite, f"entries.{i}.variants.{variant}"):
+                    make_method(method, settings)
 
 
 @contextmanager

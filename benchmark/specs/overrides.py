@@ -80,9 +80,9 @@ class Overrides:
             UsageError: a method that learns does not take the settings of the command line.
         """
         wanted: dict[str, dict[str, Any]] = {"": {}}
-        if method in entry.methods and learns(method):
-            chosen = self.variants or entry.variants
-            wanted = {name: settings for name, settings in entry.variants.items() if name in chosen}
+        own = entry.variants_of(method) if method in entry.methods else {}
+        if own:
+            wanted = {name: settings for name, settings in own.items() if name in (self.variants or own)}
         if not self.changes(method):
             return wanted
         return dict(self._changed(method, name, settings) for name, settings in wanted.items())

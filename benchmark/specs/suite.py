@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
+from accord.baselines.registry import METHODS, learns
 from accord.benchmark.specs.limits import MOST
 from accord.benchmark.specs.named import own_suites, suite_files
 from accord.benchmark.specs.run import EffortSpec
@@ -33,6 +34,14 @@ class Entry(BaseModel):
     seeds: int | None = Field(None, ge=1, description="Instead of the suite's.")
     steps: int | None = Field(None, gt=0, le=MOST, description="Agent-steps of training instead of the suite's.")
     seconds: float | None = Field(None, gt=0, description="Limit of a training instead of the suite's.")
+
+    def variants_of(self, method: str) -> dict[str, dict[str, Any]]:
+        """Those that a method has: all of one that learns; of a rule those whose settings it knows; of a bound none."""
+        if learns(method):
+            return self.variants
+        known = METHODS[method].method.config_type.model_fields.keys() if method in METHODS else set()
+        found = {name: settings for name, settings in self.variants.items() if settings.keys() <= known}
+        return found if any(found.values()) else {}
 
     def addresses(self, budgets: Sequence[str] = ()) -> list[str]:
         """Address of every scenario, with `budgets` in place of the district's own if there are any.
