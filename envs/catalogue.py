@@ -20,12 +20,20 @@ from accord.envs.plugins import loaded, refuse
 from accord.envs.scenario import Family, Scenario
 from accord.envs.third_party.citylearn import CITYLEARN
 from accord.envs.third_party.mpe2_and_lbf import LBF, MPE2
+from accord.envs.toy.coupled_linear import COUPLED
 from accord.envs.toy.games import GAMES
 
 # Raised when an entry that has published results changes its meaning.
 VERSION = 1
 # By the first word of their addresses; whatever begins with another one is a district.
-BUILT_IN = {"games": GAMES, "mpe2": MPE2, "lbf": LBF, "allocation": ALLOCATION, "citylearn": CITYLEARN}
+BUILT_IN = {
+    "games": GAMES,
+    "mpe2": MPE2,
+    "lbf": LBF,
+    "allocation": ALLOCATION,
+    "citylearn": CITYLEARN,
+    "coupled": COUPLED,
+}
 DISTRICT_WORDS = (*NAMED, SYNTHETIC)
 GROUP = "accord.tasks"
 _REGISTERED: dict[str, Family] = {}

@@ -26,7 +26,7 @@ AWAITED: dict[str, set[str]] = {
     "allocation": set(),
     "planning": {"mpc"},
     "core": set(),
-    "execution": {"ippo-moving-gossip", "lgtc-ippo-augmented", "qmix-moving-gossip", "vdn-moving-gossip"},
+    "execution": {"lgtc-ippo-augmented", "vdn-moving-gossip"},
 }
 SMALL = Search(
     trials=2,
