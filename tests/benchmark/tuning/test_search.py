@@ -26,7 +26,7 @@ AWAITED: dict[str, set[str]] = {
     "allocation": set(),
     "planning": {"mpc"},
     "core": set(),
-    "execution": {"lgtc-ippo-augmented", "vdn-moving-gossip"},
+    "execution": {"vdn-moving-gossip"},
 }
 SMALL = Search(
     trials=2,
