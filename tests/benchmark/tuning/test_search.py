@@ -26,7 +26,7 @@ AWAITED: dict[str, set[str]] = {
     "allocation": set(),
     "planning": {"mpc"},
     "core": set(),
-    "execution": {"vdn-moving-gossip"},
+    "execution": set(),
 }
 SMALL = Search(
     trials=2,
