@@ -90,14 +90,18 @@ class Coming:
     """What the coming T hours are taken to bring.
 
     Attributes:
-        demand: [N, T] kWh; the present hour's is known.
+        demand: [N, T] kWh, or [T] of one building; the present hour's is known.
         solar: The same.
-        price: Tariff in mean prices, [T].
+        price: Tariff in mean prices, [T], or [N, T] as each building knows it.
     """
 
     demand: Array
     solar: Array
     price: Array
+
+    def of(self, i: int) -> Coming:
+        """One building's."""
+        return Coming(self.demand[i], self.solar[i], self.price[i] if self.price.ndim > 1 else self.price)
 
 
 def coming_hours(district: District, now: int, config: MpcConfig, noise: np.random.Generator) -> Coming:
@@ -204,8 +208,9 @@ class Planner(Controller):
         hours, kept = active.shape[1], active.sum(1) > 0
         # What still waits, or is still stored, when the plan ends is worth the cheapest hour of a day.
         later = float((coming.price + active.T @ self._price)[:DAY].min())
+        district, gamma = self._task.district, self._config.gamma
         parts = [
-            _building(self._task.district, int(i), coming, self._config.gamma, later, float(w), float(s))
+            own_program(district, int(i), coming.of(i), gamma, later, float(w), float(s))
             for i, w, s in zip(first, waiting, stored, strict=True)
         ]
         own = Program(
@@ -234,14 +239,24 @@ class Planner(Controller):
         return np.asarray(columns[: len(first) * BLOCKS * hours]).reshape(len(first), BLOCKS, hours)
 
 
-def _building(
+def own_program(
     district: District, i: int, coming: Coming, gamma: float, later: float, waiting: float, stored: float
 ) -> Program:
-    """One building's own part of the plan."""
+    """One building's own part of a plan.
+
+    Args:
+        district: Whose building it is.
+        i: Its number.
+        coming: What it expects, see `Coming.of`.
+        gamma: Discount per hour.
+        later: What a unit of load costs that is served after the plan, mean prices.
+        waiting: Its load that waits now, kWh.
+        stored: Its energy that is stored now, kWh.
+    """
     hours = len(coming.price)
     efficiency, capacity = float(district.efficiency[i]), float(district.battery_kwh[i])
     stored = min(stored, capacity)  # the plant is float32: a full battery may be a rounding above its capacity
-    top, low, high = own_bounds(district, i, coming.demand[i], coming.solar[i])
+    top, low, high = own_bounds(district, i, coming.demand, coming.solar)
     for row, value in ((0, waiting), (hours, stored)):
         low[row] += value
         high[row] += value

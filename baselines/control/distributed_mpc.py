@@ -1,0 +1,288 @@
+"""Distributed model predictive control: every building plans for itself, and neighbours agree on the budgets' prices.
+
+The plan is that of `control.mpc`: minimise Σ_i c_i·x_i over each building's own rows, while the use of each budget in
+the coming hours, Σ_i A_i·x_i, stays within its account but at `OVERDRAFT_PRICE`. Two ways to share it out:
+
+*admm*, sharing (Boyd et al., "Distributed optimization and statistical learning via ADMM", 2011, section 7.3), with ū
+the mean of A_i·x_i and y the scaled price, all [m]:
+
+    x_i ← argmin c_i·x + ρ/2·‖A_i·x − (A_i·x_i − ū + z − y)‖²
+    z   ← argmin of what an overdraft costs + ρ/2·N·‖z − ū − y‖²
+    y   ← y + ū − z
+
+*dual*, dual decomposition: each minimises (c_i + A_iᵀλ)·x, λ rises by β times the excess over the account, and what is
+carried out is the mean of an hour's plans, since each alone is all or nothing.
+
+The mean ū is exact, by a central node, or followed by gossip: each adds the change of its own use to its estimate, and
+averages with neighbours (dynamic average consensus); accounts and prices are averaged along with it. A building sees
+its own observation and knows its own equipment; what it expects is last week's demand and yesterday's sun, of its own
+meter.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import clarabel
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+from scipy import sparse
+from torch import Tensor
+
+from accord.baselines.base import Controller, Method, MethodConfig, RolloutStart
+from accord.baselines.control.mpc import DAY, OVERDRAFT_PRICE, WEEK, Coming, own_program
+from accord.baselines.registry import register
+from accord.envs.demand_response import DemandResponse
+from accord.envs.districts.district import District
+from accord.envs.errors import UsageError
+from accord.envs.network import Network
+from accord.envs.optimum.sparse_program import BATTERY, BLOCKS, GRID
+from accord.envs.task import Step, Task, TaskSpec
+
+Array = NDArray[np.float64]
+SOLVED = (clarabel.SolverStatus.Solved, clarabel.SolverStatus.AlmostSolved)
+
+
+class DistributedMpcConfig(MethodConfig):
+    """Settings of the plans and of the negotiation."""
+
+    negotiation: Literal["admm", "dual"] = Field("admm", description="How the budgets' prices are found.")
+    average: Literal["gossip", "exact"] = Field("gossip", description="Who averages: neighbours, or a central node.")
+    rounds: int = Field(1, ge=1, le=100, description="Rounds of negotiation an hour.")
+    gossip: int = Field(1, ge=1, le=100, description="Rounds of messages in each of these.")
+    rho: float = Field(0.01, gt=0, description="admm: weight of the distance to what is agreed, mean prices per kWh.")
+    beta: float = Field(
+        0.05, gt=0, description="dual: step of λ, mean prices per share of the account that is exceeded."
+    )
+    horizon: int = Field(48, ge=24, le=168, description="Hours planned.")
+    """Unit: h."""
+    carry: float = Field(0.5, ge=0, description="Unused budget that may be carried on, in hours of its limit.")
+    """Unit: h."""
+    aim: float = Field(1.0, gt=0, le=1, description="Share of the budgets that is planned with.")
+    gamma: float = Field(0.999, gt=0, le=1, description="Discount per hour. Below 1 it decides between equal plans.")
+
+
+@register("distributed_mpc", "own observation, past and equipment; the budgets' use and prices from neighbours")
+class DistributedMpc(Method):
+    """Buildings that plan for themselves and negotiate the prices of the budgets."""
+
+    config_type = DistributedMpcConfig
+    config: DistributedMpcConfig
+
+    def build(self, task: Task, generator: torch.Generator) -> Controller:
+        """The buildings' planners."""
+        if not isinstance(task, DemandResponse):
+            raise UsageError(f"method distributed_mpc: task '{task.spec.name}' is not demand response")
+        return Negotiators(self.config, task.district)
+
+
+class Negotiators(Controller):
+    """All buildings' planners, each with its own numbers.
+
+    Estimates, accounts and prices are [N, m], per building: kWh of a mean building's use, and mean prices.
+    """
+
+    def __init__(self, config: DistributedMpcConfig, district: District) -> None:
+        self._config, self._district = config, district
+        self.decentralised = config.average == "gossip"
+        self.rounds = config.rounds * config.gossip
+
+    def reset(self, start: RolloutStart) -> None:
+        """Begin with balanced accounts and no past."""
+        super().reset(start)
+        if start.batch != 1:
+            raise ValueError("the planners plan for a single copy")
+        n, m = start.spec.n_agents, len(start.spec.budgets)
+        self._planners = [_Planner(self._district, i, self._config, m) for i in range(n)]
+        self._meter = Meter(n)
+        self._use, self._mean, self._account, self._price = np.zeros((4, n, m))
+
+    def act(self, step: Step) -> Tensor:
+        """The first hour of each building's plan, as shares of its load."""
+        spec, config = self.spec, self._config
+        own = _own_numbers(spec, self._district, step)
+        self._meter.read(own.demand, own.solar)
+        coming = self._meter.coming(own.price, config.horizon)
+        repeats = -(-config.horizon // step.active.shape[1])
+        active = np.tile(step.active[0].double().numpy().T, repeats)[:, : config.horizon]  # [m, T]
+        members = spec.members.double().expand(spec.n_agents, -1).numpy()
+        later = (coming.price + self._price @ active)[:, :DAY].min(1)
+        for i, planner in enumerate(self._planners):
+            planner.begin(coming.of(i), members[i, :, None] * active, later[i], own.waiting[i], own.stored[i])
+        plans = np.zeros((config.rounds, len(self._planners), 2))
+        for plan in plans:
+            self._negotiate(config.aim * self._part() * active.sum(1), plan)
+        grid, battery = (
+            plans[-1 if config.negotiation == "admm" else slice(None)].reshape(-1, *plans.shape[1:]).mean(0).T
+        )
+        load = own.demand + own.waiting
+        shares = np.stack([battery / np.maximum(load, 1e-9), grid / np.maximum(load - battery, 1e-9)], -1)
+        return torch.from_numpy(shares).float().clamp(0.0, 1.0)[None]
+
+    def feedback(self, step: Step) -> None:
+        """Book one's own use; accounts are averaged with the next message."""
+        counted, members = step.counted[0].double().numpy(), self.spec.members.double().numpy()
+        used = members * step.usage[0, :, :1].double().numpy()
+        part = self._config.aim * self._part()
+        self._account = np.minimum(self._account + counted * (part - used), self._config.carry * part)
+
+    def diagnostics(self) -> dict[str, Tensor]:
+        """The budgets' prices."""
+        return {"multipliers": torch.from_numpy(self._price)[None].float()}
+
+    def _part(self) -> Array:
+        """Of a mean building in each budget's limit, [m] kWh."""
+        return self.spec.limits.double().numpy() / self.spec.n_agents
+
+    def _negotiate(self, granted: Array, first: Array) -> None:
+        """One round: everybody plans, all average, prices move.
+
+        Args:
+            granted: A mean building's part of the budgets in the window, beside its account, [m] kWh.
+            first: Where import and battery service of the present hour go, [N, 2] kWh.
+        """
+        config, before, room = self._config, self._use, self._account + granted
+        use = np.empty_like(before)
+        for i, planner in enumerate(self._planners):
+            if config.negotiation == "admm":
+                agreed = _within(self._mean[i] + self._price[i] / config.rho, room[i], config.rho)
+                use[i], first[i] = planner.near(before[i] - self._mean[i] + agreed - self._price[i] / config.rho)
+            else:
+                use[i], first[i] = planner.at(self._price[i])
+        self._use = use
+        # Accounts and prices are averaged along: small differences would add up to large ones.
+        told = np.concatenate([self._mean + use - before, self._account, self._price], 1)
+        heard = _averaged(self.network, torch.from_numpy(told)[None], config)[0].numpy()
+        self._mean, self._account, price = np.split(heard, 3, 1)
+        room = self._account + granted
+        if config.negotiation == "admm":
+            scaled = self._mean + price / config.rho
+            self._price = config.rho * (scaled - _within(scaled, room, config.rho))
+        else:
+            over = self._mean / np.maximum(room, 1e-6) - 1
+            self._price = (price + config.beta * over).clip(0.0, OVERDRAFT_PRICE)
+
+
+def _averaged(network: Network, told: Tensor, config: DistributedMpcConfig) -> Tensor:
+    """Of all, or with neighbours."""
+    if config.average == "exact":
+        return network.mean(told).expand_as(told)
+    return network.mix(told, config.gossip)
+
+
+def _within(wanted: Array, room: Array, rho: float) -> Array:
+    """argmin_z of `OVERDRAFT_PRICE`·max(0, z − room) + ρ/2·(z − wanted)²."""
+    return np.minimum(wanted, np.maximum(room, wanted - OVERDRAFT_PRICE / rho))
+
+
+@dataclass(frozen=True)
+class OwnNumbers:
+    """What buildings read from their observations, in kWh and mean prices.
+
+    Attributes:
+        demand, solar, waiting, stored: Now, [N].
+        price: Tariff of the coming day, [N, 24].
+    """
+
+    demand: Array
+    solar: Array
+    waiting: Array
+    stored: Array
+    price: Array
+
+
+def _own_numbers(spec: TaskSpec, district: District, step: Step) -> OwnNumbers:
+    obs, peak = step.obs[0].double().numpy(), district.own_peak.double().numpy()
+    assert spec.price_field is not None
+    price = obs[:, spec.obs_fields[spec.price_field].where]
+    demand, solar, waiting, soc = (
+        obs[:, spec.obs_fields[name].where][:, 0] for name in ("demand", "solar", "waiting_load", "soc")
+    )
+    stored = soc * district.battery_kwh.double().numpy()
+    return OwnNumbers(demand * peak, solar * peak, np.expm1(waiting) * peak, stored, price)
+
+
+class Meter:
+    """What each building has metered in the last week, and expects by it."""
+
+    def __init__(self, n_agents: int) -> None:
+        """Begin without a past."""
+        self._read = np.zeros((2, n_agents, 0))
+
+    def read(self, demand: Array, solar: Array) -> None:
+        """Take in the present hour, [N] kWh each."""
+        self._read = np.concatenate([self._read, np.stack([demand, solar])[..., None]], -1)[..., -WEEK - 1 :]
+
+    def coming(self, price: Array, hours: int) -> Coming:
+        """The same hour's demand a week ago and sun a day ago; the last day's, or the present, without such a past."""
+        ahead, known = np.arange(hours), self._read.shape[-1]
+        demand, solar = self._read
+        weekly = demand[:, _back(ahead, WEEK if known > WEEK else DAY, known)]
+        return Coming(weekly, solar[:, _back(ahead, DAY, known)], price[:, ahead % DAY])
+
+
+def _back(ahead: NDArray[np.int64], period: int, known: int) -> NDArray[np.int64]:
+    """Index of the hour that stands for each coming one: whole periods before it, and known."""
+    back = -ahead % period
+    return known - 1 - np.where(back < known, back, 0)
+
+
+class _Planner:
+    """One building: its plan near a wanted use of the budgets, or at a price of them."""
+
+    def __init__(self, district: District, i: int, config: DistributedMpcConfig, budgets: int) -> None:
+        self._district, self._i, self._config, self._budgets = district, i, config, budgets
+        self._settings = clarabel.DefaultSettings()
+        self._settings.verbose = False
+
+    def begin(self, coming: Coming, active: Array, later: float, waiting: float, stored: float) -> None:
+        """An hour begins: what is expected, and which budgets count when, [m, T]."""
+        m = self._budgets
+        own = own_program(self._district, self._i, coming, self._config.gamma, later, waiting, stored)
+        self._hours, self._columns, equal = active.shape[1], len(own.cost), np.isfinite(own.low)
+        # The use of each budget in the window is a column of its own, behind the building's.
+        use = sparse.csc_array(np.concatenate([active, np.zeros((m, self._columns - self._hours)), -np.eye(m)], 1))
+        columns = sparse.eye_array(self._columns, self._columns + m, format="csc")
+        padded = sparse.hstack([own.matrix, sparse.csc_array((len(own.low), m))], format="csr")
+        bounded = np.isfinite(own.top)
+        equal_to = np.concatenate([own.high[equal], np.zeros(m)])
+        at_most = np.concatenate([own.high[~equal], own.top[bounded], np.zeros(self._columns)])
+        rows = sparse.vstack([padded[equal], use, padded[~equal], columns[bounded], -columns], format="csc")
+        self._cost = np.concatenate([own.cost, np.zeros(m)])
+        weight = self._config.rho if self._config.negotiation == "admm" else 0.0
+        quadratic = sparse.diags_array(np.concatenate([np.zeros(self._columns), np.full(m, weight)]), format="csc")
+        cones = [clarabel.ZeroConeT(len(equal_to)), clarabel.NonnegativeConeT(len(at_most))]
+        self._solver = clarabel.DefaultSolver(
+            sparse.csc_matrix(quadratic),
+            self._cost,
+            sparse.csc_matrix(rows),
+            np.concatenate([equal_to, at_most]),
+            cones,
+            self._settings,
+        )
+
+    def near(self, wanted: Array) -> tuple[Array, Array]:
+        """The plan whose use of the budgets is drawn to what is wanted, [m] kWh; see `at`."""
+        return self.at(-self._config.rho * wanted)
+
+    def at(self, price: Array) -> tuple[Array, Array]:
+        """The plan at a price of each budget, [m].
+
+        Returns:
+            What it uses of each budget in the window, [m] kWh, and import and battery service now, [2] kWh.
+
+        Raises:
+            RuntimeError: the solver did not find it.
+        """
+        cost = self._cost.copy()
+        cost[self._columns :] = price
+        self._solver.update(q=cost)
+        found = self._solver.solve()
+        if found.status not in SOLVED:
+            raise RuntimeError(f"building {self._i}: Clarabel ended with {found.status}")
+        x = np.array(found.x)
+        plan = x[: self._columns].reshape(BLOCKS, self._hours).clip(0.0)
+        return x[self._columns :], plan[[GRID, BATTERY], 0]
