@@ -27,7 +27,10 @@ from accord.envs.toy.coupled_linear import (
     BOUNDS,
     COUPLING_WEIGHT,
     COUPLINGS,
+    DISTURBANCE,
+    DYNAMICS,
     INPUT_WEIGHT,
+    INPUTS,
     PENALTY,
     STATE_WEIGHT,
 )
@@ -35,6 +38,7 @@ from accord.envs.toy.coupled_linear import (
 Array = NDArray[np.float64]
 MODEL = (((1.0, 0.25), (0.0, 1.0)), (0.0312, 0.25))  # A and B that everybody begins with, eq. (31)
 STAGES, GAMMA = 10, 0.9
+BACK_OFF = 0.06  # of the first agent's lower bound, where the model is known
 # Columns of a stage of an agent: position, velocity, input, and what the bounds are passed by, below and above.
 POSITION, VELOCITY, INPUT, BELOW, ABOVE = range(5)
 WIDTH = 5
@@ -68,6 +72,14 @@ class Parameters:
         a, b = (np.repeat(np.array(part)[None], AGENTS, 0) for part in MODEL)
         zeros = [np.zeros((AGENTS, 2)), np.zeros((AGENTS, 3)), *np.zeros((3, AGENTS))]
         return cls(a, b, *zeros)
+
+    @classmethod
+    def true(cls) -> Parameters:
+        """The systems' own model, the mean of the push, and a bound that is held back for what it varies by."""
+        start = cls.unlearned()
+        drift, low = np.zeros_like(start.drift), np.zeros_like(start.low)
+        drift[0, 0], low[0] = -DISTURBANCE / 2, BACK_OFF
+        return replace(start, a=np.array(DYNAMICS), b=np.array(INPUTS), drift=drift, low=low)
 
     @property
     def vector(self) -> Array:

@@ -31,7 +31,7 @@ from accord.envs.toy.coupled_linear import AGENTS, SIZE, CoupledLinear
 
 Array = NDArray[np.float64]
 SAVES = 20  # checkpoints of a training
-BACK_OFF = 0.2  # most that a bound may be held back
+MOST_BACK_OFF = 0.2  # of a bound
 
 
 class DmpcQConfig(MethodConfig):
@@ -54,6 +54,26 @@ class DmpcQConfig(MethodConfig):
     explore_for: float = Field(5000.0, gt=0, description="Samples in which it does.")
 
 
+class CoupledMpcConfig(MethodConfig):
+    """Settings of plans without learning."""
+
+    model: Literal["imperfect", "true"] = Field("imperfect", description="What is planned with: of eq. (31) or (30).")
+
+
+@register("coupled_mpc", "everything, and a model")
+class CoupledMpcMethod(Method):
+    """A central plan of coupled linear systems by a model that stays: where `dmpc_q` begins, or the true one."""
+
+    config_type = CoupledMpcConfig
+    config: CoupledMpcConfig
+
+    def build(self, task: Task, generator: torch.Generator) -> CoupledPlanner:
+        """The planner."""
+        _check("coupled_mpc", task)
+        parameters = Parameters.true() if self.config.model == "true" else Parameters.unlearned()
+        return CoupledPlanner(DmpcQConfig.model_validate({}), parameters)
+
+
 @register("dmpc_q", "own state and learned model; plans agreed on with all")
 class DmpcQ(Method):
     """Local MPCs of coupled linear systems that learn their models by Q-learning."""
@@ -65,8 +85,7 @@ class DmpcQ(Method):
 
     def build(self, task: Task, generator: torch.Generator) -> CoupledPlanner:
         """The planner with the model that everybody begins with."""
-        if not isinstance(task, CoupledLinear):
-            raise UsageError(f"method dmpc_q: task '{task.spec.name}' is not coupled/three")
+        _check("dmpc_q", task)
         return CoupledPlanner(self.config)
 
     def train(self, task: Task, network: Network, training: Training) -> CoupledPlanner:
@@ -90,6 +109,11 @@ class DmpcQ(Method):
             training.checkpoint.snapshot(progress.done / updates, steps, seconds, controller.state_dict)
             progress.save(updates, SAVES)
         return controller
+
+
+def _check(method: str, task: Task) -> None:
+    if not isinstance(task, CoupledLinear):
+        raise UsageError(f"method {method}: task '{task.spec.name}' is not coupled/three")
 
 
 class CoupledPlanner(Controller):
@@ -138,7 +162,7 @@ class CoupledPlanner(Controller):
             change = change.clip(-config.most, config.most)
         old = self._central.parameters
         new = old.with_vector(old.vector + change)
-        self._take(new.with_back_off(BACK_OFF))
+        self._take(new.with_back_off(MOST_BACK_OFF))
         return delta
 
     def state_dict(self) -> dict[str, Any]:

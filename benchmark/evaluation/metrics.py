@@ -19,6 +19,7 @@ from accord.benchmark.evaluation.measured import MEASURED
 from accord.benchmark.evaluation.metric import METRICS, Column, metric, register_metric
 from accord.benchmark.evaluation.trajectory import DAY, Timings, Trajectory
 from accord.envs.plugins import loaded
+from accord.envs.toy.coupled_linear import COUPLINGS
 
 IMPRACTICAL_DELAY = 24.0  # hours
 
@@ -164,6 +165,31 @@ def completed(run: Trajectory, context: Context) -> Value:
 def collisions(run: Trajectory, context: Context) -> Value:
     """Of multi-resource allocation: others that were too close to an agent, added up over an episode's steps."""
     return float(run.sums["collisions"].mean()) if "collisions" in run.sums else None
+
+
+@metric(
+    "-",
+    "low",
+    column=Column("coupling error", "%", 100, place=40, shown="episodes", optional="blank"),
+    adds_up="settled_distance",
+)
+def coupling_error(run: Trajectory, context: Context) -> Value:
+    """Of coupled linear systems: by which share a mean distance of the second half is off; the worst coupling's."""
+    if "settled_distance" not in run.sums:
+        return None
+    wanted = torch.tensor([distance for *_, distance in COUPLINGS], dtype=torch.float64)
+    return float(((run.sums["settled_distance"] - wanted) / wanted).abs().max())
+
+
+@metric(
+    "-",
+    "low",
+    column=Column("outside", "%", 100, place=50, shown="episodes", optional="blank"),
+    adds_up="outside_share",
+)
+def outside(run: Trajectory, context: Context) -> Value:
+    """Of coupled linear systems: share of the steps after the 20th that the worst agent is outside its bounds in."""
+    return float(run.sums["outside_share"].max()) if "outside_share" in run.sums else None
 
 
 @metric("-", "high", column=Column("savings", "%", 100, place=60))

@@ -27,6 +27,7 @@ COUPLINGS = ((0, 1, -2.0), (0, 2, 2.0), (1, 2, 4.0))  # agents i and j, and x_i 
 COUPLING_WEIGHT, STATE_WEIGHT, INPUT_WEIGHT, PENALTY = 10.0, 0.1, 0.1, 100.0
 VELOCITY = 0.3  # most at the start
 STEPS = 100  # of an episode
+SETTLED, BEGUN = 50, 20  # steps after which distances, and positions outside their bounds, are counted
 SIZE = 3.0  # what states are divided by in observations
 AGENTS = len(DYNAMICS)
 ADDRESS = "coupled/three"
@@ -36,7 +37,7 @@ class CoupledLinear(Task):
     """`B` copies of the three systems; actions [B, 3, 1] in [−1, 1], states [B, 6].
 
     An agent sees its own position and velocity. Its reward is its own part of −L and a third of the couplings' part, at
-    the state and the action that it was in.
+    the state and the action that it was in. Measures are of agents, and of couplings in the order of `COUPLINGS`.
     """
 
     def __init__(self, device: torch.device | str = "cpu") -> None:
@@ -59,7 +60,7 @@ class CoupledLinear(Task):
             horizon=STEPS,
             agent_scale=torch.ones(AGENTS),
             agent_types=torch.arange(AGENTS),
-            units={"position": "m", "velocity": "m/step", "coupling_error": "m", "outside": "m"},
+            units={"position": "m", "velocity": "m/step", "settled_distance": "m", "outside_share": "-"},
             plant=("position", "velocity"),
         )
 
@@ -114,6 +115,10 @@ class CoupledLinear(Task):
         position = self._x[..., 0]
         return position[:, self._one] - position[:, self._other] - self._distance
 
+    def _late(self, after: int) -> float:
+        """1 by the number of such steps, where more than `after` were taken."""
+        return (self._elapsed > after) / max(1, self._horizon - after)
+
     def _outside(self) -> Tensor:
         """How far positions are outside their bounds, [B, 3]."""
         position = self._x[..., 0]
@@ -137,8 +142,9 @@ class CoupledLinear(Task):
             measures={
                 "position": self._x[..., 0],
                 "velocity": self._x[..., 1],
-                "coupling_error": self.coupling_errors().abs().amax(-1),
-                "outside": self._outside(),
+                # Of a whole episode these add up to means over its later steps.
+                "settled_distance": (self.coupling_errors() + self._distance) * self._late(SETTLED),
+                "outside_share": (self._outside() > 0).float() * self._late(BEGUN),
             },
             terminated=~everybody,
             truncated=everybody & (self._elapsed >= self._horizon),

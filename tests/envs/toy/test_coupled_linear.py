@@ -75,6 +75,22 @@ def test_an_episode_ends_by_its_time_and_starts_within_the_bounds() -> None:
     assert float(task.step(torch.zeros(500, 3, 1)).reward.abs().max()) == 0.0
 
 
+def test_later_steps_add_up_to_mean_distances_and_to_the_share_outside() -> None:
+    task, _ = begun(3)
+    distance, share = torch.zeros(3, 3), torch.zeros(3, 3)
+    seen = []
+    for _ in range(task.spec.horizon):
+        step = task.step(torch.zeros(3, 3, 1))
+        distance, share = distance + step.measures["settled_distance"], share + step.measures["outside_share"]
+        seen.append(step.measures["position"])
+    positions = torch.stack(seen)  # [100, 3, 3]
+    expected = torch.stack([(positions[50:, :, i] - positions[50:, :, j]).mean(0) for i, j, _ in COUPLINGS], -1)
+    assert torch.allclose(distance, expected, rtol=1e-4, atol=1e-4)
+    low, high = torch.tensor(BOUNDS).unbind(-1)
+    outside = ((positions[20:] < low) | (positions[20:] > high)).float().mean(0)
+    assert torch.allclose(share, outside, atol=1e-5)
+
+
 def test_mistakes_are_one_line() -> None:
     with pytest.raises(UsageError, match="unknown example; allowed: coupled/three"):
         resolve("coupled/four")
