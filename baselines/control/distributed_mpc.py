@@ -82,7 +82,7 @@ class DistributedMpc(Method):
 class Negotiators(Controller):
     """All buildings' planners, each with its own numbers.
 
-    Estimates, accounts and prices are [N, m], per building: kWh of a mean building's use, and mean prices.
+    Estimates, accounts and prices are [B, N, m], per building: kWh of a mean building's use, and mean prices.
     """
 
     def __init__(self, config: DistributedMpcConfig, district: District) -> None:
@@ -93,12 +93,11 @@ class Negotiators(Controller):
     def reset(self, start: RolloutStart) -> None:
         """Begin with balanced accounts and no past."""
         super().reset(start)
-        if start.batch != 1:
-            raise ValueError("the planners plan for a single copy")
-        n, m = start.spec.n_agents, len(start.spec.budgets)
-        self._planners = [_Planner(self._district, i, self._config, m) for i in range(n)]
-        self._meter = Meter(n)
-        self._use, self._mean, self._account, self._price = np.zeros((4, n, m))
+        shape = start.batch, start.spec.n_agents
+        m = len(start.spec.budgets)
+        self._planners = {at: _Planner(self._district, at[1], self._config, m) for at in np.ndindex(shape)}
+        self._meter = Meter(shape)
+        self._use, self._mean, self._account, self._price = np.zeros((4, *shape, m))
 
     def act(self, step: Step) -> Tensor:
         """The first hour of each building's plan, as shares of its load."""
@@ -107,56 +106,58 @@ class Negotiators(Controller):
         self._meter.read(own.demand, own.solar)
         coming = self._meter.coming(own.price, config.horizon)
         repeats = -(-config.horizon // step.active.shape[1])
-        active = np.tile(step.active[0].double().numpy().T, repeats)[:, : config.horizon]  # [m, T]
+        active = np.tile(step.active.double().numpy().swapaxes(1, 2), repeats)[..., : config.horizon]  # [B, m, T]
         members = spec.members.double().expand(spec.n_agents, -1).numpy()
-        later = (coming.price + self._price @ active)[:, :DAY].min(1)
-        for i, planner in enumerate(self._planners):
-            planner.begin(coming.of(i), members[i, :, None] * active, later[i], own.waiting[i], own.stored[i])
-        plans = np.zeros((config.rounds, len(self._planners), 2))
-        for plan in plans:
-            self._negotiate(config.aim * self._part() * active.sum(1), plan)
-        grid, battery = (
-            plans[-1 if config.negotiation == "admm" else slice(None)].reshape(-1, *plans.shape[1:]).mean(0).T
-        )
+        later = (coming.price + self._price @ active)[..., :DAY].min(-1)
+        for (copy, i), planner in self._planners.items():
+            counted = members[i, :, None] * active[copy]
+            at = copy, i
+            planner.begin(coming.of(at), counted, float(later[at]), float(own.waiting[at]), float(own.stored[at]))
+        granted = config.aim * self._part() * active.sum(-1)[:, None]
+        plans = np.stack([self._negotiate(granted) for _ in range(config.rounds)])
+        grid, battery = np.moveaxis(plans[-1] if config.negotiation == "admm" else plans.mean(0), -1, 0)
         load = own.demand + own.waiting
         shares = np.stack([battery / np.maximum(load, 1e-9), grid / np.maximum(load - battery, 1e-9)], -1)
-        return torch.from_numpy(shares).float().clamp(0.0, 1.0)[None]
+        return torch.from_numpy(shares).float().clamp(0.0, 1.0)
 
     def feedback(self, step: Step) -> None:
         """Book one's own use; accounts are averaged with the next message."""
-        counted, members = step.counted[0].double().numpy(), self.spec.members.double().numpy()
-        used = members * step.usage[0, :, :1].double().numpy()
+        counted, members = step.counted.double().numpy()[:, None], self.spec.members.double().numpy()
+        used = members * step.usage[..., :1].double().numpy()
         part = self._config.aim * self._part()
         self._account = np.minimum(self._account + counted * (part - used), self._config.carry * part)
 
     def diagnostics(self) -> dict[str, Tensor]:
         """The budgets' prices."""
-        return {"multipliers": torch.from_numpy(self._price)[None].float()}
+        return {"multipliers": torch.from_numpy(self._price).float()}
 
     def _part(self) -> Array:
         """Of a mean building in each budget's limit, [m] kWh."""
         return self.spec.limits.double().numpy() / self.spec.n_agents
 
-    def _negotiate(self, granted: Array, first: Array) -> None:
+    def _negotiate(self, granted: Array) -> Array:
         """One round: everybody plans, all average, prices move.
 
         Args:
-            granted: A mean building's part of the budgets in the window, beside its account, [m] kWh.
-            first: Where import and battery service of the present hour go, [N, 2] kWh.
+            granted: A mean building's part of the budgets in the window, beside its account, [B, 1, m] kWh.
+
+        Returns:
+            Import and battery service of the present hour, [B, N, 2] kWh.
         """
-        config, before, room = self._config, self._use, self._account + granted
-        use = np.empty_like(before)
-        for i, planner in enumerate(self._planners):
+        config, before = self._config, self._use
+        use, first = np.empty_like(before), np.empty((*before.shape[:2], 2))
+        scaled = self._mean + self._price / config.rho
+        agreed = _within(scaled, self._account + granted, config.rho)
+        for at, planner in self._planners.items():
             if config.negotiation == "admm":
-                agreed = _within(self._mean[i] + self._price[i] / config.rho, room[i], config.rho)
-                use[i], first[i] = planner.near(before[i] - self._mean[i] + agreed - self._price[i] / config.rho)
+                use[at], first[at] = planner.near(before[at] + agreed[at] - scaled[at])
             else:
-                use[i], first[i] = planner.at(self._price[i])
+                use[at], first[at] = planner.at(self._price[at])
         self._use = use
         # Accounts and prices are averaged along: small differences would add up to large ones.
-        told = np.concatenate([self._mean + use - before, self._account, self._price], 1)
-        heard = _averaged(self.network, torch.from_numpy(told)[None], config)[0].numpy()
-        self._mean, self._account, price = np.split(heard, 3, 1)
+        told = np.concatenate([self._mean + use - before, self._account, self._price], -1)
+        heard = _averaged(self.network, torch.from_numpy(told), config).numpy()
+        self._mean, self._account, price = np.split(heard, 3, -1)
         room = self._account + granted
         if config.negotiation == "admm":
             scaled = self._mean + price / config.rho
@@ -164,6 +165,7 @@ class Negotiators(Controller):
         else:
             over = self._mean / np.maximum(room, 1e-6) - 1
             self._price = (price + config.beta * over).clip(0.0, OVERDRAFT_PRICE)
+        return first
 
 
 def _averaged(network: Network, told: Tensor, config: DistributedMpcConfig) -> Tensor:
@@ -183,8 +185,8 @@ class OwnNumbers:
     """What buildings read from their observations, in kWh and mean prices.
 
     Attributes:
-        demand, solar, waiting, stored: Now, [N].
-        price: Tariff of the coming day, [N, 24].
+        demand, solar, waiting, stored: Now, [B, N].
+        price: Tariff of the coming day, [B, N, 24].
     """
 
     demand: Array
@@ -195,11 +197,11 @@ class OwnNumbers:
 
 
 def _own_numbers(spec: TaskSpec, district: District, step: Step) -> OwnNumbers:
-    obs, peak = step.obs[0].double().numpy(), district.own_peak.double().numpy()
+    obs, peak = step.obs.double().numpy(), district.own_peak.double().numpy()
     assert spec.price_field is not None
-    price = obs[:, spec.obs_fields[spec.price_field].where]
+    price = obs[..., spec.obs_fields[spec.price_field].where]
     demand, solar, waiting, soc = (
-        obs[:, spec.obs_fields[name].where][:, 0] for name in ("demand", "solar", "waiting_load", "soc")
+        obs[..., spec.obs_fields[name].where][..., 0] for name in ("demand", "solar", "waiting_load", "soc")
     )
     stored = soc * district.battery_kwh.double().numpy()
     return OwnNumbers(demand * peak, solar * peak, np.expm1(waiting) * peak, stored, price)
@@ -208,20 +210,20 @@ def _own_numbers(spec: TaskSpec, district: District, step: Step) -> OwnNumbers:
 class Meter:
     """What each building has metered in the last week, and expects by it."""
 
-    def __init__(self, n_agents: int) -> None:
-        """Begin without a past."""
-        self._read = np.zeros((2, n_agents, 0))
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        """Begin without a past, as many buildings as the shape has."""
+        self._read = np.zeros((2, *shape, 0))
 
     def read(self, demand: Array, solar: Array) -> None:
-        """Take in the present hour, [N] kWh each."""
+        """Take in the present hour, kWh each."""
         self._read = np.concatenate([self._read, np.stack([demand, solar])[..., None]], -1)[..., -WEEK - 1 :]
 
     def coming(self, price: Array, hours: int) -> Coming:
         """The same hour's demand a week ago and sun a day ago; the last day's, or the present, without such a past."""
         ahead, known = np.arange(hours), self._read.shape[-1]
         demand, solar = self._read
-        weekly = demand[:, _back(ahead, WEEK if known > WEEK else DAY, known)]
-        return Coming(weekly, solar[:, _back(ahead, DAY, known)], price[:, ahead % DAY])
+        weekly = demand[..., _back(ahead, WEEK if known > WEEK else DAY, known)]
+        return Coming(weekly, solar[..., _back(ahead, DAY, known)], price[..., ahead % DAY])
 
 
 def _back(ahead: NDArray[np.int64], period: int, known: int) -> NDArray[np.int64]:

@@ -11,6 +11,7 @@ from the central optimum or from prices that agents negotiate: V and Q are sums 
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal
 
 import numpy as np
@@ -93,7 +94,7 @@ class DmpcQ(Method):
         controller, config = self.build(task, training.generator), self.config
         memory = _Memory(config.memory, controller)
         progress = Progress(training.checkpoint, training.generator, {"memory": memory})
-        updates = max(1, training.effort.steps // (AGENTS * config.batch))
+        updates = max(1, math.ceil(training.effort.steps / (AGENTS * config.batch)))
         while progress.done < updates and progress.clock.spent < training.effort.seconds:
             progress.clock.start()
             costs = memory.collect(task, controller, progress.done * config.batch, training.generator)

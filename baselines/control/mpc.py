@@ -90,16 +90,16 @@ class Coming:
     """What the coming T hours are taken to bring.
 
     Attributes:
-        demand: [N, T] kWh, or [T] of one building; the present hour's is known.
+        demand: [N, T] kWh, or [T] of one building, or of many copies; the present hour's is known.
         solar: The same.
-        price: Tariff in mean prices, [T], or [N, T] as each building knows it.
+        price: Tariff in mean prices, [T], or as each building knows it.
     """
 
     demand: Array
     solar: Array
     price: Array
 
-    def of(self, i: int) -> Coming:
+    def of(self, i: int | tuple[int, ...]) -> Coming:
         """One building's."""
         return Coming(self.demand[i], self.solar[i], self.price[i] if self.price.ndim > 1 else self.price)
 

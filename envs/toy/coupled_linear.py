@@ -11,6 +11,9 @@ bounds on x1 and x2 exclude. The third is the difference of the other two.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
@@ -152,7 +155,14 @@ class CoupledLinear(Task):
         )
 
 
-def resolve_coupled(address: str) -> EpisodicScenario:
+@dataclass(frozen=True)
+class CoupledScenario(EpisodicScenario):
+    """The example, whose methods are for it alone."""
+
+    audited_at: ClassVar[str] = ADDRESS
+
+
+def resolve_coupled(address: str) -> CoupledScenario:
     """The scenario of `coupled/three`.
 
     Raises:
@@ -160,7 +170,7 @@ def resolve_coupled(address: str) -> EpisodicScenario:
     """
     if address != ADDRESS:
         raise UsageError(f"address '{address}': unknown example; allowed: {ADDRESS}")
-    return EpisodicScenario(address, CoupledLinear)
+    return CoupledScenario(address, CoupledLinear)
 
 
 COUPLED = Family(

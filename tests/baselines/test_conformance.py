@@ -16,6 +16,8 @@ from accord.envs.network import Network
 from accord.envs.task import Step, Task
 
 DISTRICT, ALLOCATION, GAME = "paper_seven/path/average-0.27", "allocation_4x1/radius-1/steady", "games/climbing"
+# Methods of a task of their own.
+ADDRESSES = {"allocation_expert": ALLOCATION, "coupled_mpc": "coupled/three", "dmpc_q": "coupled/three"}
 PPO = {"hidden": [8], "minibatch": 64, "epochs": 1, "rollout_steps": 24}
 CONSENSUS = {"copies": 2, "agents": 2, "ppo": PPO}
 GRADIENT = {"lanes": 14, "ppo": PPO}
@@ -35,15 +37,18 @@ SMALL: dict[str, dict[str, Any]] = {
     "qmix": VALUES,
     "drigm_qmix": VALUES,
     "networked": GRADIENT,
+    "distributed_mpc": {"horizon": 24},
+    "dmpc_q": {"stages": 3, "batch": 20},
     "outside": {"policy": f"{Path(__file__).parents[1] / 'helpers' / 'half_policy.py'}:policy"},
     "rule_based": {"shares": [0.5], "patience": [1.0], "hours": 48},
 }
 CENTRAL = {
     *("consensus-broadcast", "price_taker-broadcast", "apg-broadcast", "lookahead", "mpc", "allocation_expert"),
+    *("coupled_mpc", "dmpc_q"),
     *("mappo-augmented", "qmix-augmented", "vdn-augmented", "drigm_qmix-augmented"),
     *(method for method in METHODS if method.endswith(("-moving-central", "-moving-broadcast"))),
 }
-TALKING = ("consensus", "apg", "price_taker", "lgtc")
+TALKING = ("consensus", "apg", "price_taker", "lgtc", "distributed_mpc")
 STEPS = {
     **{"apg": 2_000, "consensus": 2_000, "momappo": 8_000},
     **dict.fromkeys(("lagrangian", "moving", "networked"), 14_000),
@@ -59,14 +64,14 @@ def small(method: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("method", sorted(METHODS.keys() - TRAINED_ELSEWHERE))
 def test_every_registered_method_keeps_the_contract(method: str) -> None:
-    address = ALLOCATION if method == "allocation_expert" else DISTRICT
+    address = ADDRESSES.get(method, DISTRICT)
     steps = next((number for word, number in STEPS.items() if word in method), 2_000)
     check_method(method, address, small(method), steps=steps, audit=False)
 
 
 @pytest.mark.parametrize("method", sorted(METHODS))
 def test_every_method_reaches_no_further_than_it_claims(method: str) -> None:
-    audit = audit_method(method, small(method), ALLOCATION if method == "allocation_expert" else DISTRICT)
+    audit = audit_method(method, small(method), ADDRESSES.get(method, DISTRICT))
     assert audit.passed
     assert audit.decentralised == (method not in CENTRAL)
     if audit.decentralised:

@@ -31,11 +31,11 @@ def rolled_out(hours: int, **settings: Any) -> tuple[Negotiators, Network, float
 
 def test_many_rounds_agree_on_what_is_used_and_on_prices() -> None:
     controller, _, _, price = rolled_out(2, rounds=60, gossip=8, horizon=24)
-    mean = controller._use.mean(0)
-    assert np.allclose(controller._mean, mean, atol=0.02 * mean.max())
-    assert np.ptp(controller._price, axis=0).max() < 0.05
+    mean = controller._use[0].mean(0)
+    assert np.allclose(controller._mean[0], mean, atol=0.02 * mean.max())
+    assert np.ptp(controller._price[0], axis=0).max() < 0.05
     assert 0 < price < OVERDRAFT_PRICE
-    room = controller._config.aim * controller._part() + controller._account.mean(0)
+    room = controller._config.aim * controller._part() + controller._account[0].mean(0)
     assert (mean <= room * 1.02 + 0.5).all()
 
 
@@ -66,7 +66,7 @@ def test_an_overdraft_costs_its_price_and_no_more() -> None:
 
 
 def test_a_meter_expects_last_weeks_demand_and_yesterdays_sun() -> None:
-    meter, hours = Meter(1), 50
+    meter, hours = Meter((1,)), 50
     past = np.arange(1.0, 301.0)
     for value in past[:3]:
         meter.read(np.array([value]), np.array([10 * value]))
