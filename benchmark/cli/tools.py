@@ -23,7 +23,6 @@ from accord.benchmark.cli.options import (
 )
 from accord.benchmark.cli.printing import print_table
 from accord.benchmark.places import RESULTS, SCRATCH
-from accord.envs.catalogue import resolve
 from accord.envs.errors import UsageError
 
 if TYPE_CHECKING:
@@ -70,6 +69,7 @@ def audit(
     """
     from accord.baselines.audit import SCENARIO, audit_method, spread_of_faults
     from accord.baselines.registry import METHODS, REFERENCES
+    from accord.envs.catalogue import resolve
 
     if method in REFERENCES:
         raise UsageError(f"METHOD: '{method}' is a bound and does not act; allowed: {', '.join(sorted(METHODS))}")

@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
+from accord.baselines.registry import METHODS, learns
 from accord.benchmark.specs.limits import MOST
 from accord.benchmark.specs.named import own_suites, suite_files
 from accord.benchmark.specs.run import EffortSpec
@@ -36,8 +37,6 @@ class Entry(BaseModel):
 
     def variants_of(self, method: str) -> dict[str, dict[str, Any]]:
         """Those that a method has: all of one that learns; of a rule those whose settings it knows; of a bound none."""
-        from accord.baselines.registry import METHODS, learns  # late: methods take seconds to load
-
         if learns(method):
             return self.variants
         known = METHODS[method].method.config_type.model_fields.keys() if method in METHODS else set()
