@@ -1,5 +1,6 @@
 """Prices that agents find among themselves: bounds, sums of values, rounds, and what does not converge."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -93,3 +94,58 @@ def test_hard_couplings_cannot_be_met_from_fresh_states() -> None:
         least = linprog(np.eye(1, 3 * stages + 1, 3 * stages)[0], rows, right, bounds=bounds)
         assert least.fun > 0.1
     assert BOUNDS[0][1] < -COUPLINGS[0][2]
+
+
+def test_prices_that_move_with_the_parameters_change_no_value() -> None:
+    """The terms of the chain rule in eqs. (23) and (26) vanish: at the best prices D is flat in them."""
+    parameters = perturbed()
+    central, agents = CoupledMpc(parameters), Negotiation(parameters)
+    for state in states(3):
+        prices = 2 * agents.weights * central.value(state).couplings
+        flat = agents.at(prices, state).errors - prices / (2 * agents.weights)
+        assert np.abs(flat).max() < 1e-6
+        rng, h = np.random.default_rng(0), 1e-3
+        direction = rng.normal(0, 1, prices.shape)
+        above, below = (agents.at(prices + sign * h * direction, state).value for sign in (1, -1))
+        assert abs(above - below) / (2 * h) < 1e-3 * np.abs(direction).sum()
+
+
+def test_prices_move_with_the_drift_as_the_implicit_function_theorem_says() -> None:
+    """Eq. (29): dz/dθ = −(∂κ/∂z)⁻¹·∂κ/∂θ on the rows that hold, where it is clear which do."""
+    parameters, clear, h = perturbed(), 0, 1e-4
+    central, weights = CoupledMpc(parameters), Negotiation(parameters).weights
+    for state in states(12):
+        moved = {sign: _moved(parameters, sign * h) for sign in (1, -1)}
+        whole = central.value(state)
+        solver = central._solvers[False]
+        matrix, right = solver._numbers(parameters, state, None)
+        x, rows = whole.plan.ravel(), matrix.toarray()
+        slack, duals = right - rows @ x, np.array(solver._solver.solve().z)
+        held = np.arange(len(right)) < solver._equal
+        if np.maximum(slack, duals)[~held].min() < 1e-2:
+            continue
+        clear += 1
+        active = held | (duals > slack)
+        quadratic, _, _ = solver._costs(coupled=True, weight=0.0)
+        upper = quadratic.toarray()
+        hessian = upper + np.triu(upper, 1).T
+        kkt = np.block([[hessian, rows[active].T], [rows[active], np.zeros((active.sum(),) * 2)]])
+        change = np.zeros(len(right))
+        change[6:66].reshape(3, 10, 2)[1, :, 0] = 1.0  # the drift of agent 1's position
+        predicted = np.linalg.lstsq(kkt, np.concatenate([np.zeros(x.size), change[active]]), rcond=None)[0][: x.size]
+        found = {}
+        for sign, other in moved.items():
+            central.parameters = other
+            found[sign] = central.value(state)
+        central.parameters = parameters
+        seen = weights * (found[1].couplings - found[-1].couplings) / h
+        position = predicted.reshape(whole.plan.shape)[..., 0]
+        told = 2 * weights * np.stack([position[i] - position[j] for i, j, _ in COUPLINGS], -1)
+        assert np.abs(seen - told).max() < 1e-4 * max(1.0, np.abs(told).max())
+    assert clear >= 3
+
+
+def _moved(parameters: Parameters, by: float) -> Parameters:
+    drift = parameters.drift.copy()
+    drift[1, 0] += by
+    return replace(parameters, drift=drift)
