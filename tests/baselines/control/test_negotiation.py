@@ -112,7 +112,7 @@ def test_prices_that_move_with_the_parameters_change_no_value() -> None:
 
 def test_prices_move_with_the_drift_as_the_implicit_function_theorem_says() -> None:
     """Eq. (29): dz/dθ = −(∂κ/∂z)⁻¹·∂κ/∂θ on the rows that hold, where it is clear which do."""
-    parameters, clear, h = perturbed(), 0, 1e-4
+    parameters, clear, h = perturbed(), 0, 1e-5
     central, weights = CoupledMpc(parameters), Negotiation(parameters).weights
     for state in states(12):
         moved = {sign: _moved(parameters, sign * h) for sign in (1, -1)}
