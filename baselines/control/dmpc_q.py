@@ -81,6 +81,7 @@ class DmpcQ(Method):
 
     config_type = DmpcQConfig
     learns = random = True
+    identity = "baselines.dmpc_q.DmpcQ"
     centralised_training = True
     config: DmpcQConfig
 

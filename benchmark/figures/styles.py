@@ -74,7 +74,9 @@ class Style:
 
 
 FAMILIES = (
-    Family(BLACK, 8, ("oracle", "lookahead", "allocation_expert", "mpc")),  # those that know the model
+    Family(
+        BLACK, 8, ("oracle", "lookahead", "allocation_expert", "mpc", "distributed_mpc", "coupled_mpc", "dmpc_q")
+    ),  # those that know the model
     Family(
         GREY,
         5,

@@ -10,7 +10,14 @@ from accord.envs.catalogue import resolve
 
 
 def train(
-    name: str, address: str, settings: dict[str, Any], steps: int, seed: int = 0, checkpoint: Any = None
+    name: str,
+    address: str,
+    settings: dict[str, Any],
+    steps: int,
+    seed: int = 0,
+    checkpoint: Any = None,
+    *,
+    tuned: bool = True,
 ) -> tuple[Controller, list[dict[str, float]]]:
     """Train a method by name; the controller and the rows of its log."""
     scenario, rows = resolve(address), list[dict[str, float]]()
@@ -20,4 +27,4 @@ def train(
         lambda row: rows.append(dict(row)),
         checkpoint or NoCheckpoint(),
     )
-    return make_method(name, settings).train(scenario.task(), scenario.network(), training), rows
+    return make_method(name, settings, tuned=tuned).train(scenario.task(), scenario.network(), training), rows

@@ -11,7 +11,7 @@ from accord.envs.catalogue import resolve_district
 
 START, HOURS = 1000, 30
 SEAM = 5080  # hour 5087 has another weekday than the 23 before it
-SETTINGS = {"ppo": {"hidden": (16, 16)}}
+SETTINGS = {"ppo": {"hidden": (16, 16)}, "dual": {"share": "equal"}}
 COMPARED = (("waiting_load", "waiting"), ("soc", "stored"), ("import_kwh", "imported"))
 
 

@@ -105,7 +105,8 @@ def test_a_district_is_measured_on_the_hours_that_are_given(rule: Callable[[], C
 @pytest.mark.parametrize("rule", ["gossip", "broadcast", "independent"])
 def test_many_agents_are_measured_in_chunks_with_the_same_metrics(rule: str, monkeypatch: pytest.MonkeyPatch) -> None:
     scenario = resolve_district("synthetic_40-week/regular-4/hourly-0.3")
-    controller = make_method(f"consensus-{rule}", {"ppo": {"hidden": (8,)}}).build(scenario.task(), seeded(0, "train"))
+    settings = {"ppo": {"hidden": (8,)}, "dual": {"share": "equal"}}
+    controller = make_method(f"consensus-{rule}", settings).build(scenario.task(), seeded(0, "train"))
     plain = evaluate(scenario, controller, Context(top_price=1.0, demand_peak=1.0), seeded(0, "evaluate")).metrics
     monkeypatch.setattr(accord.benchmark.evaluation.evaluate, "TRACED_AGENTS", 39)
     monkeypatch.setattr(accord.benchmark.evaluation.evaluate, "roll", None)

@@ -79,6 +79,7 @@ def test_the_words_of_learning_classes_are_those_of_the_published() -> None:
         "baselines.networked.NetworkedPrimalDual",
         "baselines.robust_value_decomposition.RobustValueDecomposition",
         "baselines.attention.AttentionIPPO",
+        "baselines.dmpc_q.DmpcQ",
         "baselines.lgtc.LGTC",
     }
 
