@@ -197,10 +197,12 @@ def draw_recovery(records: Sequence[Record], traces: Traces) -> Figure | None:
     cells = [cell for cell in cells_of(records) if cell.rounds == 1 and cell.mixing == "plain"]
     events = [cell for cell in cells if cell.faults.kinds & EVENTS or CHANGE in cell.district]
     lines = {}
-    for cell in [*(c for c in cells if not c.faults.kinds and events and c.topology == events[0].topology), *events]:
+    for cell in [*(c for c in cells if not c.words and CHANGE not in c.district), *events]:
+        if not events or _where(cell) != _where(events[0]):
+            continue
         spec = min((record.spec for record in cell.records), key=lambda spec: spec.seed)
         arrays, scenario = traces(spec), district_of(spec.scenario)
-        if scenario is not None and cell.agents == events[0].agents and "district_import_kwh" in arrays:
+        if scenario is not None and "district_import_kwh" in arrays:
             lines[_event_of(cell)] = _excess_so_far(scenario, arrays["district_import_kwh"])
     if len(lines) < FEWEST:
         return None
@@ -218,6 +220,11 @@ def draw_recovery(records: Sequence[Record], traces: Traces) -> Figure | None:
 
 def _rate(kind: str, cell: Cell) -> float:
     return float(getattr(cell.faults, kind))
+
+
+def _where(cell: Cell) -> tuple[str, str]:
+    """District and budget without a change of it, and topology."""
+    return cell.district.partition(CHANGE)[0], cell.topology
 
 
 def _event_of(cell: Cell) -> str:

@@ -66,6 +66,20 @@ def points(axes: Axes) -> list[int]:
     return [len(np.asarray(line.get_xdata())) for line in axes.lines if line.get_marker() != "None"]
 
 
+def test_a_figure_over_time_is_of_one_district() -> None:
+    elsewhere = [gossip("two_groups", budget="hourly-0.4"), gossip("two_groups+dead_serving-2", budget="hourly-0.4")]
+
+    def other(spec: RunSpec) -> dict[str, np.ndarray]:
+        return {name: 100 * values for name, values in arrays(spec).items()} if "0.4" in spec.scenario else arrays(spec)
+
+    with style():
+        alone, beside = (draw_recovery([*SOUND, *EVENTS, *more], other) for more in ([], elsewhere))
+    assert alone is not None
+    assert beside is not None
+    drawn = [[np.asarray(line.get_ydata(), float).tolist() for line in f.axes[0].lines] for f in (alone, beside)]
+    assert drawn[0] == drawn[1]
+
+
 def test_what_was_not_varied_is_not_drawn() -> None:
     assert draw_connectivity(FAULTY) is None
     assert draw_faults(SOUND) is None
