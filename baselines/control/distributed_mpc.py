@@ -32,8 +32,8 @@ from pydantic import Field
 from scipy import sparse
 from torch import Tensor
 
-from accord.baselines.base import Controller, Method, MethodConfig, RolloutStart
-from accord.baselines.control.mpc import DAY, OVERDRAFT_PRICE, WEEK, Coming, own_program
+from accord.baselines.base import Controller, Method, RolloutStart
+from accord.baselines.control.mpc import DAY, OVERDRAFT_PRICE, WEEK, Coming, PlanConfig, own_program
 from accord.baselines.registry import register
 from accord.envs.demand_response import DemandResponse
 from accord.envs.districts.district import District
@@ -46,7 +46,7 @@ Array = NDArray[np.float64]
 SOLVED = (clarabel.SolverStatus.Solved, clarabel.SolverStatus.AlmostSolved)
 
 
-class DistributedMpcConfig(MethodConfig):
+class DistributedMpcConfig(PlanConfig):
     """Settings of the plans and of the negotiation."""
 
     negotiation: Literal["admm", "dual"] = Field("admm", description="How the budgets' prices are found.")
@@ -57,12 +57,6 @@ class DistributedMpcConfig(MethodConfig):
     beta: float = Field(
         0.05, gt=0, description="dual: step of λ, mean prices per share of the account that is exceeded."
     )
-    horizon: int = Field(48, ge=24, le=168, description="Hours planned.")
-    """Unit: h."""
-    carry: float = Field(0.5, ge=0, description="Unused budget that may be carried on, in hours of its limit.")
-    """Unit: h."""
-    aim: float = Field(1.0, gt=0, le=1, description="Share of the budgets that is planned with.")
-    gamma: float = Field(0.999, gt=0, le=1, description="Discount per hour. Below 1 it decides between equal plans.")
 
 
 @register("distributed_mpc", "own observation, past and equipment; the budgets' use and prices from neighbours")

@@ -49,7 +49,23 @@ OVERDRAFT_PRICE = 20.0  # mean prices per kWh over a budget's account: above any
 SEED = 2**16 + 3  # of the noise of forecasts
 
 
-class MpcConfig(MethodConfig):
+class PlanConfig(MethodConfig):
+    """Settings of every plan, central or not."""
+
+    horizon: int = Field(48, ge=24, le=24 * 31, description="Hours planned.")
+    """Unit: h."""
+    carry: float = Field(0.5, ge=0, description="Unused budget that may be carried on, in hours of its limit.")
+    """Unit: h."""
+    aim: float = Field(1.0, gt=0, le=1, description="Share of the budgets that is planned with.")
+    gamma: float = Field(
+        0.999,
+        gt=0,
+        le=1,
+        description="Discount per hour, a premium where delay is free: it decides between equal plans.",
+    )
+
+
+class MpcConfig(PlanConfig):
     """Settings of the planner."""
 
     forecast: Forecasts = Field(
@@ -60,12 +76,6 @@ class MpcConfig(MethodConfig):
         ),
     )
     noise: float = Field(0.0, ge=0, le=10, description="Standard deviation of the forecast's relative errors.")
-    horizon: int = Field(48, ge=24, le=24 * 31, description="Hours planned.")
-    """Unit: h."""
-    carry: float = Field(0.5, ge=0, description="Unused budget that may be carried on, in hours of its limit.")
-    """Unit: h."""
-    aim: float = Field(1.0, gt=0, le=1, description="Share of the budgets that is planned with.")
-    gamma: float = Field(0.999, gt=0, le=1, description="Discount per hour. Below 1 it decides between equal plans.")
     memory: float = Field(0.99, ge=0, lt=1, description="Decay per hour of the average of the budgets' prices.")
 
 
@@ -265,7 +275,8 @@ def own_program(
     cost[GRID], cost[WAITING] = coming.price, district.delay_price
     cost[WAITING, -1] += later
     cost[STORED, -1] = -HELD_SHARE * efficiency * later
-    cost *= gamma ** np.arange(hours)
+    # Where delay is free, a plan that would rather pay later never pays: there it would rather pay now.
+    cost *= (gamma if district.delay_price > 0 else 1 / gamma) ** np.arange(hours)
     matrix = sparse.vstack(own_rows(efficiency, hours), format="csr")
     return Program(cost.ravel(), top, matrix, low, high)
 

@@ -61,6 +61,11 @@ def test_lookahead_is_cheaper_than_serving_at_once_and_keeps_the_hourly_budgets(
     assert excess < unplanned / 2
 
 
+@pytest.mark.parametrize("method", ["lookahead", "mpc"])
+def test_a_plan_serves_where_delay_is_free(method: str) -> None:
+    assert rolled_out(method, "paper_seven/ring/average-0.27", 240)[1] < 24  # hours of delay
+
+
 def test_lookahead_plans_with_a_battery_that_float32_holds_a_little_fuller_than_it_is() -> None:
     district = make_district("campus_seven")
     capacity = 140.0000078  # 7e-6 below the next float32
