@@ -39,7 +39,7 @@ from accord.envs.demand_response import DemandResponse
 from accord.envs.districts.district import District
 from accord.envs.errors import UsageError
 from accord.envs.network import Network
-from accord.envs.optimum.sparse_program import BATTERY, BLOCKS, GRID
+from accord.envs.optimum.sparse_program import BATTERY, BLOCKS, GRID, Program
 from accord.envs.task import Step, Task, TaskSpec
 
 Array = NDArray[np.float64]
@@ -233,32 +233,34 @@ class _Planner:
         self._district, self._i, self._config, self._budgets = district, i, config, budgets
         self._settings = clarabel.DefaultSettings()
         self._settings.verbose = False
+        self._rows: dict[bytes, sparse.csc_matrix] = {}
 
     def begin(self, coming: Coming, active: Array, later: float, waiting: float, stored: float) -> None:
         """An hour begins: what is expected, and which budgets count when, [m, T]."""
         m = self._budgets
         own = own_program(self._district, self._i, coming, self._config.gamma, later, waiting, stored)
         self._hours, self._columns, equal = active.shape[1], len(own.cost), np.isfinite(own.low)
-        # The use of each budget in the window is a column of its own, behind the building's.
+        equal_to = np.concatenate([own.high[equal], np.zeros(m)])
+        at_most = np.concatenate([own.high[~equal], own.top[np.isfinite(own.top)], np.zeros(self._columns)])
+        # The rows are those of the same hour of another day.
+        if (key := active.tobytes()) not in self._rows:
+            self._rows[key] = self._rows_of(own, active)
+        self._cost = np.concatenate([own.cost, np.zeros(m)])
+        weight = self._config.rho if self._config.negotiation == "admm" else 0.0
+        curved = sparse.diags_array(np.concatenate([np.zeros(self._columns), np.full(m, weight)]), format="csc")
+        cones = [clarabel.ZeroConeT(len(equal_to)), clarabel.NonnegativeConeT(len(at_most))]
+        right = np.concatenate([equal_to, at_most])
+        quadratic = sparse.csc_matrix(curved)
+        self._solver = clarabel.DefaultSolver(quadratic, self._cost, self._rows[key], right, cones, self._settings)
+
+    def _rows_of(self, own: Program, active: Array) -> sparse.csc_matrix:
+        """First equalities, then what is at most; the use of each budget is a column of its own, behind the others."""
+        m, equal = self._budgets, np.isfinite(own.low)
         use = sparse.csc_array(np.concatenate([active, np.zeros((m, self._columns - self._hours)), -np.eye(m)], 1))
         columns = sparse.eye_array(self._columns, self._columns + m, format="csc")
         padded = sparse.hstack([own.matrix, sparse.csc_array((len(own.low), m))], format="csr")
-        bounded = np.isfinite(own.top)
-        equal_to = np.concatenate([own.high[equal], np.zeros(m)])
-        at_most = np.concatenate([own.high[~equal], own.top[bounded], np.zeros(self._columns)])
-        rows = sparse.vstack([padded[equal], use, padded[~equal], columns[bounded], -columns], format="csc")
-        self._cost = np.concatenate([own.cost, np.zeros(m)])
-        weight = self._config.rho if self._config.negotiation == "admm" else 0.0
-        quadratic = sparse.diags_array(np.concatenate([np.zeros(self._columns), np.full(m, weight)]), format="csc")
-        cones = [clarabel.ZeroConeT(len(equal_to)), clarabel.NonnegativeConeT(len(at_most))]
-        self._solver = clarabel.DefaultSolver(
-            sparse.csc_matrix(quadratic),
-            self._cost,
-            sparse.csc_matrix(rows),
-            np.concatenate([equal_to, at_most]),
-            cones,
-            self._settings,
-        )
+        rows = [padded[equal], use, padded[~equal], columns[np.isfinite(own.top)], -columns]
+        return sparse.csc_matrix(sparse.vstack(rows, format="csc"))
 
     def near(self, wanted: Array) -> tuple[Array, Array]:
         """The plan whose use of the budgets is drawn to what is wanted, [m] kWh; see `at`."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal, cast
 
 import highspy
@@ -277,8 +278,13 @@ def own_program(
     cost[STORED, -1] = -HELD_SHARE * efficiency * later
     # Where delay is free, a plan that would rather pay later never pays: there it would rather pay now.
     cost *= (gamma if district.delay_price > 0 else 1 / gamma) ** np.arange(hours)
-    matrix = sparse.vstack(own_rows(efficiency, hours), format="csr")
-    return Program(cost.ravel(), top, matrix, low, high)
+    return Program(cost.ravel(), top, _own_matrix(efficiency, hours), low, high)
+
+
+@cache
+def _own_matrix(efficiency: float, hours: int) -> sparse.csr_array:
+    """Every hour's programs share it."""
+    return sparse.vstack(own_rows(efficiency, hours), format="csr")
 
 
 def _with_accounts(own: Program, use: Sequence[Array], room: Array) -> Program:
