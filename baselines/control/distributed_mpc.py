@@ -33,7 +33,8 @@ from scipy import sparse
 from torch import Tensor
 
 from accord.baselines.base import Controller, Method, RolloutStart
-from accord.baselines.control.mpc import DAY, OVERDRAFT_PRICE, WEEK, Coming, PlanConfig, own_program
+from accord.baselines.control.mpc import DAY, HELD_SHARE, OVERDRAFT_PRICE, WEEK, Coming, PlanConfig, own_program
+from accord.baselines.control.plan_values import PlanParameters, corrected
 from accord.baselines.registry import register
 from accord.envs.demand_response import DemandResponse
 from accord.envs.districts.district import District
@@ -79,8 +80,9 @@ class Negotiators(Controller):
     Estimates, accounts and prices are [B, N, m], per building: kWh of a mean building's use, and mean prices.
     """
 
-    def __init__(self, config: DistributedMpcConfig, district: District) -> None:
-        self._config, self._district = config, district
+    def __init__(self, config: DistributedMpcConfig, district: District, learned: PlanParameters | None = None) -> None:
+        """Set up, with plain plans unless something was learned."""
+        self._config, self._district, self.learned = config, district, learned
         self.decentralised = config.average == "gossip"
         self.rounds = config.rounds * config.gossip
 
@@ -89,6 +91,7 @@ class Negotiators(Controller):
         super().reset(start)
         shape = start.batch, start.spec.n_agents
         m = len(start.spec.budgets)
+        self._theta = self.learned or PlanParameters.plain(start.spec.n_agents, m)
         self._planners = {at: _Planner(self._district, at[1], self._config, m) for at in np.ndindex(shape)}
         self._meter = Meter(shape)
         self._use, self._mean, self._account, self._price = np.zeros((4, *shape, m))
@@ -98,7 +101,8 @@ class Negotiators(Controller):
         spec, config = self.spec, self._config
         own = _own_numbers(spec, self._district, step)
         self._meter.read(own.demand, own.solar)
-        coming = self._meter.coming(own.price, config.horizon)
+        theta = self._theta
+        coming = corrected(self._meter.coming(own.price, config.horizon), theta)
         repeats = -(-config.horizon // step.active.shape[1])
         active = np.tile(step.active.double().numpy().swapaxes(1, 2), repeats)[..., : config.horizon]  # [B, m, T]
         members = spec.members.double().expand(spec.n_agents, -1).numpy()
@@ -106,8 +110,9 @@ class Negotiators(Controller):
         for (copy, i), planner in self._planners.items():
             counted = members[i, :, None] * active[copy]
             at = copy, i
-            planner.begin(coming.of(at), counted, float(later[at]), float(own.waiting[at]), float(own.stored[at]))
-        granted = config.aim * self._part() * active.sum(-1)[:, None]
+            worth = float(later[at]), float(HELD_SHARE * later[at])
+            planner.begin(coming.of(at), counted, worth, float(own.waiting[at]), float(own.stored[at]))
+        granted = self._part() * active.sum(-1)[:, None]
         plans = np.stack([self._negotiate(granted) for _ in range(config.rounds)])
         grid, battery = np.moveaxis(plans[-1] if config.negotiation == "admm" else plans.mean(0), -1, 0)
         load = own.demand + own.waiting
@@ -118,7 +123,7 @@ class Negotiators(Controller):
         """Book one's own use; accounts are averaged with the next message."""
         counted, members = step.counted.double().numpy()[:, None], self.spec.members.double().numpy()
         used = members * step.usage[..., :1].double().numpy()
-        part = self._config.aim * self._part()
+        part = self._part()
         self._account = np.minimum(self._account + counted * (part - used), self._config.carry * part)
 
     def diagnostics(self) -> dict[str, Tensor]:
@@ -126,8 +131,8 @@ class Negotiators(Controller):
         return {"multipliers": torch.from_numpy(self._price).float()}
 
     def _part(self) -> Array:
-        """Of a mean building in each budget's limit, [m] kWh."""
-        return self.spec.limits.double().numpy() / self.spec.n_agents
+        """Of a mean building in what is planned with of each budget, [m] kWh."""
+        return np.asarray(self._config.aim * self._theta.aim * self.spec.limits.double().numpy() / self.spec.n_agents)
 
     def _negotiate(self, granted: Array) -> Array:
         """One round: everybody plans, all average, prices move.
@@ -235,8 +240,8 @@ class _Planner:
         self._settings.verbose = False
         self._rows: dict[bytes, sparse.csc_matrix] = {}
 
-    def begin(self, coming: Coming, active: Array, later: float, waiting: float, stored: float) -> None:
-        """An hour begins: what is expected, and which budgets count when, [m, T]."""
+    def begin(self, coming: Coming, active: Array, later: tuple[float, float], waiting: float, stored: float) -> None:
+        """An hour begins: which budgets count when is [m, T]; for the others see `own_program`."""
         m = self._budgets
         own = own_program(self._district, self._i, coming, self._config.gamma, later, waiting, stored)
         self._hours, self._columns, equal = active.shape[1], len(own.cost), np.isfinite(own.low)

@@ -221,7 +221,7 @@ class Planner(Controller):
         later = float((coming.price + active.T @ self._price)[:DAY].min())
         district, gamma = self._task.district, self._config.gamma
         parts = [
-            own_program(district, int(i), coming.of(i), gamma, later, float(w), float(s))
+            own_program(district, int(i), coming.of(i), gamma, (later, HELD_SHARE * later), float(w), float(s))
             for i, w, s in zip(first, waiting, stored, strict=True)
         ]
         own = Program(
@@ -251,7 +251,13 @@ class Planner(Controller):
 
 
 def own_program(
-    district: District, i: int, coming: Coming, gamma: float, later: float, waiting: float, stored: float
+    district: District,
+    i: int,
+    coming: Coming,
+    gamma: float,
+    later: tuple[float, float],
+    waiting: float,
+    stored: float,
 ) -> Program:
     """One building's own part of a plan.
 
@@ -260,7 +266,8 @@ def own_program(
         i: Its number.
         coming: What it expects, see `Coming.of`.
         gamma: Discount per hour.
-        later: What a unit of load costs that is served after the plan, mean prices.
+        later: What a unit of load that waits costs when the plan ends, and what a unit that the battery could serve is
+            worth, mean prices.
         waiting: Its load that waits now, kWh.
         stored: Its energy that is stored now, kWh.
     """
@@ -274,11 +281,18 @@ def own_program(
     high[2 * hours] -= stored
     cost = np.zeros((BLOCKS, hours))
     cost[GRID], cost[WAITING] = coming.price, district.delay_price
-    cost[WAITING, -1] += later
-    cost[STORED, -1] = -HELD_SHARE * efficiency * later
-    # Where delay is free, a plan that would rather pay later never pays: there it would rather pay now.
-    cost *= (gamma if district.delay_price > 0 else 1 / gamma) ** np.arange(hours)
+    cost[WAITING, -1] += later[0]
+    cost[STORED, -1] = -later[1] * efficiency
+    cost *= discounts(gamma, district, hours)
     return Program(cost.ravel(), top, _own_matrix(efficiency, hours), low, high)
+
+
+def discounts(gamma: float, district: District, hours: int) -> Array:
+    """What the costs of each planned hour are multiplied by, [T].
+
+    Where delay is free, a plan that would rather pay later never pays: there it would rather pay now.
+    """
+    return np.asarray((gamma if district.delay_price > 0 else 1 / gamma) ** np.arange(hours), dtype=np.float64)
 
 
 @cache

@@ -75,7 +75,12 @@ class Style:
 
 FAMILIES = (
     Family(
-        BLACK, 8, ("oracle", "lookahead", "allocation_expert", "mpc", "distributed_mpc", "coupled_mpc", "dmpc_q")
+        BLACK,
+        8,
+        (
+            *("oracle", "lookahead", "allocation_expert", "mpc", "distributed_mpc"),
+            *("coupled_mpc", "dmpc_q", "dmpc_q-demand_response"),
+        ),
     ),  # those that know the model
     Family(
         GREY,

@@ -39,6 +39,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "networked": GRADIENT,
     "distributed_mpc": {"horizon": 24},
     "dmpc_q": {"stages": 3, "batch": 20},
+    "dmpc_q-demand_response": {"horizon": 24, "batch": 10},
     "outside": {"policy": f"{Path(__file__).parents[1] / 'helpers' / 'half_policy.py'}:policy"},
     "rule_based": {"shares": [0.5], "patience": [1.0], "hours": 48},
 }
@@ -48,7 +49,7 @@ CENTRAL = {
     *("mappo-augmented", "qmix-augmented", "vdn-augmented", "drigm_qmix-augmented"),
     *(method for method in METHODS if method.endswith(("-moving-central", "-moving-broadcast"))),
 }
-TALKING = ("consensus", "apg", "price_taker", "lgtc", "distributed_mpc")
+TALKING = ("consensus", "apg", "price_taker", "lgtc", "distributed_mpc", "dmpc_q-demand_response")
 STEPS = {
     **{"apg": 2_000, "consensus": 2_000, "momappo": 8_000},
     **dict.fromkeys(("lagrangian", "moving", "networked"), 14_000),

@@ -80,6 +80,7 @@ def test_the_words_of_learning_classes_are_those_of_the_published() -> None:
         "baselines.robust_value_decomposition.RobustValueDecomposition",
         "baselines.attention.AttentionIPPO",
         "baselines.dmpc_q.DmpcQ",
+        "baselines.demand_q.DemandQ",
         "baselines.lgtc.LGTC",
     }
 
