@@ -14,18 +14,15 @@ from pydantic import Field
 from torch import Tensor
 
 from accord.baselines.base import Training
-from accord.baselines.registry import register
 from accord.baselines.training.actors import best, drawn
 from accord.baselines.training.environment import to_box
 from accord.baselines.training.joint import JointConfig, JointEnvironment, has_budgets, joint_shapes
-from accord.baselines.training.joint_method import OWN_PRICES, JointMethod, Parts, register_joint
+from accord.baselines.training.joint_method import JointMethod, Parts, register_joint
 from accord.baselines.training.lagrangian import LagrangianCallback
 from accord.baselines.training.policy import PolicyController, make_controller
 from accord.baselines.training.ppo import ActorCritic, PPOConfig, train_ppo
 from accord.envs.task import Box, Task, TaskSpec
 
-# First λ and its step in the published MAPPO-Lagrangian (SafePO): it hardly moves, so this is an ablation.
-PUBLISHED: dict[str, Any] = {"constraints": {"price": 0.78, "lr": 1e-5, "tighten": 0.0}, "iterate": "last"}
 IPPO: dict[str, Any] = {"critic": "own", "multipliers": "own"}
 MAPPO: dict[str, Any] = {"critic": "central", "multipliers": "global"}
 
@@ -88,4 +85,3 @@ def decode(action: Tensor, spec: TaskSpec) -> Tensor:
 
 
 register_joint(PolicyGradient, {"ippo": IPPO, "mappo": MAPPO})
-register("mappo_lagrangian_as_published", OWN_PRICES, **MAPPO, handling="lagrangian", **PUBLISHED)(PolicyGradient)

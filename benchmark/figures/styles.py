@@ -113,7 +113,7 @@ FAMILIES = (
         4,
         (
             *("mappo", "mappo-lagrangian", "mappo-augmented", "mappo-penalty"),
-            *("momappo", "mappo_lagrangian_as_published"),
+            "momappo",
         ),
     ),
     Family(SKY, 7, ("lgtc-ippo", "lgtc-ippo-augmented", "ippo-attention", "ippo-attention-augmented")),

@@ -103,5 +103,6 @@ def test_a_smaller_aim_uses_less() -> None:
 
 
 def test_lookahead_is_the_planner_that_knows_a_day() -> None:
-    known = imports("mpc", {"forecast": "perfect_day_repeated"}, 48)
+    settings = {"carry": 0.5, "aim": 1.0}  # what was found best for persistence is not what suits foresight
+    known = imports("mpc", settings | {"forecast": "perfect_day_repeated"}, 48)
     assert torch.equal(imports("lookahead", {}, 48), known)
