@@ -28,6 +28,7 @@ SCENARIO = "paper_seven/path/average-0.27"
 STEPS = 12
 CHANGED_AT = 3
 FAR = 1_000_000  # hops to where no path leads
+CENTRAL, NEIGHBOURS = "central", "neighbours"  # verdicts
 
 
 @dataclass(frozen=True)
@@ -62,8 +63,8 @@ class Audit:
         if not self.passed:
             return "FAILED"
         if not self.decentralised:
-            return "central"
-        return "own numbers" if max(self.reach) == 0 else f"neighbours, {self.rounds} hop/step"
+            return CENTRAL
+        return "own numbers" if max(self.reach) == 0 else f"{NEIGHBOURS}, {self.rounds} hop/step"
 
 
 def audit_method(name: str, settings: dict[str, object] | None = None, address: str = SCENARIO) -> Audit:

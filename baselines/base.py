@@ -298,6 +298,11 @@ class Method(ABC):
     def __init__(self, config: MethodConfig) -> None:
         self.config = config
 
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """What it needs to know beside what is metered: "model", of the buildings; "foresight", of what comes."""
+        return ()
+
     @abstractmethod
     def build(self, task: Task, generator: torch.Generator) -> Controller:
         """An untrained controller for `task`, into which a trained state can be loaded."""
@@ -327,6 +332,7 @@ class Reference(ABC):
     """A bound, not a controller."""
 
     summary: ClassVar[str] = ""
+    needs: ClassVar[tuple[str, ...]] = ("model", "foresight", "centre")
 
     @abstractmethod
     def solve(self, scenario: Scenario) -> Bound | Infeasible:

@@ -81,7 +81,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "benchmark.evaluation": ("envs", *BASE),
     "benchmark.records": RECORDS,
     "benchmark.launch": LAUNCH,
-    "benchmark.boards": (*FIGURES, "benchmark.markdown"),
+    "benchmark.boards": (*FIGURES, "baselines.audit", "benchmark.markdown"),
     "benchmark.figures": FIGURES,
     "benchmark.report": (*FIGURES, "baselines.audit", "benchmark.boards", "benchmark.markdown"),
     "benchmark.tuning": FIGURES,

@@ -60,6 +60,11 @@ class DemandQ(Method):
     centralised_training = True
     config: DemandQConfig
 
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The buildings' equipment."""
+        return ("model",)
+
     def build(self, task: Task, generator: torch.Generator) -> Learned:
         """The planners before anything is learned."""
         if not isinstance(task, DemandResponse):

@@ -67,6 +67,11 @@ class DistributedMpc(Method):
     config_type = DistributedMpcConfig
     config: DistributedMpcConfig
 
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The buildings' equipment."""
+        return ("model",)
+
     def build(self, task: Task, generator: torch.Generator) -> Controller:
         """The buildings' planners."""
         if not isinstance(task, DemandResponse):

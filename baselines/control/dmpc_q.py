@@ -50,6 +50,11 @@ class CoupledMpcMethod(Method):
     config_type = CoupledMpcConfig
     config: CoupledMpcConfig
 
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """It plans with one."""
+        return ("model",)
+
     def build(self, task: Task, generator: torch.Generator) -> CoupledPlanner:
         """The planner."""
         _check("coupled_mpc", task)
@@ -66,6 +71,11 @@ class DmpcQ(Method):
     identity = "baselines.dmpc_q.DmpcQ"
     centralised_training = True
     config: DmpcQConfig
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """One to begin with."""
+        return ("model",)
 
     def build(self, task: Task, generator: torch.Generator) -> CoupledPlanner:
         """The planner with the model that everybody begins with."""

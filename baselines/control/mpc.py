@@ -89,6 +89,11 @@ class Mpc(Method):
     privileged = True
     config: MpcConfig
 
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Persistence knows the past alone."""
+        return ("model",) if self.config.forecast == "persistence" else ("model", "foresight")
+
     def build(self, task: Task, generator: torch.Generator) -> Controller:
         """The planner."""
         if not isinstance(task, DemandResponse):

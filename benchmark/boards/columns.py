@@ -30,6 +30,7 @@ MEANINGS = {
     "seeds": "Number of runs behind the row.",
     "feasible_rate": "Share of runs that are feasible.",
     "sees": "What the method acts on, and whether agents are trained together.",
+    "needs": "What the method needs beside one's own meter: model, foresight, centre, messages.",
     "locality": "What the audit of locality found.",
     "setup": "What tells the row from others of the same names: effort, settings, or the scenario it was trained on.",
     "trainings": "Number of trained policies behind the row; 0 where nothing is learned.",

@@ -14,6 +14,7 @@ from accord.benchmark.boards.tables import (
     BEST,
     HOW_TO_READ,
     LABELS,
+    NEEDS,
     NETWORK,
     SEES,
     SMOKE,
@@ -27,7 +28,7 @@ from accord.benchmark.evaluation.metric import BLANK
 MOST_LINES = 60  # of a table's body on one page, at eight points a line
 BREAKS = "-_/ "  # after which a name may go on in the next line
 SHORT = 12  # letters of a summary's cell that stay in one line
-NEEDS = "% Needs \\usepackage{booktabs} and \\usepackage{xcolor}. Labels are tab:ADDRESS, of a summary tab:SUITE."
+PREAMBLE = "% Needs \\usepackage{booktabs} and \\usepackage{xcolor}. Labels are tab:ADDRESS, of a summary tab:SUITE."
 UNMET_MACRO = "\\providecommand{\\unmet}[1]{\\textcolor[gray]{0.4}{#1}}"
 LOOK = "\\centering\\scriptsize\\setlength{\\tabcolsep}{3pt}"
 STYLES = {"best": "\\textbf{%s}", "plain": "%s", "infeasible": "\\unmet{%s}"}
@@ -76,7 +77,7 @@ def latex(layout: Layout, room: Room = PAGE) -> str:
         how += ["What a method sees:", *(f"({letter}) {meaning}." for letter, meaning in layout.key.items())]
     reading = f"\\paragraph{{How to read the tables.}} {_escaped(' '.join(how))}"
     tables = [text for table in layout.tables for text in _tables(table, room, smoke=layout.smoke)]
-    return "\n\n".join([f"{NEEDS}\n{UNMET_MACRO}", *tables, reading]) + "\n"
+    return "\n\n".join([f"{PREAMBLE}\n{UNMET_MACRO}", *tables, reading]) + "\n"
 
 
 def latex_summary(summary: Summary, suite: str) -> str:
@@ -88,7 +89,7 @@ def latex_summary(summary: Summary, suite: str) -> str:
         body += [_line([_escaped(text) for text in line]) for line in zip_longest(*stacks, fillvalue="")]
     opened = _opened(f"{suite}. {CELL}", f"tab:{suite}", "l" * (1 + len(addresses)), PAGE)
     heads = [_line([_escaped(text) for text in line]) for line in zip_longest(["method"], *addresses, fillvalue="")]
-    return "\n".join([NEEDS, *opened, *heads, "\\midrule", *body, *_closed("", PAGE)]) + "\n"
+    return "\n".join([PREAMBLE, *opened, *heads, "\\midrule", *body, *_closed("", PAGE)]) + "\n"
 
 
 def _summary_lines(cell: str) -> list[str]:
@@ -119,9 +120,9 @@ def _tables(table: Table, room: Room, *, smoke: bool) -> Iterator[str]:
 
 
 def _shown(table: Table, room: Room) -> list[int]:
-    """Places of the columns beside those that name a row."""
+    """Places of the columns beside those that name a row; what a method needs is too wide for a page."""
     headings, same = table.grid.headings, _same(table)
-    found = [i for i in range(_labels(table), len(headings)) if i not in same]
+    found = [i for i in range(_labels(table), len(headings)) if i not in same and headings[i].name != NEEDS]
     if not room.narrow:
         return found
     wanted = {*(room.columns or (heading.name for heading in headings)), VERDICT} - {SEES}

@@ -11,6 +11,8 @@ from typing import Any
 
 import pandas as pd
 
+from accord.baselines.audit import CENTRAL, NEIGHBOURS
+from accord.baselines.base import Method
 from accord.baselines.registry import METHODS, REFERENCES, make_method
 from accord.benchmark.evaluation.context import Value
 from accord.benchmark.evaluation.metrics import METRICS
@@ -30,7 +32,7 @@ TABLE_COLUMNS = (
     *("suite", "scenario", "method", "variant", "n_agents", "seeds"),
     *("feasible_rate", "feasible_rate_low", "feasible_rate_high", "verdict", "oracle", "oracle_objective"),
     *(f"{name}{end}" for name in NUMBERS for end in ("", "_low", "_high")),
-    *("sees", "locality", "setup", "trainings", "steps"),
+    *("sees", "needs", "locality", "setup", "trainings", "steps"),
     *(f"{name}_worst" for name in WORST),
 )
 VERDICTS = ("feasible", "violates", "postpones", "both", "infeasible", "failed", "out of time", "out of memory")
@@ -101,7 +103,7 @@ def leaderboard(records: Sequence[Record], locality: Locality | None = None) -> 
     with_budgets = {r.spec.scenario for r in records if r.metrics.get("feasible") is not None}
     rows = [_row(key, group, locality or {}, with_budgets) for key, group in groups(records).items()]
     rows.sort(key=lambda row: (row["suite"], row["scenario"], standing(row)))
-    words = (*_NAMES, "verdict", "oracle", "sees", "locality", "setup")
+    words = (*_NAMES, "verdict", "oracle", "sees", "needs", "locality", "setup")
     types = dict.fromkeys(TABLE_COLUMNS, "float64") | dict.fromkeys(words, "str")
     types |= {"seeds": "int64", "trainings": "int64", "n_agents": "Int64", "steps": "Int64"}
     return pd.DataFrame(rows, columns=list(TABLE_COLUMNS)).astype(types)
@@ -148,10 +150,29 @@ def what_it_sees(method: str, settings: Mapping[str, Any] | None = None) -> str:
     entry = METHODS[method]
     if not entry.method.learns:
         return entry.sees
-    known = entry.method.config_type.model_fields.keys() - entry.implied.keys()
-    own = {name: value for name, value in (settings or {}).items() if name in known}
-    together = make_method(method, own).centralised_training
+    together = _made(method, settings or {}).centralised_training
     return f"{entry.sees}; trained {'together' if together else 'alone'}"
+
+
+def what_it_needs(spec: RunSpec, locality: str) -> str:
+    """What a method needs beside one's own meter: a model, foresight, a centre, messages; empty if nothing is known.
+
+    Args:
+        spec: A run of it.
+        locality: What the audit says.
+    """
+    if spec.method in REFERENCES:
+        return ", ".join(REFERENCES[spec.method].needs)
+    known = list(_made(spec.method, spec.config).needs) if spec.method in METHODS else []
+    ways = {CENTRAL: ["centre"], NEIGHBOURS: ["messages"]}
+    return ", ".join([*known, *ways.get(locality.split(",")[0], [])])
+
+
+def _made(method: str, settings: Mapping[str, Any]) -> Method:
+    """A method with those of the settings that it still knows."""
+    entry = METHODS[method]
+    known = entry.method.config_type.model_fields.keys() - entry.implied.keys()
+    return make_method(method, {name: value for name, value in settings.items() if name in known})
 
 
 def number(value: Value) -> float | None:
@@ -163,12 +184,13 @@ def _row(key: Key, group: Sequence[Record], locality: Locality, with_budgets: se
     spec, n = group[0].spec, len(group)
     successes = sum(record.metrics.get("feasible") is True for record in group)
     found = {name: worst(name, group) for name in WORST}
+    audited = locality.get((spec.method, spec.variant), "")
     cells: dict[str, Any] = {
         **dict(zip((*_NAMES, "setup"), key, strict=True)),
         **{"n_agents": _first(group, "n_agents"), "seeds": n, "verdict": verdict_over_seeds(group)},
         **_columns("feasible_rate", rate(successes, n) if spec.scenario in with_budgets else Estimate(None)),
         **{"oracle": _first(group, "oracle"), "oracle_objective": _first(group, "oracle_objective")},
-        **{"sees": what_it_sees(spec.method, spec.config), "locality": locality.get((spec.method, spec.variant), "")},
+        **{"sees": what_it_sees(spec.method, spec.config), "needs": what_it_needs(spec, audited), "locality": audited},
         "trainings": len({record.policy_name or record.policy for record in group if record.policy}),
         "steps": None if spec.effort is None else spec.effort.steps,
         **{f"{name}_worst": pair and pair[0] for name, pair in found.items()},

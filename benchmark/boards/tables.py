@@ -43,20 +43,20 @@ HOW_TO_READ = (
     "Gap: objective over the optimum of the linear program (LP), which has perfect foresight. Import peak: in percent "
     "of the uncontrolled peak; the LP's is the least over optima, and blank where that is not known. Savings: against "
     "serve_now. Steps: agent-steps of one training. Training and execution: wall clock, execution per agent and step. "
-    "Messages: per agent and step.",
+    "Messages: per agent and step. Needs: beside one's own meter.",
 )
 BEST = (
     "the best row of a table (lowest median objective where every run is feasible and the delay practical; highest "
     "median return) and every row that cannot be told from it. Seeds are told from seeds by an exact two-sided "
     "rank-sum test at 5 %, each pair by itself, which three against three or four cannot pass; a single run without "
-    "chance is told from seeds whose interval does not hold it. References and methods that know the model do not "
-    "compete."
+    "chance is told from seeds whose interval does not hold it. References and methods that look into the "
+    "running task do not compete."
 )
 UNMET = "not feasible in most runs."
 NOT_TOLD = "The seeds tell no row from the best."
 
 LABELS = ("method", "variant")
-NETWORK, SEES, VERDICT = "network", "sees", "verdict"
+NETWORK, SEES, NEEDS, VERDICT = "network", "sees", "needs", "verdict"
 
 
 @dataclass(frozen=True)
@@ -147,11 +147,11 @@ def _table(
     shown = [(line, is_best) for line, is_best in pairs if _is_wanted(line.records[0], selection)]
     rows = []
     for line, is_best in shown:
-        words = (*line.labels, letters.get(_meaning(line.row), ""))
+        words = (*line.labels, letters.get(_meaning(line.row), ""), line.row["needs"])
         cells = (*(Cell((word,)) for word in words), verdict_cell(line), *(column.cell(line) for column in columns))
         style: Style = "best" if is_best else "infeasible" if line.row["feasible_rate"] < 0.5 else "plain"
         rows.append(Row(cells, style))
-    headings = (*map(Heading, (*labels, SEES, VERDICT)), *(column.heading for column in columns))
+    headings = (*map(Heading, (*labels, SEES, NEEDS, VERDICT)), *(column.heading for column in columns))
     said = opening(place, records, contexts)
     if sum(best) > 1 and all(is_best or not competes(line) for line, is_best in zip(lines, best, strict=True)):
         said = f"{said} {NOT_TOLD}"

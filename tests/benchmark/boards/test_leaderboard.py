@@ -12,6 +12,7 @@ from accord.benchmark.boards.leaderboard import (
     read_runs,
     runs_table,
     verdict_over_seeds,
+    what_it_needs,
     what_it_sees,
     worst,
     write_runs,
@@ -23,6 +24,26 @@ from accord.benchmark.records.record import Record
 
 def five_seeds() -> list[Record]:
     return [*seeds([4.0, 3.5, 3.6, 3.7]), record(seed=4, **POSTPONES, objective=9.0)]
+
+
+@pytest.mark.parametrize(
+    ("method", "settings", "locality", "needs"),
+    [
+        ("oracle", {}, "", "model, foresight, centre"),
+        ("lookahead", {}, "central", "model, foresight, centre"),
+        ("mpc", {}, "central", "model, centre"),
+        ("mpc", {"forecast": "perfect"}, "central", "model, foresight, centre"),
+        ("distributed_mpc", {}, "neighbours, 1 hop/step", "model, messages"),
+        ("price_taker", {}, "neighbours, 1 hop/step", "messages"),
+        ("mappo-augmented", {}, "central", "centre"),
+        ("consensus-independent", {}, "own numbers", ""),
+    ],
+)
+def test_who_needs_a_model_foresight_a_centre_or_messages(
+    method: str, settings: dict[str, str], locality: str, needs: str
+) -> None:
+    spec = record(method=method).spec.model_copy(update={"config": settings})
+    assert what_it_needs(spec, locality) == needs
 
 
 def test_columns_are_those_that_were_promised() -> None:

@@ -50,7 +50,7 @@ def test_rows_columns_and_names_are_chosen_in_every_format(records: list[Record]
     text = printed(records, scenarios=["ring"], **chosen)
     assert "## paper_seven/ring/average-0.27" in text
     assert "star" not in text
-    assert rows(text)[0] == ["method", "variant", "sees", "verdict", "violation (%)", "objective ($/h)"]
+    assert rows(text)[0] == ["method", "variant", "sees", "needs", "verdict", "violation (%)", "objective ($/h)"]
     assert [row[0] for row in rows(text)[2:4]] == ["oracle", "No control"]
     assert "consensus-gossip" not in text
     latex = printed(records, "latex", **chosen)

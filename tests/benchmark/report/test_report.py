@@ -236,7 +236,7 @@ def test_an_episodic_scenario_shows_returns_beside_what_is_known(records: list[R
     text = section(render([*records, *runs], "md"), "games/two_step")
     assert "Known: random 4.75, optimum 8." in text
     head, _, *rows = [line for line in text.splitlines() if line.startswith("|")]
-    assert [cell.strip() for cell in head.split("|")[4:-1]] == [
+    assert [cell.strip() for cell in head.split("|")[5:-1]] == [
         *("verdict", "return", "training (s)", "execution (µs)", "messages"),
     ]
     assert [row.split("|")[1].strip() for row in rows] == ["**serve_now**", "random"]
