@@ -12,6 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from numbers import Integral
 from typing import Literal
 
 import torch
@@ -269,6 +270,37 @@ class Task(ABC):
         """Separable tasks: a task of `n` agents drawn with replacement from this one's population, to train on."""
         drawn = torch.randint(self.spec.n_agents, (n,), generator=generator, device=generator.device)
         return self.take(drawn)
+
+
+def check_reset(spec: TaskSpec, batch: int, horizon: float | None) -> None:
+    """Refuse what no episode can begin with.
+
+    Raises:
+        UsageError: no copies, or no steps.
+    """
+    for name, value in (("batch", batch), ("horizon", horizon)):
+        if value is not None and (isinstance(value, bool) or not isinstance(value, Integral) or value < 1):
+            raise UsageError(f"{name} {value!r}: allowed for '{spec.name}' are whole numbers from 1")
+
+
+def check_actions(spec: TaskSpec, actions: Tensor, batch: int | None) -> None:
+    """Refuse actions that would be spread over agents they are not of, or make every later number NaN.
+
+    Args:
+        spec: The task's.
+        actions: As they are given.
+        batch: Copies since the last reset; None before the first.
+
+    Raises:
+        UsageError: there was no reset, or actions are not [B, N, A], or not finite.
+    """
+    if batch is None:
+        raise UsageError(f"task '{spec.name}': step comes after reset")
+    wanted = batch, spec.n_agents, spec.action.size
+    if tuple(actions.shape) != wanted:
+        raise UsageError(f"actions of shape {list(actions.shape)}: '{spec.name}' takes {list(wanted)}")
+    if not bool(torch.isfinite(actions).all()):
+        raise UsageError(f"actions: some are not finite; '{spec.name}' takes finite numbers")
 
 
 def budget_usage(spec: TaskSpec, step: Step) -> Tensor:

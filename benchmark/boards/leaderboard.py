@@ -16,7 +16,7 @@ from accord.baselines.base import Method
 from accord.baselines.registry import METHODS, REFERENCES, make_method
 from accord.benchmark.evaluation.context import Value
 from accord.benchmark.evaluation.metrics import METRICS
-from accord.benchmark.records.files import RESTORE, reading
+from accord.benchmark.records.files import RESTORE, reading, write_file
 from accord.benchmark.records.provenance import Provenance
 from accord.benchmark.records.record import Record
 from accord.benchmark.records.setups import Key, groups
@@ -71,8 +71,8 @@ def runs_table(records: Iterable[Record]) -> pd.DataFrame:
 
 
 def write_runs(records: Iterable[Record], path: Path) -> None:
-    """Write the runs table as Parquet."""
-    runs_table(records).to_parquet(path, index=False)
+    """Write the runs table as Parquet, complete or as before."""
+    write_file(path, runs_table(records).to_parquet(index=False))
 
 
 def read_runs(path: Path) -> list[Record]:

@@ -82,8 +82,6 @@ def _named(name: str, root: Path, records: Sequence[Record]) -> list[Record]:
     """Runs whose digest begins with a name, or those of the suite of that name; the scratch run where two are one."""
     from accord.benchmark.specs.suite import load_suite
 
-    if not name:
-        raise UsageError("RUN: is empty; allowed: a run's digest, or the beginning of one, or a suite")
     by_digest = {record.spec.digest: record for record in reversed(records)}
     found = [record for digest, record in by_digest.items() if digest.startswith(name)]
     if found:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import platform
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated
 
@@ -58,6 +58,7 @@ def main() -> None:
     sys.set_int_max_str_digits(0)  # a number of any length gets the line that says which are allowed
     logging.basicConfig(level=logging.WARNING, handlers=[Lines()])
     try:
+        refuse_empty(sys.argv[1:])
         app(standalone_mode=True)
     except UsageError as mistake:
         tell(f"error: {mistake}")
@@ -70,6 +71,19 @@ def main() -> None:
         if ended.code == INTERRUPTED:  # what typer makes of a KeyboardInterrupt
             err.print("stopped; the same command goes on from here")
         raise
+
+
+def refuse_empty(words: Sequence[str]) -> None:
+    """A word that is empty, as an unset variable of a shell leaves it, would read as if it had not been given.
+
+    Raises:
+        UsageError: one of the command line's words is empty.
+    """
+    for before, word in zip(["", *words], words, strict=False):
+        option, _, value = word.partition("=") if word.startswith("--") else (before, "", word)
+        if not value.strip() and ("=" in word or not word.startswith("--")):
+            what = option if option.startswith("-") else "an argument"
+            raise UsageError(f"{what}: is empty; leave it out, or say what it should be")
 
 
 class Lines(logging.Handler):

@@ -186,6 +186,7 @@ def publish(
     methods: Methods = "",
     scenarios: Scenarios = "",
     variants: Variants = "",
+    replace: Annotated[bool, typer.Option(help="Published runs that the suite does not name may go.")] = False,
     root: Root = SCRATCH,
     results: Results = RESULTS,
     imports: Imports = None,
@@ -203,7 +204,7 @@ def publish(
     if chosen.name == EVALUATED:  # its file says which scenario was measured last, not by which policies
         raise UsageError(f"suite '{EVALUATED}': what accord evaluate measures is not published")
     overrides = Overrides(words_of(methods), words_of(scenarios), words_of(variants))
-    done = publish_runs(chosen, overrides, Store(root), results, typed=suite)
+    done = publish_runs(chosen, overrides, Store(root), results, typed=suite, replacing=replace)
     beside = f" beside {done.kept}" if done.kept else ""
     text = f"{done.published} runs published{beside}: {len(done.files)} files under {results / chosen.name}/"
     out.print(text, soft_wrap=True)

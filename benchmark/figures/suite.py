@@ -54,7 +54,9 @@ def draw_figures(
                 if sweep.whole or not keep or (draw is draw_waiting and not shows_growth(sweep)):
                     figures[f"{name}-{sweep.name}"] = draw(sweep)
         figures["connectivity"], figures["faults"] = draw_connectivity(records), draw_faults(records)
-        figures["cost"], figures["recovery"] = draw_cost(records), draw_recovery(records, traces)
+        figures["cost"], recovery = draw_cost(records), draw_recovery(records, traces)
+        if recovery is not None or not keep:  # its arrays may be elsewhere
+            figures["recovery"] = recovery
         for scenario, points in () if curves is None else curves.groupby("scenario"):
             figures["curves-" + re.sub(r"[^\w.-]+", "-", str(scenario))] = draw_curves(str(scenario), points)
         paths = [path for name, figure in figures.items() if figure is not None for path in save(figure, folder / name)]

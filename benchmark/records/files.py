@@ -1,9 +1,10 @@
-"""Files that are written complete or not at all, and read with an error that names them."""
+"""Files that are written complete or not at all, a power cut included, and read with an error that names them."""
 
 from __future__ import annotations
 
 import errno
 import itertools
+import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -27,7 +28,10 @@ def write_folder(folder: Path, files: dict[str, bytes]) -> None:
         new = Path(scratch) / "new"
         new.mkdir()
         for name, content in files.items():
-            (new / name).write_bytes(content)
+            with (new / name).open("wb") as file:
+                file.write(content)
+                _flush(file.fileno())
+        _flush_folder(new)
         for attempt in itertools.count():
             with suppress(FileNotFoundError):
                 folder.rename(Path(scratch) / f"old-{attempt}")
@@ -37,6 +41,7 @@ def write_folder(folder: Path, files: dict[str, bytes]) -> None:
                 if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):  # another process put its own there
                     raise
             else:
+                _flush_folder(folder.parent)
                 return
 
 
@@ -46,12 +51,32 @@ def write_file(path: Path, content: bytes) -> None:
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}-", delete=False) as scratch:
         try:
             scratch.write(content)
+            scratch.flush()
+            _flush(scratch.fileno())
             scratch.close()
             Path(scratch.name).chmod(0o644)
             Path(scratch.name).replace(path)
+            _flush_folder(path.parent)
         except BaseException:
             Path(scratch.name).unlink(missing_ok=True)
             raise
+
+
+def _flush(descriptor: int) -> None:
+    """Without it a power cut may leave a file's name and not its content."""
+    with suppress(OSError):  # some network file systems cannot
+        os.fsync(descriptor)
+
+
+def _flush_folder(folder: Path) -> None:
+    """The names in a folder are content too."""
+    if os.name == "nt":  # folders are no files there
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        _flush(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager

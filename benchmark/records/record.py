@@ -12,6 +12,7 @@ from accord.baselines.registry import explain
 from accord.benchmark.evaluation.context import Value
 from accord.benchmark.records.identity import policy_name
 from accord.benchmark.records.provenance import Provenance
+from accord.benchmark.records.sealed import DamagedError, open_json
 from accord.benchmark.specs.resolved import Identity
 from accord.benchmark.specs.run import RunSpec
 from accord.envs.errors import UsageError
@@ -84,14 +85,16 @@ def load_record(path: Path) -> Record:
     """Read a record's JSON file.
 
     Raises:
-        UsageError: the file was cut short, or is not a record of this version.
+        UsageError: it is not a record of this version.
+        DamagedError: it is not what was written there.
+        FileNotFoundError: there is none.
     """
+    fields = open_json(path.read_bytes())
     try:
-        return Record.model_validate_json(path.read_bytes())
+        record = Record.model_validate(fields)
     except ValidationError as error:
-        fault = error.errors()[0]
-        if fault["type"] == "json_invalid":
-            wrong = f"cannot be read ({fault['msg']})"
-        else:
-            wrong = f"not a record of this version ({explain(error)})"
+        wrong = f"not a record of this version ({explain(error)})"
         raise UsageError(f"{path}: {wrong}; remove its folder or name another --root") from None
+    if record.spec.digest != path.parent.name:
+        raise DamagedError(f"is the record of another run, {record.spec.label}")
+    return record

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,16 @@ import torch
 
 from accord.benchmark.evaluation.context import Context
 from accord.benchmark.places import SCRATCH
-from accord.benchmark.records.files import read_traces, reading, write_file, write_folder
+from accord.benchmark.records.files import read_traces, write_file, write_folder
 from accord.benchmark.records.identity import context_key
 from accord.benchmark.records.record import Record, load_record
+from accord.benchmark.records.sealed import DamagedError, check_zip, open_json, seal_json, seal_zip, set_aside
 from accord.benchmark.specs.run import RunSpec
 from accord.envs.errors import UsageError
 from accord.envs.scenario import Scenario
 
+log = logging.getLogger("accord")
+OF, RUN = "of", "_run"  # keys that say which scenario or policy, and which run, a file belongs to
 TRACKED = "tracked"  # a file beside what was handed to W&B: a record, or a suite's report
 CHECKPOINT = 2  # raised when what unfinished trainings keep changes
 
@@ -39,17 +43,25 @@ class Store:
         return self.root / "records" / spec.digest
 
     def load(self, spec: RunSpec) -> Record | None:
-        """A run's record, or None where it has not been run."""
+        """A run's record, or None where it has not been run; a damaged one is set aside.
+
+        Raises:
+            UsageError: it is of another version.
+        """
+        folder = self.folder(spec)
         try:
-            return load_record(self.folder(spec) / "record.json")
+            return load_record(folder / "record.json")
         except FileNotFoundError:
+            return None
+        except DamagedError as fault:
+            set_aside(folder, f"its record {fault}", "the run is carried out again")
             return None
 
     def save(self, record: Record, traces: dict[str, np.ndarray]) -> None:
         """Keep a run, atomically."""
-        files = {"record.json": record.model_dump_json(indent=1).encode()}
+        files = {"record.json": seal_json(json.loads(record.model_dump_json()))}
         if traces:
-            files["traces.npz"] = _npz(traces)
+            files["traces.npz"] = _npz(traces | {RUN: np.array(record.spec.digest)})
         write_folder(self.folder(record.spec), files)
 
     def tracked(self, spec: RunSpec) -> bool:
@@ -70,13 +82,31 @@ class Store:
         write_file(self._leaderboard_path(suite), state.encode())
 
     def traces(self, spec: RunSpec) -> dict[str, np.ndarray]:
-        """A run's arrays for figures; see `read_traces`."""
-        return read_traces(self.folder(spec) / "traces.npz")
+        """A run's arrays for figures; none where it has none, or where they are damaged, which is said."""
+        path = self.folder(spec) / "traces.npz"
+        try:
+            check_zip(path.read_bytes())
+            traces = read_traces(path)
+            if str(traces.pop(RUN, "")) != spec.digest:
+                raise DamagedError("is of another run")
+        except FileNotFoundError:
+            return {}
+        except DamagedError as fault:
+            log.warning("%s: %s; figures lack it; without its folder the run is carried out again", path, fault)
+            return {}
+        return traces
 
     def records(self, suite: str | None = None) -> list[Record]:
-        """Every record, or those of one suite, in the order of names and seeds."""
-        # A name that begins with a dot is a folder whose writing was interrupted.
-        found = map(load_record, sorted(self.root.glob("records/[!.]*/record.json")))
+        """Every record, or those of one suite, in the order of names and seeds; damaged ones are named and left out."""
+        found = []
+        # A name that begins with a dot is a folder whose writing was interrupted, or that was set aside.
+        for path in sorted(self.root.glob("records/[!.]*/record.json")):
+            try:
+                found.append(load_record(path))
+            except DamagedError as fault:
+                log.warning("%s: %s; left out; accord run carries the run out again", path, fault)
+            except UsageError as fault:
+                log.warning("%s; left out", fault)
         return sorted((r for r in found if suite is None or r.spec.suite == suite), key=lambda r: _order(r.spec))
 
     def policy(self, name: str) -> PolicyFolder:
@@ -84,20 +114,23 @@ class Store:
         return PolicyFolder(self.root / "policies" / name)
 
     def load_context(self, scenario: Scenario) -> Context | None:
-        """What a scenario's runs are compared with, if it was computed.
-
-        Raises:
-            UsageError: the file cannot be read.
-        """
+        """What a scenario's runs are compared with, if it was computed; a damaged file is set aside."""
         path = self._context_path(scenario)
-        if not path.exists():
+        try:
+            fields = open_json(path.read_bytes())
+            if fields.pop(OF) != path.stem:
+                raise DamagedError("is of another scenario")
+            return Context(**fields)
+        except FileNotFoundError:
             return None
-        with reading(path, "remove it, and it is computed again"):
-            return Context(**json.loads(path.read_text(encoding="utf-8")))
+        except (DamagedError, KeyError, TypeError) as fault:
+            set_aside(path, str(fault), "it is computed again")
+            return None
 
     def save_context(self, scenario: Scenario, context: Context) -> None:
         """Keep what a scenario's runs are compared with."""
-        write_file(self._context_path(scenario), json.dumps(vars(context)).encode())
+        path = self._context_path(scenario)
+        write_file(path, seal_json({OF: path.stem, **vars(context)}))
 
     def _leaderboard_path(self, suite: str) -> Path:
         return self.root / "reports" / suite / TRACKED
@@ -118,13 +151,13 @@ class PolicyFolder:
         self.path = path
 
     def load(self) -> dict[str, Any] | None:
-        """The training's last state, or None.
+        """The training's last state, or None; a damaged one is set aside.
 
         Raises:
-            UsageError: the file cannot be read, or was left by another version.
+            UsageError: it was left by another version.
         """
         file = self.path / "checkpoint.pt"
-        state = _load_pt(file, "remove its folder, and the training begins anew")
+        state = self._load(file, "the training begins anew")
         if state is not None and state.get("version") != CHECKPOINT:
             raise UsageError(
                 f"{file}: an unfinished training of another version of Accord, which this one cannot go on with; "
@@ -134,37 +167,54 @@ class PolicyFolder:
 
     def save(self, state: dict[str, Any]) -> None:
         """Keep the training's state."""
-        write_file(self.path / "checkpoint.pt", _pt(state | {"version": CHECKPOINT}))
+        self._write("checkpoint.pt", state | {"version": CHECKPOINT})
 
     def load_snapshots(self) -> list[dict[str, Any]]:
-        """What an unfinished training has shown of itself so far, see `finished`.
-
-        Raises:
-            UsageError: the file cannot be read.
-        """
-        kept = _load_pt(self.path / "snapshots.pt", "remove its folder, and the training begins anew")
+        """What an unfinished training has shown of itself so far, see `finished`; damaged, the training begins anew."""
+        file, checkpoint = self.path / "snapshots.pt", self.path / "checkpoint.pt"
+        there = file.exists()
+        kept = self._load(file, "the training begins anew")
+        if kept is None and there:
+            checkpoint.unlink(missing_ok=True)  # going on from it, the training would lack its first snapshots
         return [] if kept is None else kept["snapshots"]
 
     def save_snapshots(self, snapshots: list[dict[str, Any]]) -> None:
         """Keep what an unfinished training has shown of itself."""
-        write_file(self.path / "snapshots.pt", _pt({"snapshots": snapshots}))
+        self._write("snapshots.pt", {"snapshots": snapshots})
 
     def finished(self) -> dict[str, Any] | None:
-        """The finished policy.
+        """The finished policy; a damaged one is set aside.
 
         Its keys: `state`, `curve` (rows), `snapshots` (rows of `fraction`, `steps`, `seconds` and `state`),
         `finished`, `seconds`, `steps`, `learned_steps`, `peak_memory`, `revision`.
-
-        Raises:
-            UsageError: the file cannot be read.
         """
-        return _load_pt(self.path / "policy.pt", "remove it, and the policy is trained again")
+        return self._load(self.path / "policy.pt", "the policy is trained again")
 
     def finish(self, policy: dict[str, Any]) -> None:
         """Keep the finished policy; what an unfinished one needed goes."""
-        write_file(self.path / "policy.pt", _pt(policy))
+        self._write("policy.pt", policy)
         for name in ("checkpoint.pt", "snapshots.pt"):
             (self.path / name).unlink(missing_ok=True)
+
+    def _write(self, name: str, content: dict[str, Any]) -> None:
+        buffer = io.BytesIO()
+        torch.save(content | {OF: self.path.name}, buffer)
+        write_file(self.path / name, seal_zip(buffer.getvalue()))
+
+    def _load(self, file: Path, then: str) -> dict[str, Any] | None:
+        """A file of torch, of which nothing is run; None where there is none, or where it is damaged."""
+        try:
+            raw = file.read_bytes()
+            check_zip(raw)
+            content: dict[str, Any] = torch.load(io.BytesIO(raw), weights_only=True)
+            if content.pop(OF, "") != self.path.name:
+                raise DamagedError("is of another policy")
+        except FileNotFoundError:
+            return None
+        except DamagedError as fault:
+            set_aside(file, str(fault), then)
+            return None
+        return content
 
 
 def _order(spec: RunSpec) -> tuple[str, ...]:
@@ -174,19 +224,4 @@ def _order(spec: RunSpec) -> tuple[str, ...]:
 def _npz(arrays: dict[str, np.ndarray]) -> bytes:
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
-    return buffer.getvalue()
-
-
-def _load_pt(file: Path, remedy: str) -> dict[str, Any] | None:
-    """A file of torch; None where there is none."""
-    if not file.exists():
-        return None
-    with reading(file, remedy):
-        content: dict[str, Any] = torch.load(file, weights_only=True)
-        return content
-
-
-def _pt(content: dict[str, Any]) -> bytes:
-    buffer = io.BytesIO()
-    torch.save(content, buffer)
-    return buffer.getvalue()
+    return seal_zip(buffer.getvalue())

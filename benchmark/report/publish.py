@@ -52,7 +52,9 @@ def is_stale(record: Record) -> bool:
         return True
 
 
-def publish_runs(suite: Suite, overrides: Overrides, store: Store, results: Path, *, typed: str) -> Published:
+def publish_runs(
+    suite: Suite, overrides: Overrides, store: Store, results: Path, *, typed: str, replacing: bool = False
+) -> Published:
     """Copy the records of a suite, or of a part of it, and write its report anew.
 
     Args:
@@ -61,9 +63,10 @@ def publish_runs(suite: Suite, overrides: Overrides, store: Store, results: Path
         store: Where the runs lie.
         results: Where published suites lie.
         typed: How the suite was named, for the message.
+        replacing: Published rows that the suite does not name may go.
 
     Raises:
-        UsageError: a run is missing, stale or made by code that was not committed.
+        UsageError: a run is missing, stale or made by code that was not committed; or published rows would be lost.
     """
     specs = runs_of(suite, overrides)
     records = [record for spec in specs if (record := store.load(spec)) is not None]
@@ -85,9 +88,15 @@ def publish_runs(suite: Suite, overrides: Overrides, store: Store, results: Path
         return (spec.scenario, spec.method, *([spec.variant] if overrides.variants else []))
 
     target, replaced = results / suite.name, {place(spec) for spec in specs}
-    part = any(chosen.values()) and (target / "runs.parquet").exists()
-    earlier = published_runs(suite, results) if part else []
+    part = any(chosen.values())
+    earlier = published_runs(suite, results) if (target / "runs.parquet").exists() else []
     kept = [record for record in earlier if place(record.spec) not in replaced]
+    if kept and not part and not replacing:
+        raise UsageError(
+            f"suite '{suite.name}': {len(kept)} of {len(earlier)} runs under {target}/ are not of this suite, such as "
+            f"{kept[0].spec.label}; --replace drops them, another --results leaves them"
+        )
+    kept, part = kept if part else [], part and bool(earlier)
     # Nothing that is published here is stale; what is kept was published by the code of its day.
     report = replace(summary_of(suite, [*kept, *records], store), stale=frozenset())
     files = write_report(report, target, store.traces, part=part)

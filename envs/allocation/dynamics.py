@@ -29,7 +29,7 @@ import torch
 from torch import Tensor
 
 from accord.envs.allocation.assignment import assign
-from accord.envs.task import Box, Field, Initial, Step, Task, TaskSpec
+from accord.envs.task import Box, Field, Initial, Step, Task, TaskSpec, check_actions, check_reset
 
 Variant = Literal["steady", "jumps", "discharging", "failures"]
 DT, STEPS = 0.1, 200  # seconds, and steps of an episode
@@ -117,6 +117,7 @@ class ResourceAllocation(Task):
         initial: Initial = "zero",
     ) -> Step:
         """Draw places, resources, demands and what will change; `start` and `initial` have no meaning."""
+        check_reset(self.spec, batch, horizon)
         setting, n, w, m = self.setting, self.setting.n_agents, self.setting.resources, self.setting.consumers
 
         def uniform(*shape: int) -> Tensor:
@@ -149,6 +150,7 @@ class ResourceAllocation(Task):
 
     def step(self, actions: Tensor) -> Step:
         """Move, hand over, and change what changes."""
+        check_actions(self.spec, actions, len(self.places) if hasattr(self, "places") else None)
         before = self._way()
         velocity = SPEED * actions.clamp(-1.0, 1.0) * self.alive[..., None]
         self.places = (self.places + DT * velocity).clamp(-1.0, 1.0)

@@ -27,7 +27,7 @@ from accord.envs.demand_response.calendar import Calendar
 from accord.envs.demand_response.observations import Observations
 from accord.envs.districts.district import HOURS, District
 from accord.envs.errors import UsageError
-from accord.envs.task import Box, Budget, Initial, Step, Task, TaskSpec
+from accord.envs.task import Box, Budget, Initial, Step, Task, TaskSpec, check_actions, check_reset
 
 BATTERY, GRID = 0, 1  # columns of an action
 AT_ONCE, DAYS_AHEAD = 2**15, 4  # most hours of buildings, and days, that are looked up together
@@ -91,6 +91,7 @@ class DemandResponse(Task):
         initial: Initial = "zero",
     ) -> Step:
         """Start `batch` copies; see `Task.reset`. `initial` may name `waiting_load` and `soc`, in kWh."""
+        check_reset(self.spec, batch, horizon)
         shape = (batch, self.spec.n_agents)
         self._horizon = self.spec.horizon if horizon is None else horizon
         self._check_start(start)
@@ -126,6 +127,7 @@ class DemandResponse(Task):
 
     def step(self, actions: Tensor) -> Step:
         """Advance one hour with `actions` [B, N, 2]; see the module for the equations."""
+        check_actions(self.spec, actions, self._batch)
         share, hour = actions.clamp(0.0, 1.0), self._hour
         load = hour.demand + self._waiting
         stored = torch.minimum(hour.chargeable, self._capacity - self._stored)
@@ -190,6 +192,10 @@ class DemandResponse(Task):
         price = self.district.price[(start + torch.arange(ahead)) % self.district.hours]
         held = {name: value.double()[:, None].expand(-1, ahead) for name, value in now.items()}
         return {name: value.cpu().numpy() for name, value in (coming | held | {"price": price}).items()}
+
+    @property
+    def _batch(self) -> int | None:
+        return len(self._waiting) if hasattr(self, "_waiting") else None
 
     def take(self, agents: Tensor) -> DemandResponse:
         """A task of the buildings with these indices; each keeps its share of the budgets."""

@@ -42,7 +42,7 @@ from accord.envs.districts.district import District
 from accord.envs.errors import UsageError
 from accord.envs.network import Network
 from accord.envs.scenario import Bound, Family, Hours, Scales, Scenario
-from accord.envs.task import Budget, Initial, Step
+from accord.envs.task import Budget, Initial, Step, check_actions
 
 if TYPE_CHECKING:
     from accord.envs.third_party.citylearn_simulator import Simulator
@@ -120,6 +120,7 @@ class CityLearnDistrict(DemandResponse):
         Raises:
             UsageError: the episode has ended.
         """
+        check_actions(self.spec, actions, self._batch)
         if self._elapsed >= self._horizon:
             raise UsageError(f"task '{self.spec.name}': the simulator's {self._horizon} hours are over; call reset")
         share, hour = actions.clamp(0.0, 1.0), self._hour

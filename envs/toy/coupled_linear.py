@@ -19,7 +19,7 @@ from torch import Tensor
 
 from accord.envs.errors import UsageError
 from accord.envs.scenario import EpisodicScenario, Family
-from accord.envs.task import Box, Field, Initial, Step, Task, TaskSpec
+from accord.envs.task import Box, Field, Initial, Step, Task, TaskSpec, check_actions, check_reset
 
 # A and B of each agent, eq. (30).
 DYNAMICS = (((0.9, 0.35), (0.0, 1.1)), ((0.91, 0.33), (0.0, 0.98)), ((0.88, 0.3), (0.0, 1.1)))
@@ -81,6 +81,7 @@ class CoupledLinear(Task):
         Raises:
             UsageError: only one of position and velocity is given.
         """
+        check_reset(self.spec, batch, horizon)
         self._generator, self._elapsed = generator, 0
         self._horizon = self.spec.horizon if horizon is None else horizon
         if isinstance(initial, str):
@@ -95,6 +96,7 @@ class CoupledLinear(Task):
 
     def step(self, actions: Tensor) -> Step:
         """Pay for the present state and `actions` [B, 3, 1], clipped to ±1, and move."""
+        check_actions(self.spec, actions, len(self._x) if hasattr(self, "_x") else None)
         over = self._elapsed >= self._horizon
         u = actions.to(self.device).clamp(-1.0, 1.0)
         cost = self._cost(u[..., 0]) * (not over)

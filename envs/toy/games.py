@@ -18,7 +18,7 @@ from torch import Tensor
 
 from accord.envs.errors import UsageError
 from accord.envs.scenario import EpisodicScenario, Family
-from accord.envs.task import Discrete, Field, Initial, Step, Task, TaskSpec
+from accord.envs.task import Discrete, Field, Initial, Step, Task, TaskSpec, check_actions, check_reset
 
 ROUNDS = 25  # of the repeated games
 CLIMBING = ((11.0, -30.0, 0.0), (-30.0, 7.0, 0.0), (0.0, 6.0, 5.0))
@@ -79,6 +79,7 @@ class MatrixGame(Task):
         initial: Initial = "zero",
     ) -> Step:
         """Begin `batch` games in state 0; nothing is drawn, `start` and `initial` have no meaning."""
+        check_reset(self.spec, batch, horizon)
         self._horizon = self.spec.horizon if horizon is None else horizon
         self._elapsed = 0
         self._state = torch.zeros(batch, dtype=torch.long, device=self.device)
@@ -90,6 +91,7 @@ class MatrixGame(Task):
         Raises:
             UsageError: an action is not one of the game's.
         """
+        check_actions(self.spec, actions, len(self._state) if hasattr(self, "_state") else None)
         first, second = actions[..., 0].long().unbind(-1)
         n_actions = self._payoff.shape[-1]
         if not bool(((actions >= 0) & (actions < n_actions)).all()):

@@ -14,7 +14,7 @@ from gymnasium.spaces.utils import flatten_space
 from torch import Tensor
 
 from accord.envs.errors import UsageError
-from accord.envs.task import Box, Discrete, Field, Initial, Step, Task, TaskSpec
+from accord.envs.task import Box, Discrete, Field, Initial, Step, Task, TaskSpec, check_reset
 from accord.envs.wrappers.seat import Seat, bounds_of
 
 MAX_SEED = 2**31 - 1
@@ -97,6 +97,7 @@ class TaskFromParallel(Task):
         Raises:
             UsageError: what the environment hands out has no place in a Step, or its `reset` takes no options.
         """
+        check_reset(self.spec, batch, horizon)
         while len(self._envs) < batch:
             self._envs.append(self._env_fn())
         if len({id(env) for env in self._envs}) < len(self._envs):

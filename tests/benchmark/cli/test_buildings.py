@@ -98,7 +98,7 @@ def test_a_district_and_a_policy_of_ones_own_are_shown(
         (["tiny", "--methods", "oracle"], "'oracle' is a bound and does not act"),
         (["tiny", "--seed-list", "7"], "RUN: none of the 3 runs of 'tiny' is left after --methods, --scenarios"),
         (["hourly"], "RUN: no finished run of 'hourly'; first: accord run hourly"),
-        ([""], "RUN: is empty; allowed: a run's digest"),
+        ([""], "an argument: is empty; leave it out"),
         (["tiny", "--figure", "street.svg"], "--figure: street.svg: unknown format '.svg'; allowed: .png, .pdf"),
     ],
 )

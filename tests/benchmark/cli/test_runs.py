@@ -8,6 +8,7 @@ from helpers.records import record
 
 from accord.baselines.base import Controller, Method, MethodConfig
 from accord.baselines.registry import METHODS, Entry
+from accord.benchmark.boards.leaderboard import read_runs
 from accord.benchmark.launch.runner import execute
 from accord.benchmark.records.store import Store
 from accord.benchmark.report import bounds
@@ -156,6 +157,25 @@ entries:
 """
 
 
+def test_a_suite_does_not_take_the_place_of_another_of_its_name(accord: Accord, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    suites = [tmp_path / "rules.yaml", tmp_path / "other" / "rules.yaml"]
+    places = ["--root", str(tmp_path / "runs"), "--results", str(tmp_path / "results")]
+    for suite, text in zip(suites, (RULES, RULES.replace("[serve_now, rule_based]", "[random]")), strict=True):
+        suite.write_text(text)
+        assert accord("run", str(suite), "--wandb", "disabled", *places)[0] == 0
+    assert accord("publish", str(suites[0]), *places)[0] == 0
+    published = tmp_path / "results" / "rules" / "runs.parquet"
+    before = published.read_bytes()
+    status, _, said = accord("publish", str(suites[1]), *places)
+    assert status == 2
+    assert "2 of 2 runs under" in said
+    assert "--replace drops them" in said
+    assert published.read_bytes() == before
+    assert accord("publish", str(suites[1]), "--replace", *places)[0] == 0
+    assert [run.spec.method for run in read_runs(published)] == ["random"]
+
+
 def test_a_part_of_a_suite_replaces_its_own_scenarios_and_keeps_the_others(accord: Accord, tmp_path: Path) -> None:
     suite, results = tmp_path / "games.yaml", ["--results", str(tmp_path / "results")]
     suite.write_text(GAMES)
@@ -281,7 +301,9 @@ def test_a_method_that_cannot_be_audited_does_not_stop_the_report(
         (["report", "quick", "--published"], "nothing is published under results/quick/"),
         (["publish", "quick"], "runs are missing under runs/"),
         (["show", "zzz"], "RUN: no run begins with 'zzz' under runs/ or results/"),
-        (["show", ""], "is the beginning of several runs"),
+        (["show", ""], "an argument: is empty; leave it out, or say what it should be"),
+        (["run", "tiny.yaml", "--methods", ""], "--methods: is empty; leave it out"),
+        (["run", "tiny.yaml", "--seed-list="], "--seed-list: is empty; leave it out"),
         (["audit", "oracle"], "'oracle' is a bound and does not act"),
         (["audit", "gossip"], "unknown method 'gossip'"),
         (["audit", "serve_now", "--scenario", "paper_seven/ring"], "must be district/network/budget"),

@@ -1,5 +1,7 @@
 """Figures of communication: drawn where networks were varied, and nowhere else."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from helpers.figures import check_text
@@ -14,6 +16,7 @@ from accord.benchmark.figures.connectivity import (
     draw_faults,
     draw_recovery,
 )
+from accord.benchmark.figures.suite import draw_figures
 from accord.benchmark.records.record import Record
 from accord.benchmark.specs.run import RunSpec
 from accord.envs.network import Network
@@ -90,3 +93,12 @@ def test_what_was_not_varied_is_not_drawn() -> None:
 
 def arrays(spec: RunSpec) -> dict[str, np.ndarray]:
     return {"district_import_kwh": np.random.default_rng(0).uniform(10, 20, 24 * 30)}
+
+
+def test_a_report_without_the_arrays_keeps_the_earlier_figure_over_time(tmp_path: Path) -> None:
+    draw_figures([*SOUND, *EVENTS], tmp_path, arrays, lambda address: None)
+    before = (tmp_path / "recovery.png").read_bytes()
+    draw_figures([*SOUND, *EVENTS], tmp_path, lambda spec: {}, lambda address: None, keep=True)
+    assert (tmp_path / "recovery.png").read_bytes() == before
+    draw_figures([*SOUND, *EVENTS], tmp_path, lambda spec: {}, lambda address: None)
+    assert not (tmp_path / "recovery.png").exists()

@@ -2,26 +2,21 @@
 
 import json
 import os
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import numpy as np
 import pytest
 from helpers.records import record
 from pydantic import BaseModel
 
 from accord.benchmark.boards.leaderboard import read_runs, write_runs
-from accord.benchmark.evaluation.context import Context
 from accord.benchmark.figures.curves import read_curves
 from accord.benchmark.performance.cells import measured
 from accord.benchmark.records.files import read_traces, reading, write_file, write_folder
 from accord.benchmark.records.provenance import digest_of_sources
-from accord.benchmark.records.store import PolicyFolder, Store
 from accord.benchmark.specs.run import digest_of
 from accord.benchmark.tuning.search import _read
 from accord.benchmark.tuning.space import load_search
-from accord.envs.catalogue import resolve
 from accord.envs.errors import UsageError
 
 
@@ -58,54 +53,6 @@ def test_a_write_that_fails_leaves_what_was_there_and_nothing_else(tmp_path: Pat
 def cut(path: Path, length: int) -> Path:
     path.write_bytes(path.read_bytes()[:length])
     return path
-
-
-@pytest.mark.parametrize("length", [0, 200], ids=["empty", "half"])
-@pytest.mark.parametrize(
-    ("name", "save", "load"),
-    [
-        ("policy.pt", PolicyFolder.finish, PolicyFolder.finished),
-        ("checkpoint.pt", PolicyFolder.save, PolicyFolder.load),
-        ("snapshots.pt", lambda folder, state: folder.save_snapshots([state]), PolicyFolder.load_snapshots),
-    ],
-    ids=["policy", "checkpoint", "snapshots"],
-)
-def test_what_a_training_left_is_named_where_it_was_cut(
-    tmp_path: Path,
-    name: str,
-    save: Callable[[PolicyFolder, dict[str, object]], None],
-    load: Callable[[PolicyFolder], object],
-    length: int,
-) -> None:
-    folder = PolicyFolder(tmp_path)
-    save(folder, {"curve": []})
-    assert load(folder)
-    path = cut(tmp_path / name, length)
-    with pytest.raises(UsageError, match=f"^{path}: cannot be read .*; remove .* again|anew$"):
-        load(folder)
-
-
-def test_a_comparison_that_was_cut_is_named(tmp_path: Path) -> None:
-    store, scenario = Store(tmp_path), resolve("paper_seven/ring/average-0.3")
-    store.save_context(scenario, Context(oracle="feasible"))
-    (path,) = tmp_path.glob("contexts/*.json")
-    cut(path, 20)
-    with pytest.raises(UsageError, match=f"^{path}: cannot be read .*; remove it, and it is computed again$"):
-        store.load_context(scenario)
-
-
-def test_records_and_traces_that_were_cut_are_named(tmp_path: Path) -> None:
-    store, made = Store(tmp_path), record()
-    store.save(made, {"district_import_kwh": np.arange(100.0)})
-    folder = store.folder(made.spec)
-    assert store.load(made.spec) == made
-    path = cut(folder / "traces.npz", 100)
-    with pytest.raises(UsageError, match=f"^{path}: cannot be read .*; remove its folder"):
-        store.traces(made.spec)
-    path = cut(folder / "record.json", 100)
-    with pytest.raises(UsageError, match=f"^{path}: cannot be read .Invalid JSON.*; remove its folder") as error:
-        store.load(made.spec)
-    assert len(str(error.value)) < 300
 
 
 @pytest.mark.parametrize("name", ["runs.parquet", "curves.csv"])

@@ -1,0 +1,171 @@
+"""What was torn, changed, or put in another's place is named, set aside and made again; nothing of it is used."""
+
+import io
+import json
+import shutil
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from helpers.records import record
+
+from accord.benchmark.evaluation.context import Context
+from accord.benchmark.records.sealed import DamagedError, check_zip, open_json, seal_json, seal_zip
+from accord.benchmark.records.store import PolicyFolder, Store
+from accord.envs.catalogue import resolve
+
+FIELDS = {"a": [1, 2.5, None], "b": {"c": "ü"}}
+STATE = {"curve": [], "state": {"w": torch.arange(3.0)}}
+Damage = Callable[[bytes, np.random.Generator], bytes]
+
+
+def flipped(content: bytes, generator: np.random.Generator) -> bytes:
+    at, bit = int(generator.integers(len(content))), int(generator.integers(8))
+    return content[:at] + bytes([content[at] ^ 1 << bit]) + content[at + 1 :]
+
+
+def cut(content: bytes, generator: np.random.Generator) -> bytes:
+    return content[: int(generator.integers(len(content)))]
+
+
+def zeros(content: bytes, generator: np.random.Generator) -> bytes:
+    at = int(generator.integers(len(content) - 1))
+    return content[:at] + bytes(len(content) - at)
+
+
+DAMAGES = {"flipped": flipped, "cut": cut, "zeros": zeros}
+
+
+def saved(content: dict[str, Any]) -> bytes:
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    return buffer.getvalue()
+
+
+def test_sealed_files_are_read_by_everything_else_too(tmp_path: Path) -> None:
+    assert open_json(seal_json(FIELDS)) == FIELDS
+    assert json.loads(seal_json(FIELDS)).items() >= FIELDS.items()
+    sealed = seal_zip(saved({"w": torch.arange(3)}))
+    check_zip(sealed)
+    assert torch.load(io.BytesIO(sealed), weights_only=True)["w"].tolist() == [0, 1, 2]
+    assert zipfile.ZipFile(io.BytesIO(sealed)).testzip() is None
+    with pytest.raises(ValueError, match="ends in a comment"):
+        seal_zip(sealed)
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_every_damage_is_noticed(damage: Damage) -> None:
+    generator = np.random.default_rng(0)
+    archive, text = seal_zip(saved({"w": torch.arange(300.0)})), seal_json(FIELDS)
+    for _ in range(300):
+        with pytest.raises(DamagedError):
+            check_zip(damage(archive, generator))
+        harmed = damage(text, generator)
+        try:
+            assert open_json(harmed) == FIELDS  # a space in place of another
+        except DamagedError:
+            continue
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+@pytest.mark.parametrize("name", ["policy.pt", "checkpoint.pt", "snapshots.pt"])
+def test_what_a_training_left_is_set_aside(
+    tmp_path: Path, name: str, damage: Damage, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = PolicyFolder(tmp_path / "policies" / "one")
+    folder.save(STATE)
+    folder.save_snapshots([{"fraction": 0.5}])
+    if name == "policy.pt":
+        folder.finish(STATE)
+    path = folder.path / name
+    path.write_bytes(damage(path.read_bytes(), np.random.default_rng(1)))
+    with caplog.at_level("WARNING", "accord"):
+        assert folder.finished() is None
+        assert folder.load_snapshots() == ([{"fraction": 0.5}] if name == "checkpoint.pt" else [])
+        assert folder.load() is None
+    assert caplog.text.count(str(path)) == 1
+    assert not path.exists()
+    assert (folder.path / f".{name}.damaged").exists()
+
+
+def test_another_policys_file_is_not_taken_for_ones_own(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    one, other = (PolicyFolder(tmp_path / name) for name in ("one", "other"))
+    one.finish(STATE)
+    shutil.copytree(one.path, other.path)
+    with caplog.at_level("WARNING", "accord"):
+        assert other.finished() is None
+    assert "is of another policy" in caplog.text
+    kept = one.finished()
+    assert kept is not None
+    assert torch.equal(kept["state"]["w"], STATE["state"]["w"])  # type: ignore[index]
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_a_damaged_comparison_is_computed_again(
+    tmp_path: Path, damage: Damage, caplog: pytest.LogCaptureFixture
+) -> None:
+    store, scenario = Store(tmp_path), resolve("paper_seven/ring/average-0.3")
+    other = resolve("paper_seven/ring/average-0.4")
+    context = Context(oracle="feasible", oracle_objective=2.0)
+    store.save_context(scenario, context)
+    assert store.load_context(scenario) == context
+    (path,) = tmp_path.glob("contexts/*.json")
+    shutil.copy(path, store._context_path(other))
+    with caplog.at_level("WARNING", "accord"):
+        assert store.load_context(other) is None
+        assert "is of another scenario" in caplog.text
+        path.write_bytes(damage(path.read_bytes(), np.random.default_rng(2)))
+        assert store.load_context(scenario) is None
+    assert f"{path}: " in caplog.text
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_a_damaged_record_is_left_out_and_set_aside_when_its_run_is_asked_for(
+    tmp_path: Path, damage: Damage, caplog: pytest.LogCaptureFixture
+) -> None:
+    store, made, sound = Store(tmp_path), record(), record(seed=1)
+    for one in (made, sound):
+        store.save(one, {"district_import_kwh": np.arange(100.0)})
+    path = store.folder(made.spec) / "record.json"
+    path.write_bytes(damage(path.read_bytes(), np.random.default_rng(3)))
+    with caplog.at_level("WARNING", "accord"):
+        assert store.records() == [sound]
+        assert store.load(made.spec) is None
+    assert caplog.text.count(str(path.parent)) >= 2
+    assert not path.parent.exists()
+    store.save(made, {})
+    assert store.load(made.spec) == made
+
+
+def test_another_runs_record_and_traces_are_not_taken_for_ones_own(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store, made, other = Store(tmp_path), record("random"), record()
+    for one in (made, other):
+        store.save(one, {"district_import_kwh": np.arange(5.0)})
+    shutil.copy(store.folder(made.spec) / "traces.npz", store.folder(other.spec))
+    with caplog.at_level("WARNING", "accord"):
+        assert store.traces(other.spec) == {}
+        shutil.copy(store.folder(made.spec) / "record.json", store.folder(other.spec))
+        assert store.records() == [made]
+        assert store.load(other.spec) is None
+    assert "is of another run" in caplog.text
+    assert f"is the record of another run, {made.spec.label}" in caplog.text
+    assert store.traces(made.spec)["district_import_kwh"].tolist() == [0.0, 1.0, 2.0, 3.0, 4.0]
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_damaged_traces_are_named_and_not_drawn(
+    tmp_path: Path, damage: Damage, caplog: pytest.LogCaptureFixture
+) -> None:
+    store, made = Store(tmp_path), record()
+    store.save(made, {"district_import_kwh": np.arange(100.0)})
+    path = store.folder(made.spec) / "traces.npz"
+    path.write_bytes(damage(path.read_bytes(), np.random.default_rng(4)))
+    with caplog.at_level("WARNING", "accord"):
+        assert store.traces(made.spec) == {}
+    assert str(path) in caplog.text
