@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("envs", "baselines", "benchmark")
 MOST_FILES, MOST_LINES, LONGEST_FUNCTION = 14, 350, 60
 
-CONTRACT = ("envs.errors", "envs.task", "envs.network", "envs.scenario")
+CONTRACT = ("envs.errors", "envs.spelling", "envs.task", "envs.network", "envs.scenario")
 BASE = (*CONTRACT, "baselines.base", "baselines.registry", "baselines.rollout")
 LEARNING = (*BASE, "baselines.multipliers", "baselines.training", "envs.multipliers", "envs.districts.district")
 HARNESS = ("benchmark.specs", "benchmark.evaluation", "benchmark.records")
@@ -23,11 +23,12 @@ FIGURES = (*LAUNCH, "benchmark.figures", "benchmark.statistics")
 # Of each room, and of each file at the root of a package, the rooms and files that it may import beside itself.
 ROOMS: dict[str, tuple[str, ...]] = {
     "envs.errors": (),
+    "envs.spelling": ("envs.errors",),
     "envs.files": (),
     "envs.plugins": ("envs.errors",),
     "envs.task": ("envs.errors",),
     "envs.multipliers": ("envs.task",),
-    "envs.network": ("envs.errors",),
+    "envs.network": ("envs.errors", "envs.spelling"),
     "envs.scenario": ("envs.errors", "envs.task", "envs.network"),
     "envs.districts": ("envs.errors", "envs.files", "envs.plugins"),
     "envs.optimum": ("envs.errors", "envs.task", "envs.districts"),

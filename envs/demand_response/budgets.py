@@ -15,7 +15,6 @@ smallest feasible level. What follows a `~` changes in the middle of the measure
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -23,14 +22,13 @@ import torch
 from torch import Tensor
 
 from accord.envs.errors import UsageError
+from accord.envs.spelling import number_of
 from accord.envs.task import Budget
 
 KINDS = ("average", "hourly", "window", "feeder", "cap")
 ALLOWED = "allowed: average-C, hourly-C, window-FROM_TO-C, feeder-C, cap-C with C a number like 0.27 or x1.05"
 TARIFF = "tariff"
 HOURS = 24
-# One spelling for one level: no exponents, signs or blanks.
-NUMBER = re.compile(r"\d+(\.\d+)?|\.\d+")
 
 
 @dataclass(frozen=True)
@@ -63,16 +61,16 @@ def parse_budget(name: str) -> BudgetName:
     if kind not in KINDS:
         raise UsageError(f"budget '{name}': unknown kind '{kind}'; {ALLOWED}")
     relative = last.startswith("x")
-    digits = last.removeprefix("x")
-    if not NUMBER.fullmatch(digits) or float(digits) <= 0:
+    level = number_of(last.removeprefix("x"), f"budget '{name}'")
+    if level is None or level <= 0:
         raise UsageError(f"budget '{name}': level '{last}' is not a number above 0; {ALLOWED}")
     if len(set(middle)) < len(middle):
         raise UsageError(f"budget '{name}': the same window twice; {ALLOWED}")
     if (kind == "window") != bool(middle):
         raise UsageError(f"budget '{name}': only window takes intervals, and it needs one; {ALLOWED}")
-    if shifts and change != TARIFF and not (NUMBER.fullmatch(change) and float(change) > 0):
+    if shifts and change != TARIFF and not (number_of(change, f"budget '{name}'") or 0) > 0:
         raise UsageError(f"budget '{name}': '{change}' after ~ must be a level above 0 or the word {TARIFF}")
-    return BudgetName(kind, float(digits), relative, tuple(_interval(name, word) for word in middle), change)
+    return BudgetName(kind, level, relative, tuple(_interval(name, word) for word in middle), change)
 
 
 def make_budgets(
@@ -105,10 +103,10 @@ def make_budgets(
 
 
 def _interval(name: str, word: str) -> tuple[int, int]:
-    try:
-        first, last = (int(part) for part in word.split("_"))
-    except ValueError:
-        raise UsageError(f"budget '{name}': interval '{word}' must read like 17_21") from None
+    hours = [number_of(part, f"budget '{name}'") for part in word.split("_")]
+    if len(hours) != 2 or not all(hour is not None and hour.is_integer() for hour in hours):
+        raise UsageError(f"budget '{name}': interval '{word}' must read like 17_21")
+    first, last = (int(hour or 0) for hour in hours)
     if not (0 <= first < HOURS and 0 < last <= HOURS and first != last):
         raise UsageError(f"budget '{name}': interval '{word}' must lie within 0_24 and not be empty")
     return first, last

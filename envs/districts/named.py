@@ -199,7 +199,7 @@ def _made(name: str, files: Stamp) -> District:
         return district
     if name.startswith(FOLDER):
         return from_folder(name.removeprefix(FOLDER))
-    if match := re.fullmatch(r"synthetic_([1-9][0-9]*)(-week)?", name):
+    if match := re.fullmatch(r"synthetic_([1-9][0-9]{0,8})(-week)?", name):
         year = synthetic(int(match[1]))
         first = year.measured[0]
         return replace(year, name=name, measured=(first, first + WEEK)) if match[2] else year

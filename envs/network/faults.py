@@ -28,8 +28,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 
 from accord.envs.errors import UsageError
+from accord.envs.spelling import NUMBER, number_of
 
-NUMBER = re.compile(r"-?(\d+(\.\d+)?|\.\d+)")
 WORDS = (
     *("loss-P", "one_way_loss-P", "delay-D", "rounding-S", "every-E", "switching-NAME", "cut"),
     *("liar_says-V", "liar_adds-V", "liar_flips", "dead_serving-I", "dead_idle-I", "late-I"),
@@ -148,7 +148,8 @@ def _number(kind: str, text: str, where: str) -> float | int:
         UsageError: it is none, or out of range.
     """
     whole, least, most = _RANGES[kind]
-    value = float(text) if NUMBER.fullmatch(text) else math.nan
+    found = number_of(text, f"{where}: fault '{kind}-{text}'")
+    value = math.nan if found is None else found
     if not least <= value <= most or (whole and value != int(value)):
         what = "a whole number" if whole else "a number"
         raise UsageError(f"{where}: fault '{kind}-{text}' needs {what} from {least:g} to {most:g}")

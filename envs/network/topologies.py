@@ -16,6 +16,7 @@ from torch import Tensor
 
 from accord.envs.errors import UsageError
 from accord.envs.network.edge_list import read_edges
+from accord.envs.spelling import number_of
 
 EDGES = "edges:"  # before the path of a graph of one's own
 TOPOLOGIES = (
@@ -214,15 +215,16 @@ def _small_world(name: str, parameters: list[str], n_agents: int) -> Sampler:
 
 
 def _integers(name: str, words: list[str], allowed: str) -> int:
-    if len(words) != 1 or not re.fullmatch(r"[0-9]+", words[0]):
+    if len(words) != 1 or not re.fullmatch(r"0|[1-9][0-9]{0,8}", words[0]):
         raise _bad_parameters(name, allowed)
     return int(words[0])
 
 
 def _decimal(name: str, words: list[str], allowed: str) -> float:
-    if len(words) != 1 or not re.fullmatch(r"[0-9]*\.?[0-9]+", words[0]) or float(words[0]) > 1:
+    value = number_of(words[0], f"topology '{name}'") if len(words) == 1 else None
+    if value is None or not 0 <= value <= 1:
         raise _bad_parameters(name, allowed)
-    return float(words[0])
+    return value
 
 
 def _bad_parameters(name: str, allowed: str) -> UsageError:

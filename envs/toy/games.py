@@ -10,7 +10,6 @@ Each agent's reward is half of the payoff, so that the sum over agents is the pa
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 import torch
@@ -18,6 +17,7 @@ from torch import Tensor
 
 from accord.envs.errors import UsageError
 from accord.envs.scenario import EpisodicScenario, Family
+from accord.envs.spelling import number_of
 from accord.envs.task import Discrete, Field, Initial, Step, Task, TaskSpec, check_actions, check_reset
 
 ROUNDS = 25  # of the repeated games
@@ -173,10 +173,12 @@ def resolve_game(address: str) -> EpisodicScenario:
     """
     name = address.partition("/")[2]
     named = {"two_step": two_step, "qtran": qtran, "climbing": climbing}
+    word, _, given = name.partition("_")
+    k = number_of(given, f"game '{name}'") if word == "penalty" else None
     if name in named:
         rules = named[name]()
-    elif match := re.fullmatch(r"penalty_(\d+(\.\d+)?)", name):
-        rules = penalty(float(match[1]))
+    elif k is not None and k >= 0:
+        rules = penalty(k)
     else:
         raise UsageError(f"address '{address}': unknown game '{name}'; allowed: {ALLOWED}")
     return EpisodicScenario(address, lambda device: MatrixGame(rules, device), _known_returns(rules))

@@ -16,7 +16,6 @@ PEAK = 200.0
     [
         ("average-0.27", BudgetName("average", 0.27)),
         ("average-x1.05", BudgetName("average", 1.05, relative=True)),
-        ("hourly-.35", BudgetName("hourly", 0.35)),
         ("cap-1", BudgetName("cap", 1.0)),
         ("feeder-x2", BudgetName("feeder", 2.0, relative=True)),
         ("window-17_21-0.3", BudgetName("window", 0.3, intervals=((17, 21),))),
@@ -51,6 +50,13 @@ def test_names_are_read_as_kind_level_and_intervals(name: str, meaning: BudgetNa
         ("window-24_3-0.3", "interval '24_3' must lie within 0_24"),
         ("window-17_17-0.3", "not be empty"),
         ("window-3_0-0.3", "interval '3_0' must lie within 0_24"),
+        ("hourly-.35", "'.35' is written 0.35 in an address"),
+        ("hourly-0.350", "'0.350' is written 0.35 in an address"),
+        ("hourly-x01", "'01' is written 1 in an address"),
+        ("hourly-0.35~0.30", "'0.30' is written 0.3 in an address"),
+        ("window-06_9-0.3", "'06' is written 6 in an address"),
+        ("average-٠.٤", "level '٠.٤' is not a number above 0"),
+        (f"average-0.{'1' * 40}", "is not a number above 0"),
     ],
 )
 def test_errors_name_the_word_and_what_is_allowed(name: str, message: str) -> None:

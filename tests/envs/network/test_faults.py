@@ -10,7 +10,7 @@ from accord.envs.network.topologies import build_edges
 
 def test_words_are_read() -> None:
     assert parse_faults(("loss-0.3", "delay-6", "cut"), "x") == Faults(loss=0.3, delay=6, cut=True)
-    assert parse_faults(("liar_adds--.005", "switching-small_world-4-0.1"), "x") == Faults(
+    assert parse_faults(("liar_adds--0.005", "switching-small_world-4-0.1"), "x") == Faults(
         liar_adds=-0.005, switching="small_world-4-0.1"
     )
     assert split_faults("regular-4+loss-0.3+cut") == ("regular-4", ("loss-0.3", "cut"))
