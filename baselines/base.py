@@ -21,7 +21,7 @@ from accord.envs.task import Step, Task, TaskSpec
 class MethodConfig(BaseModel):
     """Typed settings of a method. An unknown key or a value out of range is an error before any training."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     def training_key(self) -> dict[str, Any]:
         """The part of the settings that training depends on; execution-only settings are left out."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import reprlib
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -159,6 +160,11 @@ def unknown_name(name: str, also: Iterable[str] = ()) -> str:
     return f"unknown method '{name}'; {hint}allowed: {', '.join(families)}; `accord methods` names all of a family"
 
 
+GIVEN = reprlib.Repr()  # cuts what was given
+GIVEN.maxlevel, GIVEN.maxlist, GIVEN.maxtuple, GIVEN.maxdict = 2, 4, 4, 4
+GIVEN.maxstring = GIVEN.maxlong = GIVEN.maxother = 80
+
+
 def explain(error: ValidationError) -> str:
     """The first fault of a pydantic error in one line: key, what was wrong, what was given."""
     fault = error.errors()[0]
@@ -167,7 +173,7 @@ def explain(error: ValidationError) -> str:
         return str(fault["msg"]).removeprefix("Value error, ")
     if fault["type"] == "extra_forbidden":
         return f"unknown key '{key}'"
-    return f"key '{key}': {fault['msg'][0].lower()}{fault['msg'][1:]}, got {fault['input']!r}"
+    return f"key '{key}': {fault['msg'][0].lower()}{fault['msg'][1:]}, got {GIVEN.repr(fault['input'])}"
 
 
 def load_plugins() -> None:

@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor
 
 from accord.envs.task import Step, TaskSpec, budget_usage
@@ -20,7 +22,7 @@ class MultiplierDraw(BaseModel):
     times a daily wave plus noise. It is zero in some episodes.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     lambda_high: float = Field(2.0, gt=0, description="Largest λ (one budget) or level (several).")
     """Unit: mean prices."""
@@ -31,6 +33,12 @@ class MultiplierDraw(BaseModel):
     zero_share: float = Field(0.1, ge=0, le=1, description="Share of episodes with λ = 0.")
     noise: float = Field(0.1, ge=0, description="Standard deviation of the noise around the wave.")
     """Unit: mean prices."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.nu_low > self.nu_high:
+            raise ValueError(f"nu_low {self.nu_low:g} is above nu_high {self.nu_high:g}")
+        return self
 
     def draw(self, spec: TaskSpec, shape: tuple[int, ...], generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """λ [*shape, m] and ν [*shape]."""

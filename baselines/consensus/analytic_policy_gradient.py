@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from pydantic import Field
+from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
 from accord.baselines.base import Method, Training
@@ -47,7 +47,7 @@ class AnalyticPolicyGradientConfig(PricedConfig):
     """Unit: copies."""
     agents: int = Field(8, ge=1, description="Agents drawn per copy and episode.")
     """Unit: agents."""
-    hidden: tuple[int, ...] = Field((64, 64), min_length=1, description="Widths of the policy's hidden layers.")
+    hidden: tuple[PositiveInt, ...] = Field((64, 64), min_length=1, description="Widths of the policy's hidden layers.")
     """Unit: neurons."""
     log_std: float = Field(-1.2, description="First log standard deviation of the actions in training.")
     """Unit: log of half boxes."""

@@ -6,10 +6,10 @@ Where only the average of the import is bounded this rule is hard to beat: every
 from __future__ import annotations
 
 import itertools
-from typing import cast
+from typing import Annotated, cast
 
 import torch
-from pydantic import Field
+from pydantic import Field, NonNegativeFloat
 from torch import Tensor
 
 from accord.baselines.base import Controller, Method, MethodConfig, Training
@@ -26,12 +26,14 @@ MANY = 256  # buildings; of more than that so many are drawn to tune on
 class RuleConfig(MethodConfig):
     """The grid that tuning searches; its points are tried side by side."""
 
-    shares: tuple[float, ...] = Field(
+    shares: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(
         (0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.75, 1.0),
+        min_length=1,
         description="Share of the rest bought in a cheap hour.",
     )
-    patience: tuple[float, ...] = Field(
+    patience: tuple[NonNegativeFloat, ...] = Field(
         (0.0, 0.5, 1.0, 2.0, 4.0, 8.0),
+        min_length=1,
         description="Load that may wait for a cheap hour, in own peaks (log1p'd at most).",
     )
     """Unit: own peaks."""

@@ -19,7 +19,7 @@ from accord.envs.task import Step, TaskSpec, budget_usage
 class AscentConfig(BaseModel):
     """How λ is found, and how far around it training draws."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     lr: float = Field(0.02, ge=0, description="Step of λ, mean prices per relative violation and day.")
     """Unit: mean prices."""

@@ -31,7 +31,7 @@ Handling = Literal["none", "penalty", "lagrangian", "augmented"]
 class ConstraintConfig(BaseModel):
     """Multipliers, in mean prices. `draw` and `dual` belong to `augmented`, the others to what holds λ."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     draw: MultiplierDraw = MultiplierDraw()
     dual: DualConfig = DualConfig()

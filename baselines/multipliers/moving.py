@@ -37,7 +37,7 @@ SEES: dict[Rule, str] = {
 class DualConfig(BaseModel):
     """Steps, limits and starts of the multipliers; `tuned.yaml` has those of the methods that were searched."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     alpha: float = Field(0.15, ge=0, description="Step of λ, mean prices per unit of excess.")
     """Unit: mean prices per unit of excess."""

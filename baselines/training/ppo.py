@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 from torch import Tensor, nn
 
 from accord.baselines.base import Training
@@ -28,9 +28,11 @@ CACHED = 2**18  # numbers of a layer that stay in a core's cache with those of t
 class PPOConfig(BaseModel):
     """Settings of the trunk; `tuned.yaml` has those of the methods that were searched."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    hidden: tuple[int, ...] = Field((128, 128), min_length=1, description="Widths of the layers, actor and critic.")
+    hidden: tuple[PositiveInt, ...] = Field(
+        (128, 128), min_length=1, description="Widths of the layers, actor and critic."
+    )
     """Unit: neurons."""
     recurrent: bool = Field(False, description="With a GRU behind the first layer, actor and critic.")
     lr: float = Field(1e-3, gt=0, description="Adam's step size at the start; it falls linearly to a tenth.")

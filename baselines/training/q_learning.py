@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -38,7 +38,7 @@ class ValueConfig(JointConfig):
     mixer: Literal["none", "sum", "monotonic"] = Field("monotonic", description="IQL, VDN or QMIX.")
     levels: int = Field(5, ge=2, description="Grid points per dimension of a box of actions, its ends included.")
     """Unit: points."""
-    hidden: tuple[int, ...] = Field((128, 128), min_length=1, description="Widths of the agents' layers.")
+    hidden: tuple[PositiveInt, ...] = Field((128, 128), min_length=1, description="Widths of the agents' layers.")
     """Unit: neurons."""
     recurrent: bool = Field(False, description="With a GRU behind the first layer.")
     mixer_width: int = Field(32, ge=1, description="Width of the mixer.")

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import typer
 
 from accord.benchmark.cli.completion import method_name, method_names, suite_names
-from accord.benchmark.specs.limits import MOST
+from accord.benchmark.specs.limits import MOST, MOST_SEEDS
 from accord.benchmark.terminal import plain_console
 from accord.envs.errors import UsageError
 from accord.envs.plugins import import_files
@@ -46,7 +46,7 @@ Methods = Annotated[str, typer.Option(help="Only these methods, separated by com
 Scenarios = Annotated[str, typer.Option(help="Only scenarios whose address has one of these words, whole ones.")]
 Variants = Annotated[str, typer.Option(help="Only these variants.")]
 Budgets = Annotated[str, typer.Option(help="These budgets instead of the suite's, like average-0.25,hourly-0.3.")]
-Seeds = Annotated[int | None, typer.Option(min=1, help="Number of seeds, counted from 0.")]
+Seeds = Annotated[int | None, typer.Option(min=1, max=MOST_SEEDS, help="Number of seeds, counted from 0.")]
 SeedList = Annotated[str, typer.Option(help="Exactly these seeds, separated by commas.")]
 Steps = Annotated[int | None, typer.Option(min=1, max=MOST, help="Agent-steps of training.")]
 Jobs = Annotated[int | None, typer.Option(min=1, help="Processes at a time; one per core by default.")]

@@ -28,7 +28,7 @@ SEEN = ("gap", "violation")
 class QualityCell(BaseModel):
     """What is measured."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     method: str = Field(description="Its name.")
     scenario: str = Field(description="Address.")

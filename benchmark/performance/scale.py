@@ -25,7 +25,7 @@ CPU = "cpu"
 class Line(BaseModel):
     """One line of the figure: a method with its settings at every size."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     method: str = Field(description="Its name.")
     settings: dict[str, Any] = Field({}, description="By dotted name.")

@@ -51,7 +51,7 @@ BARE_CHUNK = 4096  # agents whose activations stay in a core's cache
 class Cell(BaseModel):
     """What is measured."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     method: str = Field(description="Its name.")
     scenario: str = Field(description="Address.")

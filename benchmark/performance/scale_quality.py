@@ -27,7 +27,7 @@ GUARD = 4.0  # times the seconds of training: looking at policies takes its own
 class QualityLine(BaseModel):
     """One line of the table: a method with its settings at every size."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     method: str = Field(description="Its name.")
     settings: dict[str, Any] = Field({}, description="By dotted name.")

@@ -14,7 +14,7 @@ from accord.envs.errors import UsageError
 class Checked(BaseModel):
     """A frozen value without unknown keys."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     @classmethod
     def of(cls, **fields: Any) -> Self:

@@ -7,11 +7,11 @@ import inspect
 import json
 import re
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le, Lt, MinLen
 from pydantic import BaseModel
@@ -100,16 +100,23 @@ def _settings(config: BaseModel, fixed: Mapping[str, Any], above: str = "") -> I
 
 def _allowed(field: FieldInfo) -> str:
     """Type and range of a field."""
-    kind = _kind(field.annotation)
-    low = next(
-        (f"≥ {m.ge}" if isinstance(m, Ge) else f"> {m.gt}" for m in field.metadata if isinstance(m, (Ge, Gt))), ""
-    )
-    high = next(
-        (f"≤ {m.le}" if isinstance(m, Le) else f"< {m.lt}" for m in field.metadata if isinstance(m, (Le, Lt))), ""
-    )
+    kind, bounds = _kind(field.annotation), _bounds(field.metadata)
     least = next((f"at least {m.min_length}" for m in field.metadata if isinstance(m, MinLen)), "")
-    bounds = ", ".join(bound for bound in (low, high, least) if bound)
-    return f"{kind} {bounds}".strip() if low or high else ", ".join(part for part in (kind, bounds) if part)
+    return ", ".join(part for part in (f"{kind} {bounds}".strip(), least) if part)
+
+
+def _annotated(annotation: Any) -> tuple[Any, str]:
+    """The type and the range of an annotated one."""
+    kind, *metadata = get_args(annotation)
+    return kind, _bounds(metadata)
+
+
+def _bounds(metadata: Iterable[Any]) -> str:
+    """The range of a number."""
+    known = [m for part in metadata for m in (part.metadata if isinstance(part, FieldInfo) else [part])]
+    low = next((f"≥ {m.ge}" if isinstance(m, Ge) else f"> {m.gt}" for m in known if isinstance(m, (Ge, Gt))), "")
+    high = next((f"≤ {m.le}" if isinstance(m, Le) else f"< {m.lt}" for m in known if isinstance(m, (Le, Lt))), "")
+    return ", ".join(bound for bound in (low, high) if bound)
 
 
 def _kind(annotation: Any) -> str:
@@ -120,5 +127,6 @@ def _kind(annotation: Any) -> str:
     if origin in (Union, UnionType):
         return " or ".join("null" if part is NoneType else _kind(part) for part in parts)
     if origin in (tuple, list):
-        return f"list of {_kind(parts[0])}s"
+        kind, bounds = (parts[0], "") if get_origin(parts[0]) is not Annotated else _annotated(parts[0])
+        return f"list of {_kind(kind)}s {bounds}".strip()
     return WORDS.get(annotation, getattr(annotation, "__name__", str(annotation)))

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
 from accord.baselines.registry import METHODS, learns
-from accord.benchmark.specs.limits import MOST
+from accord.benchmark.specs.limits import MOST, MOST_SEEDS
 from accord.benchmark.specs.named import own_suites, suite_files
 from accord.benchmark.specs.run import EffortSpec
 from accord.benchmark.specs.yaml_file import read_model
@@ -20,7 +20,7 @@ from accord.envs.errors import UsageError
 class Entry(BaseModel):
     """A cross product of scenarios and methods: of a district, networks and budgets, or of whole addresses."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     district: str = ""
     networks: tuple[str, ...] = ()
@@ -31,7 +31,7 @@ class Entry(BaseModel):
         {"": {}}, description="Settings of each variant; the empty name is the default."
     )
     trained_on: str = Field("", description="Address whose policies are used; each scenario's own by default.")
-    seeds: int | None = Field(None, ge=1, description="Instead of the suite's.")
+    seeds: int | None = Field(None, ge=1, le=MOST_SEEDS, description="Instead of the suite's.")
     steps: int | None = Field(None, gt=0, le=MOST, description="Agent-steps of training instead of the suite's.")
     seconds: float | None = Field(None, gt=0, description="Limit of a training instead of the suite's.")
 
@@ -61,13 +61,13 @@ class Entry(BaseModel):
 class Suite(BaseModel):
     """A named set of runs, one YAML file."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     name: str = Field("", pattern=r"^\w[\w. -]*$", description="Also the folder of its results; the file's by default.")
     description: str
     smoke: bool = Field(False, description="Few seeds and short training: for a first look, not for a paper.")
     subject: str = Field("consensus-gossip", description="The method that others are compared with.")
-    seeds: int = Field(ge=1)
+    seeds: int = Field(ge=1, le=MOST_SEEDS)
     effort: EffortSpec
     entries: tuple[Entry, ...] = Field(min_length=1)
 

@@ -12,6 +12,7 @@ from accord.baselines.registry import explain
 from accord.envs.errors import UsageError
 
 M = TypeVar("M", bound=BaseModel)
+MOST_VALUES = 100_000  # of a file; the largest suite has some hundreds
 
 
 def read_model(path: Path, model: type[M], **defaults: Any) -> M:
@@ -42,8 +43,24 @@ def read_model(path: Path, model: type[M], **defaults: Any) -> M:
         raise UsageError(f"{path}: {explain(error)}") from None
 
 
+def _size(node: yaml.Node, known: dict[int, int]) -> int:
+    """Values in a node where every alias is written out."""
+    if id(node) not in known:
+        known[id(node)] = 1  # one that holds itself has no end, which the constructor says
+        inside = [part for pair in node.value for part in pair] if isinstance(node, yaml.MappingNode) else node.value
+        parts = [] if isinstance(node, yaml.ScalarNode) else inside
+        known[id(node)] = 1 + sum(_size(part, known) for part in parts)
+    return known[id(node)]
+
+
 class _Loader(yaml.SafeLoader):
-    """Plain values, and no key twice in a mapping: YAML would take the last one and say nothing."""
+    """Plain values; no key twice in a mapping, of which YAML would take the last; no aliases that multiply."""
+
+    def compose_document(self) -> yaml.Node | None:
+        node = super().compose_document()
+        if node is not None and _size(node, {}) > MOST_VALUES:
+            raise yaml.MarkedYAMLError(problem=f"with its aliases it has more than {MOST_VALUES} values")
+        return node
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
         node = super().compose_mapping_node(anchor)

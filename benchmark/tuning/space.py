@@ -19,7 +19,7 @@ HOME = "accord.benchmark.searches"  # where those lie that come with Accord
 class Range(BaseModel):
     """What one setting may be: a number between two others, or one of some choices."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     low: float | None = None
     high: float | None = None
@@ -36,7 +36,7 @@ class Range(BaseModel):
 class Finals(BaseModel):
     """What becomes of the best trials."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     best: int = Field(ge=1, description="Trials that enter.")
     steps: int = Field(gt=0, description="Agent-steps of each training.")
@@ -46,7 +46,7 @@ class Finals(BaseModel):
 class Search(BaseModel):
     """What is searched, and at what effort."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     trials: int = Field(ge=0, description="With none, the finals begin with what the methods have.")
     tuned: bool = Field(False, description="Methods have the settings of `tuned.yaml`, and not what their classes say.")

@@ -25,7 +25,7 @@ def test_defaults_are_those_of_the_name() -> None:
     assert found["constraints.lr"].default == "0.279"
     assert found["critic"].allowed == found["handling"].allowed == "fixed by the name"
     assert found["ppo.hidden"] == Setting(
-        "ppo.hidden", "[128,128]", "neurons", "list of whole numbers, at least 1", found["ppo.hidden"].meaning
+        "ppo.hidden", "[128,128]", "neurons", "list of whole numbers > 0, at least 1", found["ppo.hidden"].meaning
     )
     assert found["iterate"].allowed == "mixture, last"
     assert found["shaping"].allowed == "true, false"

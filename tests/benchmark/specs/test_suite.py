@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from accord.benchmark.specs.expand import check_runs, runs_of
-from accord.benchmark.specs.limits import MOST
+from accord.benchmark.specs.limits import MOST, MOST_SEEDS
 from accord.benchmark.specs.overrides import Overrides
 from accord.benchmark.specs.run import EffortSpec, RunSpec, make_run
 from accord.benchmark.specs.suite import load_suite, suite_names
@@ -54,6 +54,12 @@ def write(tmp_path: Path) -> Any:
         ("{steps: 1000}", f"{{steps: {MOST + 1}}}", "'effort.steps'", f"less than or equal to {MOST}, got {MOST + 1}"),
         ("seeds: 3", "seeds: many", "'seeds'", "valid integer, unable to parse string as an integer, got 'many'"),
         ("seeds: 3", "seeds: 0", "'seeds'", "greater than or equal to 1, got 0"),
+        ("seeds: 3", f"seeds: {10**29}", "'seeds'", f"less than or equal to {MOST_SEEDS}, got {10**29}"),
+        ("{steps: 1000}", "{steps: 1000, seconds: .inf}", "'effort.seconds'", "finite number, got inf"),
+        ("alpha: 0.05", "alpha: .inf", "'dual.alpha'", "finite number, got inf"),
+        ("{dual: {alpha: 0.05, eta: 0.05}}", "{draw: {nu_low: 5}}", "nu_low", "nu_low 5 is above nu_high 0"),
+        ("{dual: {alpha: 0.05, eta: 0.05}}", "{ppo: {hidden: [0]}}", "'ppo.hidden.0'", "greater than 0, got 0"),
+        ("two districts", "[" + "x, " * 200 + "]", "'description'", "got ['x', 'x', 'x', 'x', ...]"),
         ("{steps: 1000}", "{steps: -5}", "'effort.steps'", "greater than 0, got -5"),
         ("{steps: 1000}", "{steps: 1000, seconds: soon}", "'effort.seconds'", "valid number"),
         ("methods: [oracle,", "methods: [orcale,", "'entries.0.methods'", "did you mean 'oracle'?"),
@@ -101,6 +107,15 @@ def test_unknown_suites_are_met_with_a_suggestion() -> None:
         load_suite("quikc")
     with pytest.raises(UsageError, match=r"nowhere\.yaml: No such file"):
         load_suite("nowhere.yaml")
+
+
+def test_aliases_that_multiply_are_refused_before_anything_is_made_of_them(write: Any) -> None:
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{n}: &a{n} [{', '.join(10 * [f'*a{n - 1}'])}]" for n in range(1, 9)]
+    with pytest.raises(UsageError, match="with its aliases it has more than 100000 values"):
+        load_suite(write("\n".join(lines)))
+    with pytest.raises(UsageError, match=r"mine\.yaml: "):
+        load_suite(write("description: &a [*a]"))
 
 
 @pytest.mark.parametrize("name", suite_names())
