@@ -19,6 +19,7 @@ from accord.envs.errors import UsageError
 
 BRACKETS = str.maketrans("()", "[]")
 OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
+LARGEST = 1e9  # of any figure: a terawatt-hour in an hour is a slip of the unit
 SHOWN = 20  # names of columns in a message, at most
 
 
@@ -119,6 +120,7 @@ def _numbers(path: Path, label: str, text: npt.NDArray[np.object_]) -> npt.NDArr
         raise _row_error(path, label, row, f"{text[row]!r} is not a number") from None
     column = Column(path, label, values)
     column.reject(~np.isfinite(values), "is not finite")
+    column.reject(np.abs(values) > LARGEST, f"is beyond {LARGEST:g}, which no figure of a building or a tariff is")
     return values
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from accord.envs.districts.csv_columns import LARGEST
 from accord.envs.errors import UsageError
 
 
@@ -67,9 +67,9 @@ def efficiency(where: str, attributes: Mapping[str, Any]) -> float:
 
 def _figure(where: str, attributes: Mapping[str, Any], key: str) -> float:
     value = attributes.get(key)
-    # json reads whole numbers of any length, of which math.isfinite takes none beyond the largest float.
-    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= sys.float_info.max:
-        raise UsageError(f"{where}: {key} is {value!r}; a finite number is needed")
+    # json reads whole numbers of any length, and NaN, which is not at most anything.
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= LARGEST:
+        raise UsageError(f"{where}: {key} is {value!r}; a number of at most {LARGEST:g} is needed")
     return float(value)
 
 

@@ -203,7 +203,9 @@ def test_other_time_steps_are_refused(folder: Path, seconds: int | None) -> None
     ("device", "figures", "problem"),
     [
         ("pv", {"nominal_power": -1}, "nominal_power is -1"),
-        ("pv", {"nominal_power": 10**400}, "a finite number is needed"),
+        ("pv", {"nominal_power": 10**400}, "a number of at most 1e+09 is needed"),
+        ("pv", {"nominal_power": 2e9}, "nominal_power is 2000000000.0; a number of at most 1e+09 is needed"),
+        ("pv", {"nominal_power": float("nan")}, "nominal_power is nan; a number of at most"),
         ("pv", {"nominal_power": None}, "nominal_power is None"),
         ("electrical_storage", {**BATTERY, "capacity": -1}, "capacity is -1"),
         ("electrical_storage", {**BATTERY, "nominal_power": "5"}, "nominal_power is '5'"),

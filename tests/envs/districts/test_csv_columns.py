@@ -66,3 +66,8 @@ def test_a_row_with_more_numbers_than_names_is_refused(tmp_path: Path) -> None:
 def test_a_comma_at_the_end_of_rows_is_no_cell(tmp_path: Path) -> None:
     found = read_columns(write(tmp_path, "hour,non_shiftable_load\n1,0.5,\n2,0.25,\n"), NAMES)
     assert found["demand"].values.tolist() == [0.5, 0.25]
+
+
+def test_a_figure_beyond_any_unit_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"row 2: 1e\+30 is beyond 1e\+09, which no figure of a building"):
+        read_columns(write(tmp_path, "Hour,non_shiftable_load\n1,0.5\n2,1e30\n"), NAMES)
