@@ -9,6 +9,7 @@ from __future__ import annotations
 import multiprocessing as mp
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -28,6 +29,23 @@ from accord.benchmark.terminal import plain_console
 PRELOAD = ["__main__", "accord.benchmark.launch.start"]
 GLANCE = 0.5  # seconds between looks at the clock and at Ctrl-C
 PLAIN_LINE = 30.0  # seconds between lines where there is no terminal to draw bars on
+
+
+@contextmanager
+def _same_path() -> Iterator[None]:
+    """Processes that begin here import from where this one does, and from the current folder only if it does.
+
+    Python would put the current folder first, where a file may have the name of a package.
+    """
+    kept = {name: os.environ.get(name) for name in ("PYTHONSAFEPATH", "PYTHONPATH")}
+    os.environ |= {"PYTHONSAFEPATH": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    try:
+        yield
+    finally:
+        for name, value in kept.items():
+            os.environ.pop(name)
+            if value is not None:
+                os.environ[name] = value
 
 
 @dataclass
@@ -111,7 +129,8 @@ class LocalLauncher:
         before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
         # The server and its children inherit this: the launcher decides what Ctrl-C means.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        forkserver.ensure_running()
+        with _same_path():
+            forkserver.ensure_running()
         for number in before:
             signal.signal(number, self._interrupt)
         try:

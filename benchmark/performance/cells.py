@@ -140,7 +140,7 @@ class _Heard:
 
 def _watched(module: str, cell: BaseModel, seconds: float, memory: float) -> Row:
     """Run a cell in a process of its own, and end it at a limit."""
-    command = [sys.executable, "-m", module, cell.model_dump_json()]
+    command = [sys.executable, "-P", "-m", module, cell.model_dump_json()]
     heard, faults = _Heard(), list[str]()
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8", errors="replace"

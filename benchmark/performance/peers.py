@@ -273,7 +273,7 @@ def main(arguments: list[str] | None = None) -> None:
 def _on_one_thread(arguments: list[str]) -> None:
     """Start over with `OMP_NUM_THREADS=1`: torchrl undoes `torch.set_num_threads` when it closes an environment."""
     if (os.environ.get("OMP_NUM_THREADS"), os.environ.get("RL_LOGGING_LEVEL")) != ("1", "WARNING"):
-        again = [sys.executable, "-m", "accord.benchmark.performance.peers", *arguments]
+        again = [sys.executable, "-P", "-m", "accord.benchmark.performance.peers", *arguments]
         # Its messages go to standard output, which is for rows.
         os.execve(sys.executable, again, os.environ | {"OMP_NUM_THREADS": "1", "RL_LOGGING_LEVEL": "WARNING"})
 

@@ -24,6 +24,7 @@ from accord.benchmark.specs.run import RunSpec
 from accord.benchmark.specs.suite import load_suite
 from accord.envs.errors import UsageError
 
+SOURCES = str(Path(__file__).parents[3] / "src")
 ACCORD = [sys.executable, "-m", "accord"]
 LONG = """
 description: Long enough to be stopped in the middle of its training.
@@ -283,3 +284,28 @@ def test_jobs_that_need_each_other_are_named() -> None:
     jobs = [Job("a", "a", nothing, needs=("b",)), Job("b", "b", nothing, needs=("a",))]
     with pytest.raises(ValueError, match="jobs that need each other: a, b"):
         LocalLauncher(1, quiet=True).work(jobs, lambda over: None)
+
+
+TRAPS = ("socket", "selectors", "psutil", "torch")  # names that processes import as they begin
+ELSEWHERE = """
+from accord.benchmark.launch.jobs import Job
+from accord.benchmark.launch.local import LocalLauncher
+
+if __name__ == "__main__":
+    ended = []
+    LocalLauncher(1, quiet=True).work([Job("a", "a", divmod)], ended.append)
+    print(ended[0].fault)
+"""
+
+
+def test_what_lies_in_the_current_folder_is_not_imported(tmp_path: Path) -> None:
+    here, script = tmp_path / "here", tmp_path / "elsewhere.py"
+    here.mkdir()
+    script.write_text(ELSEWHERE)
+    for name in TRAPS:
+        (here / f"{name}.py").write_text(f"open('{name} ran', 'w')")
+    environment = os.environ | {"PYTHONPATH": SOURCES}
+    done = subprocess.run([sys.executable, script], cwd=here, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert "TypeError" in done.stdout  # of divmod, whose job ran
+    assert sorted(path.name for path in here.iterdir()) == sorted(f"{name}.py" for name in TRAPS)
