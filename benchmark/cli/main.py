@@ -15,6 +15,7 @@ from accord.benchmark.cli.allocation import film, studies
 from accord.benchmark.cli.buildings import buildings
 from accord.benchmark.cli.districts import new_district
 from accord.benchmark.cli.evaluating import evaluate
+from accord.benchmark.cli.keeping import store_app
 from accord.benchmark.cli.listing import districts, list_all, methods, metrics, settings, suites
 from accord.benchmark.cli.options import err, out, tell
 from accord.benchmark.cli.reproduction import reproduce
@@ -33,6 +34,7 @@ COMMANDS: tuple[Callable[..., None], ...] = (
 for command in COMMANDS:
     app.command()(command)
 app.command(name="list")(list_all)
+app.add_typer(store_app, name="store")
 
 
 def print_version(wanted: bool) -> None:

@@ -85,16 +85,12 @@ class Store:
         """A run's arrays for figures; none where it has none, or where they are damaged, which is said."""
         path = self.folder(spec) / "traces.npz"
         try:
-            check_zip(path.read_bytes())
-            traces = read_traces(path)
-            if str(traces.pop(RUN, "")) != spec.digest:
-                raise DamagedError("is of another run")
+            return open_traces(path)
         except FileNotFoundError:
             return {}
         except DamagedError as fault:
             log.warning("%s: %s; figures lack it; without its folder the run is carried out again", path, fault)
             return {}
-        return traces
 
     def records(self, suite: str | None = None) -> list[Record]:
         """Every record, or those of one suite, in the order of names and seeds; damaged ones are named and left out."""
@@ -117,13 +113,10 @@ class Store:
         """What a scenario's runs are compared with, if it was computed; a damaged file is set aside."""
         path = self._context_path(scenario)
         try:
-            fields = open_json(path.read_bytes())
-            if fields.pop(OF) != path.stem:
-                raise DamagedError("is of another scenario")
-            return Context(**fields)
+            return open_context(path)
         except FileNotFoundError:
             return None
-        except (DamagedError, KeyError, TypeError) as fault:
+        except DamagedError as fault:
             set_aside(path, str(fault), "it is computed again")
             return None
 
@@ -202,19 +195,59 @@ class PolicyFolder:
         write_file(self.path / name, seal_zip(buffer.getvalue()))
 
     def _load(self, file: Path, then: str) -> dict[str, Any] | None:
-        """A file of torch, of which nothing is run; None where there is none, or where it is damaged."""
+        """None where there is none, or where it is damaged."""
         try:
-            raw = file.read_bytes()
-            check_zip(raw)
-            content: dict[str, Any] = torch.load(io.BytesIO(raw), weights_only=True)
-            if content.pop(OF, "") != self.path.name:
-                raise DamagedError("is of another policy")
+            return open_training(file)
         except FileNotFoundError:
             return None
         except DamagedError as fault:
             set_aside(file, str(fault), then)
             return None
-        return content
+
+
+def open_traces(path: Path) -> dict[str, np.ndarray]:
+    """The arrays in a run's folder.
+
+    Raises:
+        DamagedError: they are not what was written there.
+        FileNotFoundError: there are none.
+    """
+    check_zip(path.read_bytes())
+    traces = read_traces(path)
+    if str(traces.pop(RUN, "")) != path.parent.name:
+        raise DamagedError("is of another run")
+    return traces
+
+
+def open_context(path: Path) -> Context:
+    """What a scenario's runs are compared with.
+
+    Raises:
+        DamagedError: it is not what was written there.
+        FileNotFoundError: there is none.
+    """
+    fields = open_json(path.read_bytes())
+    if fields.pop(OF, "") != path.stem:
+        raise DamagedError("is of another scenario")
+    try:
+        return Context(**fields)
+    except TypeError as fault:
+        raise DamagedError(f"is of another version ({fault})") from None
+
+
+def open_training(path: Path) -> dict[str, Any]:
+    """A policy, a checkpoint or snapshots in a policy's folder; nothing that the file holds is run.
+
+    Raises:
+        DamagedError: it is not what was written there.
+        FileNotFoundError: there is none.
+    """
+    raw = path.read_bytes()
+    check_zip(raw)
+    content: dict[str, Any] = torch.load(io.BytesIO(raw), weights_only=True)
+    if content.pop(OF, "") != path.parent.name:
+        raise DamagedError("is of another policy")
+    return content
 
 
 def _order(spec: RunSpec) -> tuple[str, ...]:
