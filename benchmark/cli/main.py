@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import platform
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
@@ -17,14 +18,14 @@ from accord.benchmark.cli.districts import new_district
 from accord.benchmark.cli.evaluating import evaluate
 from accord.benchmark.cli.keeping import store_app
 from accord.benchmark.cli.listing import districts, list_all, methods, metrics, settings, suites
-from accord.benchmark.cli.options import err, out, tell
+from accord.benchmark.cli.options import out, tell
 from accord.benchmark.cli.reproduction import reproduce
 from accord.benchmark.cli.runs import publish, report, run, show
 from accord.benchmark.cli.tools import audit, profile, scale, scale_quality, tune
 from accord.benchmark.terminal import replace_unprintable
 from accord.envs.errors import UsageError
 
-INTERRUPTED = 130
+STOPPED = {128 + signal.SIGINT, 128 + signal.SIGTERM}
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 COMMANDS: tuple[Callable[..., None], ...] = (
     *(run, evaluate, report, show, buildings, publish, reproduce),
@@ -70,8 +71,8 @@ def main() -> None:
         tell(f"error: {where}{fault.strerror or fault}")
         sys.exit(2)
     except SystemExit as ended:
-        if ended.code == INTERRUPTED:  # what typer makes of a KeyboardInterrupt
-            err.print("stopped; the same command goes on from here")
+        if ended.code in STOPPED:  # the first is what typer makes of a KeyboardInterrupt
+            tell("stopped; the same command goes on from here")
         raise
 
 

@@ -78,6 +78,7 @@ class Launcher(Protocol):
 
         Raises:
             KeyboardInterrupt: after every process was stopped; what was finished or checkpointed stays.
+            SystemExit: the same, where it was SIGTERM.
         """
 
 

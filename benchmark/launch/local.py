@@ -76,7 +76,7 @@ class LocalLauncher:
         self._context = mp.get_context("forkserver")
         self._context.set_forkserver_preload(PRELOAD)
         self._active: list[_Active] = []
-        self._interrupted = False
+        self._interrupted = 0  # by which signal
 
     def work(
         self,
@@ -89,7 +89,7 @@ class LocalLauncher:
         self._on_start, self._on_row = on_start, on_row
         pending, faults = list(jobs), dict[str, Fault]()
         unfinished = {job.name for job in jobs}
-        self._interrupted, self._next_line = False, time.monotonic() + PLAIN_LINE
+        self._interrupted, self._next_line = 0, time.monotonic() + PLAIN_LINE
         columns = (
             TextColumn("{task.description}", markup=False),
             BarColumn(),
@@ -139,10 +139,14 @@ class LocalLauncher:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
-    def _interrupt(self, *_: object) -> None:
+    def _interrupt(self, number: int, _: object) -> None:
         if self._interrupted:
-            raise KeyboardInterrupt
-        self._interrupted = True
+            raise self._end()
+        self._interrupted = number
+
+    def _end(self) -> BaseException:
+        """What the signal that was heard ends the process with."""
+        return KeyboardInterrupt() if self._interrupted == signal.SIGINT else SystemExit(128 + self._interrupted)
 
     def _skip(self, pending: list[Job], faults: Mapping[str, Fault]) -> list[Ended]:
         """Jobs that cannot begin since one that they need failed; they leave the queue."""
@@ -158,7 +162,7 @@ class LocalLauncher:
         started = list[Job]()
         for job in list(pending):
             if self._interrupted:
-                raise KeyboardInterrupt
+                raise self._end()
             if len(self._active) >= self._jobs:
                 break
             if unfinished.isdisjoint(job.needs) and faults.keys().isdisjoint(job.needs):
@@ -184,7 +188,7 @@ class LocalLauncher:
             if ready in channels:
                 self._hear(channels[ready])
         if self._interrupted:
-            raise KeyboardInterrupt
+            raise self._end()
         return [active for active in self._active if not active.process.is_alive()]
 
     def _hear(self, active: _Active) -> None:

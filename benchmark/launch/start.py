@@ -103,6 +103,7 @@ def launch(
         UsageError: another process is at work on one of the suites here, or a file of the store cannot be read.
         OSError: the store's folder cannot be made.
         KeyboardInterrupt: after every process was stopped; what was finished or checkpointed stays.
+        SystemExit: the same, where it was SIGTERM.
     """
     store.root.mkdir(parents=True, exist_ok=True)
     console = console or plain_console(stderr=True)
