@@ -8,7 +8,7 @@ CITYLEARN := .venv-citylearn/bin
 SUITE ?= quick
 
 .DEFAULT_GOAL := help
-.PHONY: help bench bench-citylearn bench-throughput bench-peers scale scale-quality test test-newcomer test-citylearn test-peers lint leaderboard reproduce reproduce-short coverage docs tables test-site test-latex tune data clean
+.PHONY: help bench bench-citylearn bench-throughput bench-peers scale scale-quality test test-newcomer test-citylearn test-cluster test-peers lint leaderboard reproduce reproduce-short coverage docs tables test-site test-latex tune data clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' | \
@@ -41,6 +41,9 @@ test-newcomer: .venv/dev ## clone, install and follow README and tutorial as a n
 test-peers: .venv-peers/dev .venv-rllib/installed ## TorchRL, BenchMARL, SB3 and RLlib take our tasks (minutes, and gigabytes to install)
 	@$(PEERS)/python -m pytest -n 0 --ignore tests/peers/test_rllib.py tests/peers $(ARGS)
 	@$(RLLIB)/python -m pytest -n 0 tests/peers/test_rllib.py $(ARGS)
+
+test-cluster: .venv/cluster ## launchers by Ray and by submitit (minutes)
+	@$(BIN)/python -m pytest -n 0 tests/cluster $(ARGS)
 
 test-citylearn: .venv-citylearn/dev ## our task against CityLearn's own simulator (minutes, and gigabytes to install)
 	@$(CITYLEARN)/python -m pytest -n 0 tests/citylearn $(ARGS)
@@ -100,6 +103,10 @@ clean: ## remove the environments, scratch runs and caches
 
 .venv/docs: .venv/installed
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	@touch $@
+
+.venv/cluster: .venv/dev
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[ray,slurm]'
 	@touch $@
 
 # BenchMARL needs packages that Accord does not, so it gets an environment of its own.

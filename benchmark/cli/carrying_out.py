@@ -13,6 +13,7 @@ from accord.benchmark.cli.options import err, out
 from accord.benchmark.cli.printing import print_table
 from accord.benchmark.launch import launch
 from accord.benchmark.launch.forecast import Forecast, Times, forecast_of
+from accord.benchmark.launch.jobs import Launcher
 from accord.benchmark.launch.start import Outcome, planned
 from accord.benchmark.records.files import write_file
 from accord.benchmark.records.record import Record
@@ -27,7 +28,7 @@ from accord.benchmark.specs.suite import Suite
 
 
 def carry_out(
-    suite: Suite, specs: Sequence[RunSpec], store: Store, tracker: Tracker, jobs: int | None, imports: Sequence[Path]
+    suite: Suite, specs: Sequence[RunSpec], store: Store, tracker: Tracker, launcher: Launcher, imports: Sequence[Path]
 ) -> bool:
     """Carry out what the store does not hold, show every run at W&B, print and write the report.
 
@@ -36,7 +37,7 @@ def carry_out(
         specs: Its runs.
         store: Where runs are kept.
         tracker: Of W&B.
-        jobs: Processes at a time; None for one per core.
+        launcher: What carries runs out.
         imports: Files that the processes import first.
 
     Returns:
@@ -44,24 +45,24 @@ def carry_out(
     """
     _keep(suite, store)
     err.print(f"suite {suite.name}: {len(specs)} runs under {store.root}/, W&B {tracker.mode}")
-    outcome = _tracked(specs, store, tracker, jobs, imports)
+    outcome = _tracked(specs, store, tracker, launcher, imports)
     return _reported(suite, outcome, outcome.records, store, tracker, EVERYTHING)
 
 
 def evaluate_runs(
-    suite: Suite, specs: Sequence[RunSpec], store: Store, tracker: Tracker, jobs: int | None, imports: Sequence[Path]
+    suite: Suite, specs: Sequence[RunSpec], store: Store, tracker: Tracker, launcher: Launcher, imports: Sequence[Path]
 ) -> bool:
     """The same for runs on one scenario that stand beside all others of their suite; that scenario is printed."""
     _keep(suite, store)
-    outcome = _tracked(specs, store, tracker, jobs, imports)
+    outcome = _tracked(specs, store, tracker, launcher, imports)
     selection = Selection(scenarios=[specs[0].scenario])
     return _reported(suite, outcome, store.records(suite.name), store, tracker, selection)
 
 
 def _tracked(
-    specs: Sequence[RunSpec], store: Store, tracker: Tracker, jobs: int | None, imports: Sequence[Path]
+    specs: Sequence[RunSpec], store: Store, tracker: Tracker, launcher: Launcher, imports: Sequence[Path]
 ) -> Outcome:
-    outcome = launch(specs, store, jobs=jobs, console=err, listener=tracker, imports=imports)
+    outcome = launch(specs, store, launcher=launcher, console=err, listener=tracker, imports=imports)
     tracker.catch_up(outcome.records)
     return outcome
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from accord.benchmark.cli.completion import suite_names
-from accord.benchmark.cli.options import Imports, Jobs, Root, Wandb, tracking_mode
+from accord.benchmark.cli.options import Imports, Jobs, Root, Wandb, launcher_from, tracking_mode
 from accord.benchmark.places import SCRATCH
 from accord.benchmark.specs.named import EVALUATED, own_suite
 from accord.envs.errors import UsageError
@@ -65,7 +65,7 @@ def evaluate(
     ]
     store = Store(root)
     with Tracker(mode, store) as tracker:
-        well = evaluate_runs(chosen, specs, store, tracker, jobs, imports or ())
+        well = evaluate_runs(chosen, specs, store, tracker, launcher_from("local", None, jobs, root), imports or ())
     if not well:
         raise typer.Exit(1)
 

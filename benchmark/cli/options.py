@@ -21,9 +21,11 @@ from accord.envs.errors import UsageError
 from accord.envs.plugins import import_files
 
 if TYPE_CHECKING:
+    from accord.benchmark.launch.jobs import Launcher
     from accord.benchmark.report.tracking import Mode
 
 log = logging.getLogger("accord")
+LAUNCHERS = ("local", "ray", "slurm")
 out, err = plain_console(), plain_console(stderr=True)
 
 
@@ -50,6 +52,8 @@ Seeds = Annotated[int | None, typer.Option(min=1, max=MOST_SEEDS, help="Number o
 SeedList = Annotated[str, typer.Option(help="Exactly these seeds, separated by commas.")]
 Steps = Annotated[int | None, typer.Option(min=1, max=MOST, help="Agent-steps of training.")]
 Jobs = Annotated[int | None, typer.Option(min=1, help="Processes at a time; one per core by default.")]
+LauncherName = Annotated[str, typer.Option("--launcher", help="What carries runs out: local, ray or slurm.")]
+Address = Annotated[str | None, typer.Option(help="Of a running Ray cluster, like auto; one is started without.")]
 Wandb = Annotated[str | None, typer.Option(help="online, offline or disabled; else WANDB_MODE, else offline.")]
 Imports = Annotated[
     list[Path] | None,
@@ -85,6 +89,36 @@ def numbers_of(text: str) -> list[int]:
 def tell(line: str) -> None:
     """A line of progress, as it is."""
     err.print(line, soft_wrap=True)
+
+
+def launcher_from(word: str, address: str | None, jobs: int | None, root: Path, *, quiet: bool = False) -> Launcher:
+    """What carries jobs out.
+
+    Args:
+        word: local, ray or slurm.
+        address: Of a Ray cluster.
+        jobs: At a time; None for what there is room for.
+        root: The store, which every machine must see.
+        quiet: Whoever launches says what ended.
+
+    Raises:
+        UsageError: another word, an address without Ray, or what it needs is not here.
+    """
+    if word not in LAUNCHERS:
+        raise UsageError(f"--launcher: unknown launcher '{word}'; allowed: {', '.join(LAUNCHERS)}")
+    if address is not None and word != "ray":
+        raise UsageError("--address: only with --launcher ray")
+    if word == "ray":
+        from accord.benchmark.launch.ray_cluster import RayLauncher
+
+        return RayLauncher(root, jobs, err, address=address, quiet=quiet)
+    if word == "slurm":
+        from accord.benchmark.launch.slurm import SlurmLauncher
+
+        return SlurmLauncher(root, jobs, err, quiet=quiet)
+    from accord.benchmark.launch.local import LocalLauncher
+
+    return LocalLauncher(jobs, err, quiet=quiet)
 
 
 def tracking_mode(flag: str | None, root: Path) -> Mode:

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from accord.benchmark.cli.options import (
+    Address,
     Budgets,
     Imports,
     Jobs,
+    LauncherName,
     Methods,
     Results,
     Root,
@@ -22,6 +24,7 @@ from accord.benchmark.cli.options import (
     SuiteName,
     Variants,
     Wandb,
+    launcher_from,
     numbers_of,
     out,
     tracking_mode,
@@ -55,6 +58,8 @@ def run(
     settings: Settings = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done, and how long.")] = False,
     jobs: Jobs = None,
+    launcher: LauncherName = "local",
+    address: Address = None,
     wandb: Wandb = None,
     root: Root = SCRATCH,
     results: Results = RESULTS,
@@ -84,8 +89,9 @@ def run(
     if dry_run:
         forecast(specs, store, results, jobs)
         return
+    chosen_launcher = launcher_from(launcher, address, jobs, root)
     with Tracker(tracking_mode(wandb, root), store) as tracker:
-        well = carry_out(chosen, specs, store, tracker, jobs, imports or ())
+        well = carry_out(chosen, specs, store, tracker, chosen_launcher, imports or ())
     if not well:
         raise typer.Exit(1)
 

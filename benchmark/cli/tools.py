@@ -9,13 +9,16 @@ import typer
 
 from accord.benchmark.cli.completion import method_name, method_names
 from accord.benchmark.cli.options import (
+    Address,
     Imports,
     Jobs,
+    LauncherName,
     MethodName,
     Results,
     Root,
     Wandb,
     err,
+    launcher_from,
     out,
     tell,
     tracking_mode,
@@ -38,11 +41,12 @@ def tune(
         str, typer.Option(help="Which search: a file in benchmark/searches, by the suite's name.")
     ] = "core",
     jobs: Jobs = None,
+    launcher: LauncherName = "local",
+    address: Address = None,
     root: Root = SCRATCH,
     results: Results = RESULTS,
 ) -> None:
     """Search for settings on training hours, going on where an earlier call stopped; see benchmark/searches/."""
-    from accord.benchmark.launch.local import LocalLauncher
     from accord.benchmark.records.store import Store
     from accord.benchmark.tuning.search import tune as run_search
     from accord.benchmark.tuning.space import load_search
@@ -53,7 +57,7 @@ def tune(
         words_of(methods) or list(chosen.methods),
         results / "tuning" / search,
         Store(root),
-        LocalLauncher(jobs, err, quiet=True),
+        launcher_from(launcher, address, jobs, root, quiet=True),
         tell,
     )
 

@@ -182,7 +182,7 @@ def _plan(runs: Mapping[str, ResolvedRun], store: Store, unlimited: bool, import
     for name, run in sorted(runs.items(), key=lambda item: item[0] not in untrained):
         needs, spec = [], run.spec
         assert run.identity is not None
-        data = {"spec": spec.model_dump(mode="json"), "root": str(store.root), "unlimited": unlimited}
+        data = {"spec": spec.model_dump(mode="json"), "root": str(store.root.absolute()), "unlimited": unlimited}
         data["identity"] = run.identity.model_dump()
         if name in untrained:
             assert spec.effort is not None
@@ -195,7 +195,7 @@ def _plan(runs: Mapping[str, ResolvedRun], store: Store, unlimited: bool, import
                 title = f"linear programme {spec.scenario}, {hours} hours"
                 jobs.setdefault(needs[-1], Job(needs[-1], title, _compare, {**data, "hours": hours}))
         jobs[name] = Job(name, spec.label, _run, data, tuple(needs))
-    common = {"code": known_digests(), "imports": list(map(str, imports))}
+    common = {"code": known_digests(), "imports": [str(file.absolute()) for file in imports]}
     return [replace(job, data={**job.data, **common}) for job in jobs.values()]
 
 

@@ -293,6 +293,8 @@ def test_a_method_that_cannot_be_audited_does_not_stop_the_report(
         (["run", "tiny.yaml", "--seed-list", "9223372036854775808"], "'9223372036854775808' is not a seed; allowed: "),
         (["run", "tiny.yaml", "--seed-list", "9" * 5000], "' is not a seed; allowed: "),
         (["run", "tiny.yaml", "--wandb", "on"], "--wandb: unknown mode 'on'; allowed: online, offline, disabled"),
+        (["run", "tiny.yaml", "--launcher", "cloud"], "unknown launcher 'cloud'; allowed: local, ray, slurm"),
+        (["run", "tiny.yaml", "--address", "auto"], "--address: only with --launcher ray"),
         (["run", "tiny.yaml", "--root", "tiny.yaml"], "error: tiny.yaml: File exists"),
         (["report", "tiny.yaml", "--narrow"], "--narrow: only with --format latex and without --summary"),
         (["report", "tiny.yaml", "--format", "html"], "--format: unknown format 'html'; allowed: md, latex, csv"),

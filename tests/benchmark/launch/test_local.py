@@ -13,10 +13,10 @@ import torch
 from rich.console import Console
 
 from accord.benchmark.launch import launch
-from accord.benchmark.launch import local as launching
+from accord.benchmark.launch import shown as showing
 from accord.benchmark.launch.jobs import Ended, Job, Row, Tell
 from accord.benchmark.launch.local import LocalLauncher
-from accord.benchmark.records.record import Record
+from accord.benchmark.records.record import Record, load_record
 from accord.benchmark.records.store import Store
 from accord.benchmark.specs.expand import runs_of
 from accord.benchmark.specs.overrides import Overrides
@@ -125,7 +125,7 @@ def fragile(tmp_path_factory: pytest.TempPathFactory) -> tuple[subprocess.Comple
     )
     # Records are read in plain form: the outside methods are not known here.
     files = (folder / "runs" / "records").glob("*/record.json")
-    records = [Record.model_validate_json(file.read_text()) for file in files]
+    records = [load_record(file) for file in files]
     return ended, {record.spec.method: record for record in records}
 
 
@@ -231,7 +231,7 @@ def test_a_run_comes_right_after_its_training_and_what_is_not_trained_comes_last
 def test_logs_without_a_terminal_get_a_plain_line_with_the_steps(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(launching, "PLAIN_LINE", 0.0)
+    monkeypatch.setattr(showing, "PLAIN_LINE", 0.0)
     suite = tmp_path / "long.yaml"
     suite.write_text(LONG.replace("waiting", "consensus-gossip"))
     specs = runs_of(load_suite(str(suite)), Overrides(steps=4000))[:1]
@@ -263,7 +263,7 @@ def broken(data: Mapping[str, Any], tell: Tell) -> None:
 def test_what_needs_a_job_that_failed_is_not_begun_and_names_of_variants_are_shown(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(launching, "PLAIN_LINE", 0.0)
+    monkeypatch.setattr(showing, "PLAIN_LINE", 0.0)
     said, ended = io.StringIO(), dict[str, Ended]()
     jobs = [
         Job("a", "the first [variant]", broken),

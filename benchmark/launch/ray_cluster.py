@@ -1,0 +1,104 @@
+"""A launcher on a Ray cluster: a running one, or one that is started on this machine and ends with the launch."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from accord.benchmark.launch.jobs import Job
+from accord.benchmark.launch.remote import Remote, Result, carry_out
+from accord.envs.errors import UsageError
+
+SECONDS = 10.0  # that a cluster may take to answer
+RETRIES = 3  # of a job whose machine or process was lost; a training goes on from its checkpoint
+
+
+class RayLauncher(Remote):
+    """Each job is a task of one core, in a process that ends with it; see `Launcher`."""
+
+    def __init__(
+        self,
+        folder: Path,
+        jobs: int | None = None,
+        console: Console | None = None,
+        *,
+        address: str | None = None,
+        quiet: bool = False,
+    ) -> None:
+        """Set up.
+
+        Args:
+            folder: See `Remote`.
+            jobs: Most tasks at a time; with a cluster of this launch's own also its cores, one per core by default.
+            console: Where progress is shown.
+            address: Of a running cluster, like ray://HOST:10001 or auto; one is started without.
+            quiet: See `LocalLauncher`.
+
+        Raises:
+            UsageError: Ray is not installed.
+        """
+        super().__init__(folder, jobs, console, quiet=quiet)
+        try:
+            import ray
+        except ImportError:
+            raise UsageError("--launcher ray: needs ray: pip install 'accord-bench[ray]'") from None
+        self._ray, self._address, self._cores = ray, address, jobs or os.cpu_count() or 1
+
+    @contextmanager
+    def _open(self) -> Iterator[None]:
+        ray = self._ray
+        self._see_that_it_answers()
+        path = {"PYTHONSAFEPATH": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OMP_NUM_THREADS": "1"}
+        try:
+            ray.init(
+                address=self._address or "local",
+                num_cpus=None if self._address else self._cores,
+                include_dashboard=None if self._address else False,
+                runtime_env={"env_vars": path},
+                log_to_driver=False,
+                logging_level="error",
+            )
+        except (ConnectionError, ValueError) as fault:
+            raise UsageError(f"--address '{self._address}': no Ray cluster answers there ({fault})") from None
+        self._task = ray.remote(num_cpus=1, max_calls=1, max_retries=RETRIES)(carry_out)
+        try:
+            with super()._open():
+                yield
+        finally:
+            ray.shutdown()
+
+    def _see_that_it_answers(self) -> None:
+        """Ray itself tries for minutes.
+
+        Raises:
+            UsageError: nobody answers at the address.
+        """
+        host, _, port = (self._address or "").removeprefix("ray://").rpartition(":")
+        if not (host and port.isdecimal()):
+            return
+        try:
+            socket.create_connection((host, int(port)), timeout=SECONDS).close()
+        except (OSError, OverflowError) as fault:
+            raise UsageError(f"--address '{self._address}': no Ray cluster answers there ({fault})") from None
+
+    def _submit(self, job: Job, path: Path) -> Any:
+        return self._task.options(name=job.title).remote(job.work, dict(job.data), str(path.absolute()))
+
+    def _ended(self, handle: Any) -> Result | None:
+        if not self._ray.wait([handle], timeout=0)[0]:
+            return None
+        try:
+            found: Result = self._ray.get(handle)
+        except self._ray.exceptions.RayError as fault:
+            return "fault", ("failed", f"the process was lost: {' '.join(str(fault).split())[:200]}")
+        return found
+
+    def _cancel(self, handle: Any) -> None:
+        self._ray.cancel(handle, force=True)

@@ -1,0 +1,143 @@
+"""Launchers whose jobs run elsewhere: what a job shows of itself it writes to a file that both sides see.
+
+The store must be a folder that every machine sees under one path, as on a cluster's shared file system.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+import time
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from rich.console import Console
+
+from accord.benchmark.launch.jobs import Ended, Job, Work, how_it_ended
+from accord.benchmark.launch.queue import Queue
+
+GLANCE = 0.5  # seconds between looks at what jobs wrote
+MOST = 1_000  # jobs that wait in a cluster's own queue
+Result = tuple[Literal["value", "fault"], Any]
+
+
+@dataclass
+class Away:
+    """A job that was handed over.
+
+    Attributes:
+        job: Which one.
+        handle: What the cluster gave for it.
+        path: What it writes to.
+        begun: It has said that it began.
+        read: How much of the file was read, in bytes.
+    """
+
+    job: Job
+    handle: Any
+    path: Path
+    begun: bool = False
+    read: int = 0
+
+
+class Remote(Queue):
+    """A launcher on other machines, without the way there."""
+
+    def __init__(
+        self, folder: Path, jobs: int | None = None, console: Console | None = None, *, quiet: bool = False
+    ) -> None:
+        """Set up.
+
+        Args:
+            folder: That all machines see; what jobs write is there as long as they are carried out.
+            jobs: Most that are handed over at a time.
+            console: Where progress is shown.
+            quiet: See `LocalLauncher`.
+        """
+        super().__init__(jobs or MOST, console, quiet=quiet)
+        self._folder, self._away, self._count = folder, list[Away](), 0
+
+    @abstractmethod
+    def _submit(self, job: Job, path: Path) -> Any:
+        """Have `carry_out` called with a job's function and data, and a path to write to."""
+
+    @abstractmethod
+    def _ended(self, handle: Any) -> Result | None:
+        """What came of it, None as long as it is not over."""
+
+    @abstractmethod
+    def _cancel(self, handle: Any) -> None:
+        """End it."""
+
+    @contextmanager
+    def _open(self) -> Iterator[None]:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._posts = Path(tempfile.mkdtemp(prefix=".launch-", dir=self._folder))
+        try:
+            yield
+        finally:
+            shutil.rmtree(self._posts, ignore_errors=True)
+
+    def _start(self, job: Job) -> bool:
+        self._count += 1
+        path = self._posts / f"{self._count}.jsonl"
+        self._away.append(Away(job, self._submit(job, path), path))
+        return False
+
+    def _wait(self) -> list[Ended]:
+        over = []
+        for away in list(self._away):
+            self._read(away)
+            found = self._ended(away.handle)
+            if found is not None:
+                self._read(away)
+                self._away.remove(away)
+                what, said = found
+                over.append(Ended(away.job, **{what: said}))
+        if not (over or self._interrupted):
+            time.sleep(GLANCE)
+        return over
+
+    def _read(self, away: Away) -> None:
+        """Hear what a job has written since."""
+        if not away.path.exists():
+            return
+        with away.path.open("rb") as file:
+            file.seek(away.read)
+            lines = file.read()
+        whole = lines.rpartition(b"\n")[0]
+        away.read += len(whole) + bool(whole)
+        for line in whole.splitlines():
+            said = json.loads(line)
+            if said is None and not away.begun:  # one whose machine was lost begins again
+                away.begun = True
+                self._begun(away.job)
+            elif said is not None:
+                self._heard(away.job, *said)
+
+    def _stop(self) -> None:
+        for away in self._away:
+            self._cancel(away.handle)
+        self._away.clear()
+
+
+def carry_out(work: Work, data: Mapping[str, Any], path: str) -> Result:
+    """A job, in a process of its own on some machine."""
+    torch.set_num_threads(1)
+    with open(path, "a", encoding="utf-8") as file:
+
+        def write(said: Any) -> None:
+            file.write(json.dumps(said) + "\n")
+            file.flush()
+
+        write(None)
+        try:
+            return "value", work(data, lambda done, row: write([done, dict(row)]))
+        except Exception as fault:
+            return "fault", how_it_ended(fault)

@@ -1,0 +1,67 @@
+"""Jobs that run elsewhere, by Ray and by submitit's local executor: the contract is that of the local launcher."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from helpers import remote_jobs
+
+from accord.benchmark.launch.jobs import Ended, Job, Launcher, Row
+from accord.benchmark.launch.ray_cluster import RayLauncher
+from accord.benchmark.launch.slurm import SlurmLauncher
+from accord.envs.errors import UsageError
+
+MADE: dict[str, Callable[[Path], Launcher]] = {
+    "ray": lambda folder: RayLauncher(folder, 2, quiet=True),
+    "slurm": lambda folder: SlurmLauncher(folder, 2, cluster="local", quiet=True),
+}
+WORK = [
+    Job("a", "a", remote_jobs.doubled, {"number": 21}, total=3),
+    Job("b", "b", remote_jobs.refused),
+    Job("c", "c", remote_jobs.doubled, {"number": 1}, needs=("b",)),
+    Job("d", "d", remote_jobs.doubled, {"number": 0}, needs=("a",), total=3),
+]
+
+
+@pytest.fixture(params=MADE)
+def launcher(request: pytest.FixtureRequest, tmp_path: Path) -> Launcher:
+    return MADE[request.param](tmp_path)
+
+
+def test_jobs_begin_in_order_show_themselves_and_end_as_anywhere(launcher: Launcher, tmp_path: Path) -> None:
+    ended, begun, rows = dict[str, Ended](), list[str](), list[tuple[str, Row]]()
+
+    def on_end(over: Ended) -> None:
+        ended[over.job.name] = over
+
+    launcher.work(WORK, on_end, lambda job: begun.append(job.name), lambda job, row: rows.append((job.name, row)))
+    assert (ended["a"].value, ended["a"].fault) == (42, None)
+    assert ended["b"].fault == ended["c"].fault == ("failed", "this cannot be done")
+    assert ended["d"].value == 0
+    assert sorted(begun) == ["a", "b", "d"]
+    assert rows == [(name, {"steps": n, "double": 2.0 * n}) for name in ("a", "d") for n in (1, 2, 3)]
+    assert not list(tmp_path.glob(".launch-*"))
+
+
+def test_a_task_of_ray_whose_process_was_lost_is_carried_out_again(tmp_path: Path) -> None:
+    ended = list[Ended]()
+    RayLauncher(tmp_path, 1, quiet=True).work(
+        [Job("a", "a", remote_jobs.ends_once, {"path": str(tmp_path / "began")})], ended.append
+    )
+    assert (ended[0].value, ended[0].fault) == ("done", None)
+
+
+def test_a_job_of_slurm_whose_process_was_lost_is_a_fault(tmp_path: Path) -> None:
+    ended = list[Ended]()
+    SlurmLauncher(tmp_path, 1, cluster="local", quiet=True).work(
+        [Job("a", "a", remote_jobs.ends_once, {"path": str(tmp_path / "began")})], ended.append
+    )
+    assert ended[0].fault is not None
+    assert ended[0].fault[1].startswith("the job was lost: ")
+
+
+def test_what_is_not_here_is_said(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="--launcher slurm: "):
+        SlurmLauncher(tmp_path)
+    with pytest.raises(UsageError, match="--address 'localhost:1': no Ray cluster answers"):
+        RayLauncher(tmp_path, address="localhost:1").work(WORK, lambda over: None)

@@ -1,0 +1,28 @@
+"""Jobs that processes elsewhere carry out."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from accord.benchmark.launch.jobs import Tell
+from accord.envs.errors import UsageError
+
+
+def doubled(data: Mapping[str, Any], tell: Tell) -> int:
+    for done in range(1, 4):
+        tell(done, {"steps": done, "double": 2.0 * done})
+    return 2 * data["number"]
+
+
+def refused(data: Mapping[str, Any], tell: Tell) -> None:
+    raise UsageError("this cannot be done")
+
+
+def ends_once(data: Mapping[str, Any], tell: Tell) -> str:
+    """Its process is lost the first time."""
+    path = Path(data["path"])
+    if not path.exists():
+        path.touch()
+        os._exit(7)
+    return "done"
