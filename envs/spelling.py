@@ -8,7 +8,7 @@ from decimal import Decimal
 from accord.envs.errors import UsageError
 
 NUMBER = re.compile(r"-?([0-9]+(\.[0-9]+)?|\.[0-9]+)")  # no exponents, signs or blanks
-LONGEST = 18  # characters of a number; there is no use for more
+LONGEST = 24  # characters of a number; there is no use for more
 
 
 def number_of(text: str, where: str) -> float | None:

@@ -16,12 +16,11 @@ from accord.benchmark.cli.allocation import film, studies
 from accord.benchmark.cli.buildings import buildings
 from accord.benchmark.cli.districts import new_district
 from accord.benchmark.cli.evaluating import evaluate
-from accord.benchmark.cli.keeping import store_app
 from accord.benchmark.cli.listing import districts, list_all, methods, metrics, settings, suites
 from accord.benchmark.cli.options import out, tell
 from accord.benchmark.cli.reproduction import reproduce
 from accord.benchmark.cli.runs import publish, report, run, show
-from accord.benchmark.cli.tools import audit, profile, scale, scale_quality, tune
+from accord.benchmark.cli.tools import audit, profile, scale, scale_quality, store_app, tune
 from accord.benchmark.terminal import replace_unprintable
 from accord.envs.errors import UsageError
 

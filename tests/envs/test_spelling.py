@@ -12,7 +12,7 @@ def test_the_shortest_spelling_is_taken(text: str, value: float) -> None:
     assert number_of(text, "here") == value
 
 
-@pytest.mark.parametrize("text", ["", "1e3", "+1", " 1", "1_0", "٣", "1.", "nan", "inf", "0x1", "9" * 19])
+@pytest.mark.parametrize("text", ["", "1e3", "+1", " 1", "1_0", "٣", "1.", "nan", "inf", "0x1", "9" * 25])
 def test_what_is_no_number_is_none(text: str) -> None:
     assert number_of(text, "here") is None
 

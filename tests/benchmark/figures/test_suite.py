@@ -100,7 +100,7 @@ def test_own_methods_have_panels_beside_the_usual_two() -> None:
 
 
 def test_a_panel_has_at_most_eight_lines_and_their_text_can_be_read() -> None:
-    levels = [f"synthetic_7/two_groups/average-0.{n}" for n in range(30, 42)]
+    levels = [f"synthetic_7/two_groups/average-{n / 100:g}" for n in range(30, 42)]
     sweep = sweep_of(*(record(method, scenario=scenario) for scenario in levels for method in METHODS))
     with style():
         waiting, multipliers = draw_waiting(sweep), draw_multipliers(sweep)

@@ -33,7 +33,7 @@ def tight(name: str) -> tuple[Budget, ...]:
         busy = torch.arange(24) == 20
         budgets = tuple(Budget(str(k), 0, busy, 1.0, 1.0, half) for k, half in enumerate((first, ~first)))
     else:
-        budgets = budgets_of(MANY, parse_budget(f"{name}-1.0"), 1.0)
+        budgets = budgets_of(MANY, parse_budget(f"{name}-1"), 1.0)
     plans = plans_of(budgets)
     used = np.zeros(len(budgets))
     np.maximum.at(used, plans.rows.budget, own_optimum(plans).usage / plans.rows.count)
