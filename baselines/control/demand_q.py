@@ -8,7 +8,7 @@ negotiate the budgets' prices, as in `distributed_mpc`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from accord.baselines.base import Method, Training
 from accord.baselines.control.distributed_mpc import DistributedMpcConfig, Negotiators
 from accord.baselines.control.mpc import DAY, MpcConfig, coming_hours
 from accord.baselines.control.plan_values import PlanParameters, PlanState, PlanValues
-from accord.baselines.control.q_learning import Best, Episode, LearningConfig, learn
+from accord.baselines.control.q_learning import Best, Episode, LearningConfig, Update, learn
 from accord.baselines.registry import register
 from accord.envs.demand_response import DemandResponse
 from accord.envs.errors import UsageError
@@ -34,9 +34,7 @@ class DemandQConfig(DistributedMpcConfig, LearningConfig):
     """Settings of the plans, of negotiation in execution, and of learning."""
 
     gamma: float = Field(0.999, gt=0, le=1, description="Discount per hour, in learning and in plans.")
-    update: Literal["gauss_newton", "least_squares", "first_order"] = Field(
-        "least_squares", description="How parameters are moved: see `q_learning`."
-    )
+    update: Update = Field("least_squares", description="How parameters are moved: see `q_learning`.")
     ridge: float = Field(0.1, gt=0, description="Not first_order: weight of the diagonal of H.")
     most: float = Field(0.02, gt=0, description="Not first_order: most that a parameter moves in one update.")
     batch: int = Field(168, ge=1, description="Fresh samples of an update, one episode; as many are replayed.")
@@ -52,7 +50,7 @@ class DemandQConfig(DistributedMpcConfig, LearningConfig):
 
 @register("dmpc_q-demand_response", "own observation, past and equipment; the budgets' use and prices from neighbours")
 class DemandQ(Method):
-    """Plans that negotiate, whose forecasts, ends and aims were corrected by Q-learning."""
+    """Plans that negotiate, whose forecasts and aims were corrected by Q-learning."""
 
     config_type = DemandQConfig
     learns = random = True

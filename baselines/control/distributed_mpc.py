@@ -117,7 +117,7 @@ class Negotiators(Controller):
             at = copy, i
             worth = float(later[at]), float(HELD_SHARE * later[at])
             planner.begin(coming.of(at), counted, worth, float(own.waiting[at]), float(own.stored[at]))
-        granted = self._part() * active.sum(-1)[:, None]
+        granted = theta.aim * self._part() * active.sum(-1)[:, None]
         plans = np.stack([self._negotiate(granted) for _ in range(config.rounds)])
         grid, battery = np.moveaxis(plans[-1] if config.negotiation == "admm" else plans.mean(0), -1, 0)
         load = own.demand + own.waiting
@@ -137,7 +137,7 @@ class Negotiators(Controller):
 
     def _part(self) -> Array:
         """Of a mean building in what is planned with of each budget, [m] kWh."""
-        return np.asarray(self._config.aim * self._theta.aim * self.spec.limits.double().numpy() / self.spec.n_agents)
+        return np.asarray(self._config.aim * self.spec.limits.double().numpy() / self.spec.n_agents)
 
     def _negotiate(self, granted: Array) -> Array:
         """One round: everybody plans, all average, prices move.

@@ -146,6 +146,11 @@ class CoupledValues(Values):
         """See `Parameters.vector`."""
         return self._central.parameters.vector
 
+    @property
+    def discount(self) -> float:
+        """Of a step."""
+        return self._config.gamma
+
     def take(self, vector: Array) -> None:
         """Bounds are held back, by at most `MOST_BACK_OFF`."""
         parameters = self._central.parameters.with_vector(vector).with_back_off(MOST_BACK_OFF)

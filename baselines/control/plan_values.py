@@ -25,6 +25,7 @@ from accord.baselines.control.mpc import (
     OVERDRAFT_PRICE,
     Coming,
     PlanConfig,
+    discounts,
     own_program,
 )
 from accord.baselines.control.q_learning import Best, Values
@@ -122,7 +123,7 @@ class PlanValues(Values):
         """Begin with plain parameters."""
         self.parameters = PlanParameters.plain(spec.n_agents, len(spec.budgets))
         self._config, self._district = config, district
-        self._limit = spec.limits.double().numpy()
+        self._limit = config.aim * spec.limits.double().numpy()
         self._members = spec.members.double().expand(spec.n_agents, -1).numpy()
         self._rows: dict[bytes, sparse.csr_array] = {}
 
@@ -130,6 +131,11 @@ class PlanValues(Values):
     def vector(self) -> Array:
         """See `PlanParameters.vector`."""
         return self.parameters.vector
+
+    @property
+    def discount(self) -> float:
+        """Of an hour, as in the plans."""
+        return float(discounts(self._config.gamma, self._district, 2)[1])
 
     def take(self, vector: Array) -> None:
         """See `PlanParameters.with_vector`."""

@@ -27,6 +27,7 @@ from accord.baselines.base import MethodConfig, Training
 from accord.baselines.training.progress import Progress
 
 Array = NDArray[np.float64]
+Update = Literal["gauss_newton", "least_squares", "first_order"]
 SAVES = 20  # checkpoints of a training
 
 
@@ -34,9 +35,7 @@ class LearningConfig(MethodConfig):
     """Settings of learning."""
 
     gamma: float = Field(0.9, gt=0, le=1, description="Discount per step.")
-    update: Literal["gauss_newton", "least_squares", "first_order"] = Field(
-        "gauss_newton", description="How parameters are moved: see the module."
-    )
+    update: Update = Field("gauss_newton", description="How parameters are moved: see the module.")
     alpha: float = Field(1e-7, gt=0, description="first_order: step.")
     step: float = Field(0.3, gt=0, le=1, description="Not first_order: share of the step that is taken.")
     decay: float = Field(0.985, gt=0, le=1, description="What `step` is multiplied by after every update.")
@@ -73,6 +72,11 @@ class Values(ABC):
     @abstractmethod
     def vector(self) -> Array:
         """The parameters, [P]."""
+
+    @property
+    @abstractmethod
+    def discount(self) -> float:
+        """What the next state's value counts."""
 
     @abstractmethod
     def take(self, vector: Array) -> None:
@@ -161,9 +165,9 @@ def update(values: Values, config: LearningConfig, samples: list[Sample], update
     errors, gradients, changes = [], [], []
     for state, action, cost, following in samples:
         found, then = values.best(state, action), values.best(following)
-        errors.append(cost + config.gamma * then.value - found.value)
+        errors.append(cost + values.discount * then.value - found.value)
         gradients.append(found.gradient)
-        changes.append(found.gradient - config.gamma * then.gradient)
+        changes.append(found.gradient - values.discount * then.gradient)
     delta, g = np.array(errors), np.stack(gradients)
     moved = (delta[:, None] * g).mean(0)
     if config.update == "first_order":

@@ -90,4 +90,21 @@ def test_where_forecasts_are_true_there_is_no_temporal_difference() -> None:
         action, cost, following = episode.step(values.best(state), lambda count: 0.1 * noise.standard_normal(count))
         q, v = values.best(state, action).value, values.best(following).value
         # Costs of a plan are discounted by hours from its own beginning.
-        assert cost + values._config.gamma * v == pytest.approx(q, rel=1e-4)
+        assert cost + values.discount * v == pytest.approx(q, rel=1e-4)
+
+
+def test_plans_aim_at_the_configured_share_of_the_budgets_and_at_what_was_learned_of_it() -> None:
+    whole, episode = beginning(5)
+    configured, _ = beginning(5, aim=0.9)
+    learned, _ = beginning(5)
+    learned.parameters = replace(learned.parameters, aim=0.9 * learned.parameters.aim)
+    at, configured_at, learned_at = (values.best(episode.state).value for values in (whole, configured, learned))
+    assert configured_at == pytest.approx(learned_at, rel=1e-9)
+    assert configured_at > at * (1 + 1e-4)
+
+
+def test_where_delay_is_free_later_hours_cost_more_in_learning_as_in_plans() -> None:
+    task = resolve_district("paper_seven/two_groups/average-0.27").task()
+    config = DemandQConfig.model_validate({"horizon": 24, "batch": 24, "gamma": 0.99})
+    assert PlanValues(config, task.district, task.spec).discount == pytest.approx(1 / 0.99)
+    assert beginning(0, gamma=0.99)[0].discount == pytest.approx(0.99)

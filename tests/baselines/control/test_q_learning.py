@@ -23,6 +23,10 @@ class Chain(Values):
     def vector(self) -> Array:
         return self._vector
 
+    @property
+    def discount(self) -> float:
+        return GAMMA
+
     def take(self, vector: Array) -> None:
         self._vector = vector
 
