@@ -1,6 +1,6 @@
 """Q-learning with distributed MPC on demand response: the plans of `distributed_mpc` learn what to correct.
 
-Learning is central, as in `q_learning`: V and Q are optima of all buildings' plans together, over hours of training.
+Learning is central, as in `plan_learning`: V and Q are optima of all buildings' plans together, over hours of training.
 What is learned are the corrections of `plan_values`. In execution each building plans with its own, and neighbours
 negotiate the budgets' prices, as in `distributed_mpc`.
 """
@@ -18,8 +18,8 @@ from pydantic import Field
 from accord.baselines.base import Method, Training
 from accord.baselines.control.distributed_mpc import DistributedMpcConfig, Negotiators
 from accord.baselines.control.mpc import DAY, MpcConfig, coming_hours
+from accord.baselines.control.plan_learning import Best, Episode, LearningConfig, Update, learn
 from accord.baselines.control.plan_values import PlanParameters, PlanState, PlanValues
-from accord.baselines.control.q_learning import Best, Episode, LearningConfig, Update, learn
 from accord.baselines.registry import register
 from accord.envs.demand_response import DemandResponse
 from accord.envs.errors import UsageError
@@ -34,7 +34,7 @@ class DemandQConfig(DistributedMpcConfig, LearningConfig):
     """Settings of the plans, of negotiation in execution, and of learning."""
 
     gamma: float = Field(0.999, gt=0, le=1, description="Discount per hour, in learning and in plans.")
-    update: Update = Field("least_squares", description="How parameters are moved: see `q_learning`.")
+    update: Update = Field("least_squares", description="How parameters are moved: see `plan_learning`.")
     ridge: float = Field(0.1, gt=0, description="Not first_order: weight of the diagonal of H.")
     most: float = Field(0.02, gt=0, description="Not first_order: most that a parameter moves in one update.")
     batch: int = Field(168, ge=1, description="Fresh samples of an update, one episode; as many are replayed.")

@@ -1,6 +1,6 @@
 """Cooperative Q-learning with distributed MPC on its own example (Esfahani and Gros): local MPCs learn their models.
 
-Q(s, a) and V(s) are those of `coupled_mpc`, learned by `q_learning`. Values may come from the central optimum or from
+Q(s, a) and V(s) are those of `coupled_mpc`, learned by `plan_learning`. Values may come from the central optimum or from
 prices that agents negotiate: V and Q are sums over agents in both, eq. (15).
 """
 
@@ -18,7 +18,7 @@ from torch import Tensor
 from accord.baselines.base import Controller, Method, MethodConfig, RolloutStart, Training
 from accord.baselines.control.coupled_mpc import CoupledMpc, Parameters
 from accord.baselines.control.negotiation import Negotiation
-from accord.baselines.control.q_learning import Best, Episode, LearningConfig, Values, learn
+from accord.baselines.control.plan_learning import Best, Episode, LearningConfig, Values, learn
 from accord.baselines.registry import register
 from accord.envs.errors import UsageError
 from accord.envs.network import Network

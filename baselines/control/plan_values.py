@@ -28,7 +28,7 @@ from accord.baselines.control.mpc import (
     discounts,
     own_program,
 )
-from accord.baselines.control.q_learning import Best, Values
+from accord.baselines.control.plan_learning import Best, Values
 from accord.envs.districts.district import District
 from accord.envs.optimum.sparse_program import (
     BATTERY,

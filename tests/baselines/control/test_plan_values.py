@@ -8,8 +8,8 @@ import torch
 
 from accord.baselines.control.demand_q import DemandQConfig, Hours
 from accord.baselines.control.mpc import HELD_SHARE, MpcConfig, own_program
+from accord.baselines.control.plan_learning import Array
 from accord.baselines.control.plan_values import ALLOWED, PlanValues
-from accord.baselines.control.q_learning import Array
 from accord.envs.demand_response.scenario import resolve_district
 from accord.envs.optimum.sparse_program import BLOCKS, GRID
 

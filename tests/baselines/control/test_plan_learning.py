@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from accord.baselines.control.q_learning import Best, LearningConfig, Sample, Values, update
+from accord.baselines.control.plan_learning import Best, LearningConfig, Sample, Values, update
 
 Array = NDArray[np.float64]
 GAMMA = 0.9
