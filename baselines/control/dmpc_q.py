@@ -1,7 +1,7 @@
 """Cooperative Q-learning with distributed MPC on its own example (Esfahani and Gros): local MPCs learn their models.
 
-Q(s, a) and V(s) are those of `coupled_mpc`, learned by `plan_learning`. Values may come from the central optimum or from
-prices that agents negotiate: V and Q are sums over agents in both, eq. (15).
+Q(s, a) and V(s) are those of `coupled_mpc`, learned by `plan_learning`. Values may come from the central optimum or
+from prices that agents negotiate: V and Q are sums over agents in both, eq. (15).
 """
 
 from __future__ import annotations
