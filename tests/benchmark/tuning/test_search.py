@@ -23,7 +23,7 @@ from accord.envs.scenario import Hours
 ROOT = Path(__file__).resolve().parents[3]
 # Searches that have not been carried out to their end yet: `tuned.yaml` has what an earlier one found.
 AWAITED: dict[str, set[str]] = {
-    "allocation": set(),
+    "allocation": {"mappo", "ippo-attention"},
     "planning": {"distributed_mpc"},
     "core": set(),
     "execution": set(),
