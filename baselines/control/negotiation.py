@@ -90,10 +90,8 @@ class Negotiation:
         value = sum(plan.value for plan in plans) - float((prices * DISTANCES + prices**2 / (4 * self.weights)).sum())
         return Agreement(prices, value, plans, _errors(plans))
 
-    def rounds(
-        self, way: Way, count: int, state: Array, action: Array | None = None, prices: Array | None = None
-    ) -> list[Agreement]:
-        """What each of some rounds comes to.
+    def rounds(self, way: Way, count: int, state: Array, action: Array | None = None) -> list[Agreement]:
+        """What each of some rounds comes to, from prices of zero on.
 
         Args:
             way: gradient: μ + ∇D/L, L what bounds D's curvature. accelerated: Nesterov's, each price by a step of its
@@ -101,23 +99,22 @@ class Negotiation:
             count: Of rounds.
             state: [3, 2].
             action: First inputs, [3]; None where they are free.
-            prices: Where to begin; zero without.
         """
-        first = np.zeros((self._stages + 1, len(COUPLINGS))) if prices is None else prices
         if way == "admm":
-            return self._share(count, state, action, first)
+            return self._share(count, state, action)
         curvature = self._curvature()
         if way == "gradient":
             step = np.full(curvature.shape[0], 1 / np.linalg.eigvalsh(curvature)[-1])
         else:
             step = 1 / np.abs(curvature).sum(1)
-        return self._climb(step.reshape(first.shape), count, state, action, first, accelerated=way == "accelerated")
+        return self._climb(step.reshape(-1, len(COUPLINGS)), count, state, action, accelerated=way == "accelerated")
 
     def _climb(
-        self, step: Array, count: int, state: Array, action: Array | None, first: Array, *, accelerated: bool
+        self, step: Array, count: int, state: Array, action: Array | None, *, accelerated: bool
     ) -> list[Agreement]:
         """Projected gradients need no projection here: couplings are equalities."""
-        found, before, ahead, momentum = list[Agreement](), first, first, 1.0
+        found, momentum = list[Agreement](), 1.0
+        before = ahead = np.zeros_like(step)
         for _ in range(count):
             here = self.at(ahead, state, action)
             prices = ahead + step * (here.errors - ahead / (2 * self.weights))
@@ -127,10 +124,11 @@ class Negotiation:
             before, momentum = prices, following
         return found
 
-    def _share(self, count: int, state: Array, action: Array | None, first: Array) -> list[Agreement]:
+    def _share(self, count: int, state: Array, action: Array | None) -> list[Agreement]:
         """ADMM: z is what each coupling wants of the mean share of its two agents, u its scaled price."""
         rho, found = self._rho, list[Agreement]()
-        u, share, mean = first / rho, np.zeros((AGENTS, *first.shape)), np.zeros_like(first)
+        u = np.zeros((self._stages + 1, len(COUPLINGS)))
+        share = np.zeros((AGENTS, *u.shape))
         for i in range(AGENTS):
             share[i] = state[i, 0] * SIGNS[:, i]
         mean = share.sum(0) / PAIR
