@@ -28,10 +28,11 @@ METHOD = "consensus-gossip"
 FEWEST = 3  # points or lines that are worth a panel
 EVENTS = {"dead_serving", "late"}
 CHANGE = "~"
-RATES = {"loss": "Messages that are lost (share)", "delay": "Hours by which messages are late"}
+RATES = {"loss": "Lost messages (share)", "delay": "Delay of messages (h)"}
 PERCENT = 100.0
 ERRORS, NOTHING = ("consensus_error", "consensus_error_bound"), 1e-5  # mean prices that are no difference
 LEAST = 1.5  # percent that an axis shows
+ACROSS = 3  # panels side by side
 
 
 @dataclass(frozen=True)
@@ -106,20 +107,18 @@ def draw_connectivity(records: Sequence[Record]) -> Figure | None:
     rounds = sorted({cell.rounds for cells in places.values() for cell in cells})
     looks = {k: Style(colour, SHAPES[i]) for i, (k, colour) in enumerate(zip(rounds, COLOURS, strict=False))}
     metrics = ("consensus_error", "violation", "optimality_gap")
-    names = [*places, *([""] * (len(metrics) - 1) * len(places))]
-    figure, panels = panels_of("", names, width=PAGE_WIDTH, height=5.6, columns=len(places), sharey=False)
-    for row, metric in enumerate(metrics):
-        for axes, cells in zip(panels[row * len(places) :], places.values(), strict=False):
+    figure, rows = _by_district(places, metrics)
+    lowest = min(cell.gap for cells in places.values() for cell in cells)
+    for cells, panels in zip(places.values(), rows, strict=True):
+        for axes, metric in zip(panels, metrics, strict=True):
             for k, look in looks.items():
                 line = sorted((cell for cell in cells if cell.rounds == k), key=lambda cell: cell.gap)
                 _line(axes, line, lambda cell: cell.gap, metric, look)
-                bound = f"{metric}_bound"
-                _line(axes, line, lambda cell: cell.gap, bound, look, hollow=True)
+                _line(axes, line, lambda cell: cell.gap, f"{metric}_bound", look, hollow=True)
+            axes.set_xlim(lowest / 2, 2)
             set_log(axes, "x")
             _scale(axes, metric)
-            axes.set(xlabel="Spectral gap 1 − σ" if row == len(metrics) - 1 else "", ylabel=_name(metric))
-            if axes is not panels[row * len(places)]:
-                axes.set_ylabel("")
+            axes.set(xlabel="Spectral gap 1 − σ" if panels is rows[-1] else "", ylabel=_name(metric))
     entries = {f"K = {k}": handle(look) for k, look in looks.items()}
     entries["bound"] = handle(looks[rounds[0]], color="black", linestyle=":", markerfacecolor="white")
     legend_of(
@@ -142,11 +141,12 @@ def draw_faults(records: Sequence[Record]) -> Figure | None:
         for (district, topology), group in _grouped(cells, lambda cell: (cell.district, cell.topology)):
             line = [cell for cell in group if cell.faults.kinds <= {kind}]
             if len({getattr(cell.faults, kind) for cell in line}) >= FEWEST:
-                panels_to_draw.append((f"{district}\n{topology}", kind, label, line))
+                panels_to_draw.append((f"{_spoken(district)}\n{topology}", kind, label, line))
     if not panels_to_draw:
         return None
     names = [name for name, *_ in panels_to_draw]
-    figure, panels = panels_of("", names, width=PAGE_WIDTH, height=2.4, sharex=False, sharey=False)
+    height = 0.8 + 1.8 * -(-len(names) // ACROSS)
+    figure, panels = panels_of("", names, width=PAGE_WIDTH, height=height, columns=ACROSS, sharex=False, sharey=False)
     looks = {"plain": Style(VERMILION, SHAPES[0]), "balanced": Style(BLUE, SHAPES[1])}
     for axes, (_, kind, label, line) in zip(panels, panels_to_draw, strict=True):
         across = partial(_rate, kind)
@@ -170,18 +170,15 @@ def draw_cost(records: Sequence[Record]) -> Figure | None:
     topologies = sorted({cell.topology for cells in places.values() for cell in cells})
     looks = {name: Style(COLOURS[i % len(COLOURS)], SHAPES[i]) for i, name in enumerate(topologies)}
     metrics = ("violation", "optimality_gap")
-    names = [*places, *([""] * len(places))]
-    figure, panels = panels_of("", names, width=PAGE_WIDTH, height=4.0, columns=len(places), sharex=False, sharey=False)
-    for row, metric in enumerate(metrics):
-        for axes, cells in zip(panels[row * len(places) :], places.values(), strict=False):
+    figure, rows = _by_district(places, metrics)
+    for cells, panels in zip(places.values(), rows, strict=True):
+        for axes, metric in zip(panels, metrics, strict=True):
             for topology, look in looks.items():
                 line = sorted((cell for cell in cells if cell.topology == topology), key=lambda cell: cell.rounds)
                 _line(axes, line, lambda cell: cell.median("messages") or 0.0, metric, look)
             set_log(axes, "x")
             _scale(axes, metric)
-            axes.set(xlabel="Messages per agent and hour" if row else "", ylabel=_name(metric))
-            if axes is not panels[row * len(places)]:
-                axes.set_ylabel("")
+            axes.set(xlabel="Messages per agent and hour" if panels is rows[-1] else "", ylabel=_name(metric))
     legend_of(figure, {name: handle(look) for name, look in looks.items()}, "Medians over seeds; a point per K")
     return figure
 
@@ -206,7 +203,7 @@ def draw_recovery(records: Sequence[Record], traces: Traces) -> Figure | None:
             lines[_event_of(cell)] = _excess_so_far(scenario, arrays["district_import_kwh"])
     if len(lines) < FEWEST:
         return None
-    figure, (axes,) = panels_of(f"{events[0].district}\n{events[0].topology}", [""], height=2.8)
+    figure, (axes,) = panels_of(f"{_spoken(events[0].district)}\n{events[0].topology}", [""], height=2.8)
     looks = {name: Style(colour, shape) for name, colour, shape in zip(lines, COLOURS, SHAPES, strict=False)}
     for name, look in looks.items():
         days = 1 + np.arange(len(lines[name]))
@@ -216,6 +213,18 @@ def draw_recovery(records: Sequence[Record], traces: Traces) -> Figure | None:
     set_wide(axes, "y", floor=0)
     legend_of(figure, {name: handle(look, marker="") for name, look in looks.items()}, "The thin line: what is allowed")
     return figure
+
+
+def _by_district(places: Iterable[str], metrics: Sequence[str]) -> tuple[Figure, list[list[Axes]]]:
+    """A row of panels per district, one for each metric."""
+    across, names = len(metrics), [name for place in places for name in (_spoken(place), *[""] * (len(metrics) - 1))]
+    height = 0.8 + 1.6 * len(names) // across
+    figure, panels = panels_of("", names, width=PAGE_WIDTH, height=height, columns=across, sharex=False, sharey=False)
+    return figure, [panels[i : i + across] for i in range(0, len(panels), across)]
+
+
+def _spoken(district: str) -> str:
+    return district.replace("/", ", ")
 
 
 def _rate(kind: str, cell: Cell) -> float:
