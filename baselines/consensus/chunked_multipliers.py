@@ -10,6 +10,7 @@ from accord.baselines.consensus.chunked_state import CrowdState
 from accord.baselines.multipliers.moving import DualConfig, Rule, shares, use_per_price
 from accord.baselines.multipliers.theory import Disagreement, disagreement, spread_of_sums
 from accord.envs.network import Network
+from accord.envs.network.shards import ShardNetwork
 from accord.envs.task import TaskSpec
 
 RULES = ("gossip", "broadcast", "independent")
@@ -18,15 +19,17 @@ RULES = ("gossip", "broadcast", "independent")
 class CrowdMultipliers:
     """λ and ν of a `CrowdState`, where they move by constant steps and all agents have equal parts of a budget."""
 
-    def __init__(self, spec: TaskSpec, network: Network, dual: DualConfig, rule: Rule, state: CrowdState) -> None:
+    def __init__(
+        self, spec: TaskSpec, network: Network | ShardNetwork, dual: DualConfig, rule: Rule, state: CrowdState
+    ) -> None:
         """Set up.
 
         Args:
-            spec: The task's.
+            spec: The whole task's.
             network: Who talks to whom.
             dual: Steps and limits.
-            rule: One of `RULES`.
-            state: Where they are kept.
+            rule: One of `RULES`; over a part of a network gossip alone.
+            state: Where they are kept; of some of the agents over a part of a network.
         """
         self._network, self._dual, self._rule, self._state = network, dual, rule, state
         self._scale, self._agents = 1 / spec.usage_scale, spec.n_agents
@@ -40,8 +43,9 @@ class CrowdMultipliers:
 
     def begin(self) -> None:
         """An hour begins."""
-        if self._rule == "gossip" and self._apart is None:
-            self._apart = disagreement(self._network, self._dual.rounds, "plain", self._state.lam)
+        network = self._network
+        if self._rule == "gossip" and self._apart is None and isinstance(network, Network):
+            self._apart = disagreement(network, self._dual.rounds, "plain", self._state.lam)
         # Σ and Σ of squares of the dual steps that agents ask for, and of those that the limits leave.
         self._asked, self._asked_square, self._done, self._done_square = self._cut.new_zeros(4, len(self._cut))
 
@@ -71,6 +75,7 @@ class CrowdMultipliers:
         if self._rule == "gossip":
             state.lam = network.mix(state.lam[None], self._dual.rounds)[0]
         elif self._rule == "broadcast":
+            assert isinstance(network, Network)  # a part of one has no centre
             state.lam.copy_(network.mean(state.lam[None])[0].expand_as(state.lam))
 
     def count(self, noted: tuple[Tensor, Tensor], counting: slice | list[int]) -> None:
@@ -99,14 +104,14 @@ class CrowdMultipliers:
         self._talk += self._total()
 
     def ledger(self) -> Ledger | None:
-        """See `Rollout`."""
+        """See `Rollout`; over a part of a network what its agents add to the terms of all."""
         if self._dual.alpha == 0:
             return None
         level, cut, lifted, talk = torch.stack([self._total(), self._cut, self._lifted, self._talk]) * self._use
         return Ledger(level, cut, lifted, talk, self._dual.tighten)
 
     def disagreement_bound(self) -> Tensor | None:
-        """See `Rollout`; None but for gossip."""
+        """See `Rollout`; None but for gossip over a whole network."""
         return None if self._apart is None else self._apart.bound / self._agents**0.5
 
     def _total(self) -> Tensor:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 
 import torch
@@ -29,11 +29,15 @@ from accord.envs.demand_response.observations import DAYS
 from accord.envs.districts.district import HOURS
 from accord.envs.errors import UsageError
 from accord.envs.network import Network
+from accord.envs.network.shards import ShardNetwork
 from accord.envs.task import Step
 
 STAGES = ("observe", "policy", "dynamics", "dual")
 # Agents at a time: operations long enough that calling them costs little, and enough to fill an accelerator.
 CHUNK, DEVICE_CHUNK = 2**14, 2**18
+# Products with a multiple of so many columns give an agent the same numbers wherever it stands; others, at their end,
+# some that differ in the last bit.
+WHOLE = 16
 # Inputs of the policy that differ between agents, in the order of the buffer's rows; prices and their sums follow.
 OWN = ("waiting_load", "demand", "soc", "solar", "demand_past_day", "solar_past_day")
 PARAMETERS = ("demand_scale", "pv", "battery", "connection")
@@ -85,11 +89,12 @@ class FusedConsensus:
     def __init__(
         self,
         task: DemandResponse,
-        network: Network,
+        network: Network | ShardNetwork,
         policy: StochasticActor,
         dual: DualConfig,
         rule: Rule = "gossip",
         *,
+        agents: int | None = None,
         chunk: int | None = None,
     ) -> None:
         """Set up.
@@ -100,7 +105,8 @@ class FusedConsensus:
             policy: Shared by all agents.
             dual: Steps of the multipliers.
             rule: How they are agreed on: one of `RULES`.
-            chunk: Agents at a time; by default what suits the task's device.
+            agents: That share the budgets, where the task has some of them alone; by default its own.
+            chunk: Most agents at a time; by default what suits the task's device.
 
         Raises:
             NotFusedError: see `_check`.
@@ -109,16 +115,17 @@ class FusedConsensus:
         spec, district, self._device = task.spec, task.district, task.device
         self._task = task
         self.state = at_rest(task, dual).to(self._device)
-        self._duals = CrowdMultipliers(spec, network, dual, rule, self.state)
+        n = spec.n_agents
+        self._duals = CrowdMultipliers(replace(spec, n_agents=agents or n), network, dual, rule, self.state)
         self._tables = tuple(table.to(self._device) for table in by_hour(district))
         self._week = weekdays(district).to(self._device)
         self._efficiency = float(district.efficiency[0])
         (weight, bias), *rest = ((layer.weight.detach(), layer.bias.detach()[:, None]) for layer in _linear(policy))
         self._first = weight.cpu(), bias.cpu()  # what all agents share is worked out beside the device
         self._rest = [(weight.to(self._device), bias.to(self._device)) for weight, bias in rest]
-        n = spec.n_agents
         self.chunk = min(n, chunk or (CHUNK if self._device.type == "cpu" else DEVICE_CHUNK))
-        self._chunks = [slice(first, min(first + self.chunk, n)) for first in range(0, n, self.chunk)]
+        count = -(-n // self.chunk)  # of equal size: a rest of a few would be slow, and rounded otherwise
+        self._chunks = [slice(n * i // count, n * (i + 1) // count) for i in range(count)]
         self.clock: Callable[[], float] = perf_counter
         self.seconds = dict.fromkeys((*STAGES, "messages"), 0.0)
 
@@ -248,7 +255,9 @@ class FusedConsensus:
         demand = demand_now.index_select(0, demand_at) * state.demand_scale[rows]
         solar = solar_now.index_select(0, solar_at) * state.pv[rows]
         lam, nu = state.lam[rows].T, state.nu[rows]  # [m, n], [n]
-        seen = torch.empty(hour.weights[0][0].shape[1], len(nu), device=nu.device)
+        padded = torch.empty(hour.weights[0][0].shape[1], -(-len(nu) // WHOLE) * WHOLE, device=nu.device)
+        padded[:, len(nu) :] = 0.0
+        seen = padded[:, : len(nu)]
         unit = 1 / state.own_peak[rows]
         torch.mul(state.waiting[rows], unit, out=seen[0]).log1p_()
         torch.mul(demand, unit, out=seen[1])
@@ -262,10 +271,10 @@ class FusedConsensus:
         self._see_prices(hour, lam, nu, seen[at + DAYS :])
         observed = self.clock()
         (weight, bias), *rest = hour.weights
-        x = torch.addmm(bias, weight, seen)
+        x = torch.addmm(bias, weight, padded)
         for weight, bias in rest:
             x = torch.addmm(bias, weight, x.relu_())
-        share = x.add_(1.0).mul_(0.5).clamp_(0.0, 1.0)  # [2, n]
+        share = x[:, : len(nu)].add_(1.0).mul_(0.5).clamp_(0.0, 1.0)  # [2, n]
         decided = self.clock()
         load, power, capacity = demand + state.waiting[rows], state.power[rows], state.capacity[rows]
         charged = torch.minimum(torch.minimum(self._efficiency * solar, power), capacity - state.stored[rows])
@@ -313,7 +322,9 @@ def _linear(policy: StochasticActor) -> list[nn.Linear]:
     return [layer for layer in policy.body.layers if isinstance(layer, nn.Linear)]
 
 
-def _check(task: DemandResponse, network: Network, policy: StochasticActor, dual: DualConfig, rule: Rule) -> None:
+def _check(
+    task: DemandResponse, network: Network | ShardNetwork, policy: StochasticActor, dual: DualConfig, rule: Rule
+) -> None:
     """Only what large districts use is fused.
 
     Raises:

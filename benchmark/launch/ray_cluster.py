@@ -45,48 +45,14 @@ class RayLauncher(Remote):
             UsageError: Ray is not installed.
         """
         super().__init__(folder, jobs, console, quiet=quiet)
-        try:
-            import ray
-        except ImportError:
-            raise UsageError("--launcher ray: needs ray: pip install 'accord-bench[ray]'") from None
-        self._ray, self._address, self._cores = ray, address, jobs or os.cpu_count() or 1
+        self._ray, self._address, self._cores = _ray(), address, jobs or os.cpu_count() or 1
 
     @contextmanager
     def _open(self) -> Iterator[None]:
-        ray = self._ray
-        self._see_that_it_answers()
-        path = {"PYTHONSAFEPATH": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OMP_NUM_THREADS": "1"}
-        try:
-            ray.init(
-                address=self._address or "local",
-                num_cpus=None if self._address else self._cores,
-                include_dashboard=None if self._address else False,
-                runtime_env={"env_vars": path},
-                log_to_driver=False,
-                logging_level="error",
-            )
-        except (ConnectionError, ValueError) as fault:
-            raise UsageError(f"--address '{self._address}': no Ray cluster answers there ({fault})") from None
-        self._task = ray.remote(num_cpus=1, max_calls=1, max_retries=RETRIES)(carry_out)
-        try:
+        with cluster(self._address, self._cores) as ray:
+            self._task = ray.remote(num_cpus=1, max_calls=1, max_retries=RETRIES)(carry_out)
             with super()._open():
                 yield
-        finally:
-            ray.shutdown()
-
-    def _see_that_it_answers(self) -> None:
-        """Ray itself tries for minutes.
-
-        Raises:
-            UsageError: nobody answers at the address.
-        """
-        host, _, port = (self._address or "").removeprefix("ray://").rpartition(":")
-        if not (host and port.isdecimal()):
-            return
-        try:
-            socket.create_connection((host, int(port)), timeout=SECONDS).close()
-        except (OSError, OverflowError) as fault:
-            raise UsageError(f"--address '{self._address}': no Ray cluster answers there ({fault})") from None
 
     def _submit(self, job: Job, path: Path) -> Any:
         return self._task.options(name=job.title).remote(job.work, dict(job.data), str(path.absolute()))
@@ -102,3 +68,57 @@ class RayLauncher(Remote):
 
     def _cancel(self, handle: Any) -> None:
         self._ray.cancel(handle, force=True)
+
+
+@contextmanager
+def cluster(address: str | None, cores: int) -> Iterator[Any]:
+    """A cluster to use while entered; its processes import from where this one does. Gives the module `ray`.
+
+    Args:
+        address: Of a running one; one is started on this machine without, and ends with this.
+        cores: Of one that is started.
+
+    Raises:
+        UsageError: Ray is not installed, or nobody answers at the address.
+    """
+    ray = _ray()
+    _see_that_it_answers(address)
+    path = {"PYTHONSAFEPATH": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "OMP_NUM_THREADS": "1"}
+    try:
+        ray.init(
+            address=address or "local",
+            num_cpus=None if address else cores,
+            include_dashboard=None if address else False,
+            runtime_env={"env_vars": path},
+            log_to_driver=False,
+            logging_level="error",
+        )
+    except (ConnectionError, ValueError) as fault:
+        raise UsageError(f"--address '{address}': no Ray cluster answers there ({fault})") from None
+    try:
+        yield ray
+    finally:
+        ray.shutdown()
+
+
+def _ray() -> Any:
+    try:
+        import ray
+    except ImportError:
+        raise UsageError("--launcher ray: needs ray: pip install 'accord-bench[ray]'") from None
+    return ray
+
+
+def _see_that_it_answers(address: str | None) -> None:
+    """Ray itself tries for minutes.
+
+    Raises:
+        UsageError: nobody answers at the address.
+    """
+    host, _, port = (address or "").removeprefix("ray://").rpartition(":")
+    if not (host and port.isdecimal()):
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=SECONDS).close()
+    except (OSError, OverflowError) as fault:
+        raise UsageError(f"--address '{address}': no Ray cluster answers there ({fault})") from None

@@ -120,11 +120,13 @@ class _Heard:
     Attributes:
         now: What it is at; empty once everything is told.
         numbers: Of what is over.
+        workers: Processes of its own that it has work.
         ready: When it had its data.
     """
 
     now: str = "setup"
     numbers: Row = field(default_factory=dict)
+    workers: list[int] = field(default_factory=list)
     ready: float | None = None
 
     def listen(self, stream: IO[str]) -> None:
@@ -132,7 +134,7 @@ class _Heard:
         for line in stream:
             with suppress(json.JSONDecodeError):
                 said = json.loads(line)
-                self.now = said.pop("now", self.now)
+                self.now, self.workers = said.pop("now", self.now), said.pop("workers", self.workers)
                 self.numbers |= said
                 if self.now != "setup":
                     self.ready = self.ready or time.perf_counter()
@@ -180,16 +182,17 @@ def _wait(process: subprocess.Popen[str], heard: _Heard, seconds: float, memory:
     """Until the process ends or must.
 
     Returns:
-        The limit that it ran into, if any, the most bytes that it held, and processor time over wall-clock time since
-        it was set up.
+        The limit that it ran into, if any, the most bytes that it and its workers held, and their processor time over
+        wall-clock time since it was set up.
     """
-    inside, began, peak, used, ready = psutil.Process(process.pid), time.perf_counter(), 0, 0.0, 0.0
+    began, peak, used, ready = time.perf_counter(), 0, 0.0, 0.0
     while process.poll() is None:
         time.sleep(LOOKS)
         now = time.perf_counter()
         with suppress(psutil.NoSuchProcess):
-            peak, times = max(peak, inside.memory_info().rss), inside.cpu_times()
-            used = times.user + times.system
+            inside = [psutil.Process(pid) for pid in (process.pid, *heard.workers)]
+            peak = max(peak, sum(one.memory_info().rss for one in inside))
+            used = sum(times.user + times.system for times in (one.cpu_times() for one in inside))
         if heard.ready is None:
             ready = used
         share = (used - ready) / (now - (heard.ready or began))

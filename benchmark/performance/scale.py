@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -31,6 +31,8 @@ class Line(BaseModel):
     settings: dict[str, Any] = Field({}, description="By dotted name.")
     budget: str = Field("", description="In place of the suite's.")
     chunked: bool = Field(False, description="Execution in chunks; consensus-gossip alone.")
+    shards: int = Field(0, ge=0, description="Execution alone, over so many processes; consensus-gossip alone.")
+    partition: Literal["order", "graph"] = Field("order", description="How agents are spread over them.")
 
 
 class ScaleSuite(Checked):
@@ -50,15 +52,15 @@ class ScaleSuite(Checked):
         """What to measure at a size."""
         # Measured on a week: the smallest level of the budget is worked out for a million buildings in seconds.
         address = f"synthetic_{n_agents}-week/{network_of(n_agents, self.network)}/{line.budget or self.budget}"
-        own = {"method": line.method, "settings": line.settings, "chunked": line.chunked}
+        own = line.model_dump(exclude={"budget"})
         return Cell(scenario=address, copies=self.copies, at_least=self.at_least, device=self.device, **own)
 
     def running(self) -> list[str]:
-        """Names of the lines that run on the suite's device: planners with a solver stay on the processor."""
+        """Names of the lines that run on the suite's device: planners with a solver, and shards, run on processors."""
         return [
             name
             for name, line in self.lines.items()
-            if self.device == CPU or not METHODS[line.method].method.privileged
+            if self.device == CPU or not (METHODS[line.method].method.privileged or line.shards)
         ]
 
 

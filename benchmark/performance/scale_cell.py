@@ -9,7 +9,7 @@ import contextlib
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -32,16 +32,24 @@ from accord.benchmark.machine import (
 )
 from accord.benchmark.performance.cells import Numbers, Tell, main_of
 from accord.benchmark.performance.quality import TargetReached
-from accord.benchmark.performance.stages import STAGES, Stopwatch, acting, timed_by_stage
+from accord.benchmark.performance.sharded_cell import execute_in_shards
+from accord.benchmark.performance.stages import (
+    FEWEST,
+    MOST_STEPS,
+    STAGES,
+    Stopwatch,
+    acting,
+    by_stage,
+    timed_by_stage,
+)
 from accord.benchmark.seeding import seeded
 from accord.envs.catalogue import resolve_district
 from accord.envs.demand_response import DemandResponse
+from accord.envs.demand_response.scenario import DistrictScenario
 from accord.envs.errors import UsageError
 from accord.envs.network import Network
 
 MOST_ITERATIONS = 56  # eight episodes of a week in rollouts of a day: what happens once in each counts its share
-MOST_STEPS = 500
-FEWEST = 2  # iterations or steps after the first
 ENDLESS = 10**12
 PARTS = ("collect_seconds", "update_seconds")
 PRODUCTS = 2**20  # agents of which the bare products are timed, where a chunk has enough of them
@@ -59,6 +67,8 @@ class Cell(BaseModel):
     copies: int = Field(ge=1, description="Of the task in an iteration of a method that trains on the whole of it.")
     at_least: float = Field(gt=0, description="Seconds of training and of execution, where that is enough for some.")
     chunked: bool = Field(False, description="Execution in chunks, see `baselines.consensus.chunked_rollout`.")
+    shards: int = Field(0, ge=0, description="Processes that the agents are spread over, where there are some.")
+    partition: Literal["order", "graph"] = Field("order", description="How, see `envs.network.shards`.")
     device: str = Field("cpu", description="Where every tensor lives, cpu or cuda.")
 
 
@@ -76,6 +86,10 @@ def measure(cell: Cell, tell: Tell) -> None:
         reset_memory_peak(device)
         before, began = memory_peak(), time.perf_counter()
         scenario = resolve_district(cell.scenario)
+        if cell.shards:
+            found = _measure_shards(cell, scenario, began, tell)
+            tell("", found | {"caller_memory": _memory(before, device)["peak_memory"]})
+            return
         task, network = scenario.task(cell.device), scenario.network().to(device)
         method = _method(cell, task.spec.n_agents)
         ready = {"setup_seconds": time.perf_counter() - began}
@@ -88,6 +102,14 @@ def measure(cell: Cell, tell: Tell) -> None:
         execute = _execute_in_chunks if cell.chunked else _execute
         found = execute(task, network, controller, first, cell.at_least)
         tell("", found | {"parameters": controller.parameters} | _memory(before, device))
+
+
+def _measure_shards(cell: Cell, scenario: DistrictScenario, began: float, tell: Tell) -> Numbers:
+    """Execution alone: training does not depend on how a district is spread."""
+    few = DemandResponse(scenario.district.take(torch.arange(1)), scenario.budgets())
+    controller = _gossip("shards", make_method(cell.method, nest(cell.settings)).build(few, seeded(0, "train")))
+    found = execute_in_shards(scenario, controller, cell.shards, cell.partition, cell.at_least, began, tell)
+    return found | {"parameters": controller.parameters}
 
 
 def _method(cell: Cell, n_agents: int) -> Method:
@@ -176,21 +198,16 @@ def _execute(task: DemandResponse, network: Network, controller: Controller, fir
     if device.type != "cpu":  # stages are told apart in a run of their own, which waits for each
         with timed_by_stage(controller, partial(wait_for, device)) as watch:
             agent_steps = run(watch)[1] * task.spec.n_agents
-    return found | _by_stage(watch.seconds, agent_steps)
+    return found | by_stage(watch.seconds, agent_steps)
 
 
 @torch.inference_mode()
 def _execute_in_chunks(
     task: DemandResponse, network: Network, controller: Controller, first: int, seconds: float
 ) -> Numbers:
-    if (
-        not isinstance(controller, ConsensusController)
-        or controller.config.rule != "gossip"
-        or controller.actions != "mean"
-    ):
-        raise UsageError("key 'chunked': only consensus-gossip with its mean actions is rolled out in chunks")
+    gossip = _gossip("chunked", controller)
     agents, cores, device = task.spec.n_agents, cores_allowed(), task.device
-    rollout = FusedConsensus(task, network, controller.actors[0], controller.config.dual)
+    rollout = FusedConsensus(task, network, gossip.actors[0], gossip.config.dual)
 
     def run(clock: Callable[[], float] = time.perf_counter) -> tuple[float, int]:
         """Seconds and steps after the first one, which warms up."""
@@ -222,12 +239,22 @@ def _execute_in_chunks(
     }
     if device.type != "cpu":  # stages are told apart in a run of their own, which waits for each
         _, steps = run(waiting)
-    found |= _by_stage(rollout.seconds, steps * agents)
+    found |= by_stage(rollout.seconds, steps * agents)
     if device.type == "cpu" and cores > 1:
         with threads(cores):
             spent, steps = run()
         found |= {"all_cores": cores, "all_cores_microseconds": 1e6 * spent / (steps * agents)}
     return found
+
+
+def _gossip(key: str, controller: Controller) -> ConsensusController:
+    if (
+        not isinstance(controller, ConsensusController)
+        or controller.config.rule != "gossip"
+        or controller.actions != "mean"
+    ):
+        raise UsageError(f"key '{key}': only consensus-gossip with its mean actions is rolled out in chunks")
+    return controller
 
 
 def _products(rollout: FusedConsensus, chunk: int, device: torch.device) -> float:
@@ -245,10 +272,6 @@ def _products(rollout: FusedConsensus, chunk: int, device: torch.device) -> floa
         wait_for(device)
         best = min(best, time.perf_counter() - began)
     return best / (rounds * chunk)
-
-
-def _by_stage(seconds: Mapping[str, float], agent_steps: int) -> Numbers:
-    return {f"{stage}_microseconds": 1e6 * seconds[stage] / agent_steps for stage in STAGES}
 
 
 def _memory(before: float | None, device: torch.device) -> Numbers:

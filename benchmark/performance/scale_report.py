@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -202,19 +203,25 @@ def markdown(table: pd.DataFrame) -> str:
 
 def _stages_of_crowds(table: pd.DataFrame) -> str:
     """Where execution in chunks spends its time, beside the bare matrix products of the policy."""
-    if "products_microseconds" not in table:
+    if "state_bytes" not in table:
         return ""
-    crowds = table[table["products_microseconds"].notna() & (table["n_agents"] >= MANY)]
+    crowds = table[table["state_bytes"].notna() & (table["n_agents"] >= MANY)]
     if not len(crowds):
         return ""
     headings = ["in chunks, µs/agent-step", "agents", "step", *STAGES, "bare products", "step / products"]
-    lines = ["", *_table([*headings, "on all cores", "state, bytes/agent", "memory, bytes/agent"])]
+    headings += ["on all cores", "state, bytes/agent", "memory, bytes/agent"]
+    spread = "shards" in crowds and bool(crowds["shards"].notna().any())
+    headings += ["processes", "messages between them/agent-step", "bytes between them/agent-step"] if spread else []
+    lines = ["", *_table(headings)]
     for row in crowds.to_dict("records"):
+        bare = row.get("products_microseconds", math.nan)
         words = [f"{row['n_agents']:,}", _short(row["step_microseconds"])]
-        words += [_short(row[f"{stage}_microseconds"]) for stage in STAGES] + [_short(row["products_microseconds"])]
-        words.append(f"{row['step_microseconds'] / row['products_microseconds']:.1f}")
+        words += [_short(row[f"{stage}_microseconds"]) for stage in STAGES] + [_short(bare)]
+        words.append(BLANK if math.isnan(bare) else f"{row['step_microseconds'] / bare:.1f}")
         words.append(_short(row.get("all_cores_microseconds")))
         words += [_whole(row["state_bytes"]), _whole(2**20 * row["peak_memory"] / row["n_agents"])]
+        if spread:
+            words += [_whole(row["shards"]), _short(row["crossed_messages"]), _short(row["crossed_bytes"])]
         lines.append(f"| {row['line']} | " + " | ".join(words) + " |")
     return "\n".join(lines) + "\n"
 

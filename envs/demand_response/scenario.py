@@ -66,13 +66,16 @@ class DistrictScenario(Scenario):
         """A fresh network, its counters at zero."""
         _, words = split_faults(self.network_name)
         if not words:
-            return Network(self._links, self.district.n_agents, self.network_name)
+            return Network(self.links, self.district.n_agents, self.network_name)
         faults = parse_faults(words, f"network '{self.network_name}'")
-        return FaultyNetwork(self._links, self.district.n_agents, self.network_name, faults)
+        return FaultyNetwork(self.links, self.district.n_agents, self.network_name, faults)
 
     @cached_property
-    def _links(self) -> Tensor:
-        """Read and drawn once: a file of edges that changes while a run goes on changes the next one."""
+    def links(self) -> Tensor:
+        """Each undirected link once, [E, 2].
+
+        Read and drawn once: a file of edges that changes while a run goes on changes the next one.
+        """
         return build_edges(split_faults(self.network_name)[0], self.district.n_agents)
 
     def budgets(self) -> tuple[Budget, ...]:

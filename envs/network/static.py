@@ -1,13 +1,12 @@
 """The communication network: the only way in which an agent learns another agent's numbers."""
 
 import hashlib
-import warnings
 from collections.abc import Callable
 from functools import cached_property, partial
 
 import numpy as np
 import torch
-from scipy.sparse import coo_matrix, csr_matrix, diags, identity
+from scipy.sparse import coo_matrix, csr_matrix, identity
 from scipy.sparse.csgraph import dijkstra
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 from torch import Tensor
@@ -16,6 +15,7 @@ from accord.envs.errors import UsageError
 from accord.envs.network.exchange import Links
 from accord.envs.network.faults import Faults
 from accord.envs.network.topologies import build_edges, canonical_edges
+from accord.envs.network.weights import apply, metropolis, mixing_rows, sparse_tensor
 
 # Up to here one product with a cached dense matrix, whatever the number of rounds, beats products with
 # sparse rows: on one core and one copy of 4 numbers an agent, 2 µs against 6 µs at N = 7 and 5 µs
@@ -158,8 +158,8 @@ class Network:
                     x = links.trimmed(x, heard, all_arrive, round(limit))
             return x
         if self._dense:
-            return _apply(self._operator(method, rounds, x.dtype), x)
-        step = partial(_apply, self._operator("plain", 1, x.dtype))
+            return apply(self._operator(method, rounds, x.dtype), x)
+        step = partial(apply, self._operator("plain", 1, x.dtype))
         return self._mix_by(step, x, rounds, method)
 
     def mix_told(self, told: Tensor, changed: Tensor) -> Tensor:
@@ -173,7 +173,7 @@ class Network:
     def neighbour_mean(self, x: Tensor) -> Tensor:
         """Give every agent the mean of its neighbours' rows `[B, N, k]`; a lone agent gets its own."""
         self._count(x, len(self.targets))
-        return _apply(self._operator("neighbours", 1, x.dtype), x)
+        return apply(self._operator("neighbours", 1, x.dtype), x)
 
     def propagate(self, x: Tensor, taps: int) -> Tensor:
         """Give the taps of a graph filter: `S^0 x, …, S^taps x` with `S = D^-1/2 A D^-1/2`.
@@ -187,12 +187,12 @@ class Network:
         """
         self._count(x, taps * len(self.targets))
         if self._dense:
-            hops = _apply(self._operator("taps", taps, x.dtype), x)
+            hops = apply(self._operator("taps", taps, x.dtype), x)
             return hops.reshape(x.shape[0], taps + 1, self.n_agents, x.shape[2]).transpose(1, 2)
         shift = self._operator("normalised", 1, x.dtype)
         hop = [x]
         for _ in range(taps):
-            hop.append(_apply(shift, hop[-1]))
+            hop.append(apply(shift, hop[-1]))
         return torch.stack(hop, dim=2)
 
     def gather(self, x: Tensor) -> Tensor:
@@ -252,7 +252,7 @@ class Network:
     def edge_weights(self) -> Tensor:
         """Give `W_ij` of every directed edge, `[2E]`, float64, on the CPU."""
         sources, targets, degree = self._on_cpu
-        return torch.from_numpy(1.0 / (1.0 + np.maximum(degree[sources], degree[targets])))
+        return torch.from_numpy(metropolis(degree[sources], degree[targets]))
 
     def _count(self, x: Tensor, messages: int) -> None:
         if x.shape[-2] != self.n_agents:
@@ -280,16 +280,7 @@ class Network:
         return self._mix_by(weights.matmul, identity_matrix, rounds, kind)
 
     def _sparse_operator(self, kind: str) -> Tensor:
-        rows = self._weights("metropolis" if kind == "plain" else kind)
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
-            return torch.sparse_csr_tensor(
-                torch.from_numpy(rows.indptr.astype(np.int32)),
-                torch.from_numpy(rows.indices.astype(np.int32)),
-                torch.from_numpy(rows.data),
-                rows.shape,
-                check_invariants=True,
-            )
+        return sparse_tensor(self._weights("metropolis" if kind == "plain" else kind))
 
     def _mix_by(self, step: Callable[[Tensor], Tensor], x: Tensor, rounds: int, method: str) -> Tensor:
         """Apply the polynomial of W that `rounds` and `method` name, given `step`: x -> W x."""
@@ -312,26 +303,14 @@ class Network:
         n_agents = self.n_agents
         sources, targets, degree = self._on_cpu
         if kind == "metropolis":
-            values = self.edge_weights().numpy()
-            kept = 1.0 - np.bincount(targets, weights=values, minlength=n_agents)
-        elif kind == "normalised":
+            return mixing_rows(self.edge_weights().numpy(), targets, sources, np.arange(n_agents), n_agents)
+        if kind == "normalised":
             values = 1.0 / np.sqrt(degree[sources] * degree[targets])
         elif n_agents == 1:
             return csr_matrix(identity(1))
         else:
             values = 1.0 / degree[targets]
-        matrix = coo_matrix((values, (targets, sources)), (n_agents, n_agents)).tocsr()
-        return csr_matrix(matrix + diags(kept)) if kind == "metropolis" else matrix
-
-
-def _apply(matrix: Tensor, x: Tensor) -> Tensor:
-    """Multiply a dense or sparse `[M, N]` with every copy of `x [B, N, k]`: `[B, M, k]`."""
-    batch, n_agents, width = x.shape
-    if batch == 1:
-        return (matrix @ x[0]).unsqueeze(0)
-    # One wide product: a batched one is several times slower for few numbers an agent.
-    wide = matrix @ x.transpose(0, 1).reshape(n_agents, batch * width)
-    return wide.view(-1, batch, width).transpose(0, 1)
+        return coo_matrix((values, (targets, sources)), (n_agents, n_agents)).tocsr()
 
 
 def _second_eigenvalue(weights: csr_matrix) -> float:

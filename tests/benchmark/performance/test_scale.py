@@ -8,7 +8,9 @@ import pytest
 import accord.benchmark.performance.cells
 from accord.benchmark.performance.cells import Row
 from accord.benchmark.performance.scale import Line, ScaleSuite, load_scale, run_scale
+from accord.benchmark.performance.scale_cell import measure
 from accord.envs.errors import UsageError
+from accord.envs.network.topologies import build_edges
 
 SMALL = {"ppo.hidden": [8], "copies": 2}
 SUITE = ScaleSuite(
@@ -21,6 +23,7 @@ SUITE = ScaleSuite(
     network="regular-4",
     lines={
         "gossip": Line(method="consensus-gossip", chunked=True, settings=SMALL),
+        "spread": Line(method="consensus-gossip", shards=2, settings=SMALL),
         "rule": Line(method="serve_now"),
         "mappo": Line(method="mappo-augmented", settings={"ppo.hidden": [8]}),
         "wrong": Line(method="mappo-augmented", chunked=True, settings={"ppo.hidden": [8]}),
@@ -67,6 +70,20 @@ def test_every_cell_has_its_costs(rows: list[Row]) -> None:
     assert gossip["parameters"] > 0
     assert rule["parameters"] == rule["messages"] == 0
     assert "iteration_seconds" not in rule
+
+
+def test_over_processes_what_crosses_between_them_is_told(tmp_path: Path) -> None:
+    row = run_scale(SUITE, ["spread"], [8], tmp_path, lambda line: None)[0]
+    assert (row["status"], row["shards"], row["partition"]) == ("done", 2, "order")
+    edges = build_edges("regular-4", 8).tolist()
+    crossing = [(a, b) for pair in edges for a, b in (pair, pair[::-1]) if (a < 4) != (b < 4)]
+    assert row["messages"] == pytest.approx(4)
+    assert row["crossed_messages"] == pytest.approx(len(crossing) / 8)
+    assert row["crossed_bytes"] == pytest.approx(4 * len({a for a, _ in crossing}) / 8)
+    split = sum(row[f"{part}_microseconds"] for part in ("observe", "policy", "dynamics", "dual", "messages"))
+    assert 0 < row["exchange_microseconds"] < split <= row["step_microseconds"]
+    assert row["peak_memory"] > 0
+    assert "iteration_seconds" not in row
 
 
 def test_a_finished_cell_is_not_measured_again(rows: list[Row], root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,8 +133,10 @@ def test_a_cell_that_something_held_up_is_not_kept(tmp_path: Path, monkeypatch: 
 def test_a_mistake_is_told_and_not_kept(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="key 'chunked': only consensus-gossip with its mean actions"):
         run_scale(SUITE, ["wrong"], [], tmp_path, lambda line: None)
+    with pytest.raises(UsageError, match="key 'shards': only consensus-gossip with its mean actions"):
+        measure(SUITE.cell(Line(method="serve_now", shards=2), 6), lambda now, numbers: None)
     assert not list(tmp_path.rglob("*.json"))
-    with pytest.raises(UsageError, match="LINES: 'gosip' is not in the suite; allowed: gossip, rule"):
+    with pytest.raises(UsageError, match="LINES: 'gosip' is not in the suite; allowed: gossip, spread"):
         run_scale(SUITE, ["gosip"], [], tmp_path, lambda line: None)
 
 
@@ -126,5 +145,6 @@ def test_the_suite_that_comes_along_can_be_read() -> None:
     assert suite.agents[-1] == 2**20
     assert {line.method for line in suite.lines.values()} >= {"consensus-gossip", "mappo-augmented", "qmix-augmented"}
     assert suite.cell(suite.lines["rule_based"], 4).scenario == "synthetic_4-week/complete/average-x1.05"
+    assert suite.cell(suite.lines["consensus-gossip [2 shards]"], 8).shards == 2
     hourly = suite.cell(suite.lines["consensus-gossip [hourly]"], 8)
     assert hourly.scenario == "synthetic_8-week/regular-4/hourly-x1.05"

@@ -133,7 +133,17 @@ def test_stages_of_crowds_have_a_table() -> None:
     row |= {"products_microseconds": 0.1, "state_bytes": 72, "all_cores_microseconds": 0.2}
     row |= dict(zip((f"{stage}_microseconds" for stage in STAGES), (0.05, 0.15, 0.04, 0.03, 0.03), strict=True))
     expected = "| crowd | 1,048,576 | 0.3 | 0.05 | 0.15 | 0.04 | 0.03 | 0.03 | 0.1 | 3.0 | 0.2 | 72 | 512 |"
-    assert expected in markdown(cells([row, {**row, "n_agents": 64}]))
+    text = markdown(cells([row, {**row, "n_agents": 64}]))
+    assert expected in text
+    assert "processes" not in text
+    spread = {**row, "line": "spread", "shards": 2, "crossed_messages": 1.5, "crossed_bytes": 4.25}
+    del spread["products_microseconds"], spread["all_cores_microseconds"]
+    text = markdown(cells([row, spread]))
+    assert f"{expected} – | – | – |" in text
+    assert (
+        "| spread | 1,048,576 | 0.3 | 0.05 | 0.15 | 0.04 | 0.03 | 0.03 | – | – | – | 72 | 512 | 2 | 1.5 | 4.25 |"
+        in text
+    )
 
 
 def test_memory_of_an_accelerator_is_its_own() -> None:
