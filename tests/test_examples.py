@@ -15,7 +15,12 @@ from accord.benchmark.specs.suite import load_suite
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = ROOT / "examples"
-PRINTS = {"quick_start.py": "postpones 0.0", "own_policy.py": "(7, 2)", "own_method.py": "'optimality_gap': 0.1"}
+PRINTS = {
+    "quick_start.py": "postpones 0.0",
+    "own_policy.py": "(7, 2)",
+    "own_method.py": "'optimality_gap': 0.1",
+    "many_processes.py": "1,920,000 messages, ",
+}
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in EXAMPLES.glob("*.py")))

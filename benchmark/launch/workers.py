@@ -275,7 +275,7 @@ class RayWorkers(Workers):
             self._ray = stack.enter_context(cluster(self._address, len(self)))
             cores = int(self._ray.cluster_resources().get("CPU", 0))
             if cores < len(self):
-                raise UsageError(f"workers: {len(self)} for a Ray cluster of {cores} cores; allowed: 1 to {cores}")
+                raise UsageError(f"workers: {len(self)} on a Ray cluster with {cores} CPU; allowed: 1 to {cores}")
             actor = self._ray.remote(num_cpus=1)(Held)
             self._actors = [actor.remote() for _ in range(len(self))]
             self._asked: dict[Any, int] = {}

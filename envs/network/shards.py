@@ -141,14 +141,13 @@ class ShardNetwork:
         values = metropolis(degree[sources.numpy()], degree[targets.numpy()])
         self._matrix = sparse_tensor(mixing_rows(values, rows.numpy(), sources.numpy(), own.numpy(), len(mine))).float()
         self._swap, self._own, self._columns = swap, _span(own), len(mine)
-        others = [int(shard) for shard in part.owner.unique() if shard != part.shard]
-        # Both sides of an exchange name the agents in ascending order.
-        self._heard = {shard: (part.owner == shard).nonzero().flatten() for shard in others}
         cut = ~mine[sources]
-        self._told = {
-            shard: rows[cut][part.owner[sources[cut]] == shard].unique() for shard in others
-        }  # links go both ways
-        self._links, self._cut = len(sources), int(cut.sum())
+        ends, beyond = rows[cut], part.owner[sources[cut]]
+        others = beyond.unique().tolist()
+        # Links go both ways: whoever hears a shard is heard by it. Both name the agents in ascending order.
+        self._told = {shard: ends[beyond == shard].unique() for shard in others}
+        self._heard = {shard: (part.owner == shard).nonzero().flatten() for shard in others}
+        self._links, self._cut = len(sources), len(ends)
         self.reset_counters()
 
     def reset_counters(self) -> None:

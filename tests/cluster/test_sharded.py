@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 from helpers.sharded import Doomed, Numbers, assert_equal, sharded
+from ray.cluster_utils import Cluster
 
 from accord.benchmark.launch.workers import LostWorkerError, RayWorkers
 from accord.envs.errors import UsageError
@@ -30,6 +31,13 @@ def test_a_worker_that_is_lost_is_one_line(workers: RayWorkers) -> None:
 def test_a_mistake_is_told_as_it_is(workers: RayWorkers) -> None:
     with pytest.raises(UsageError, match=r"^share: -1; allowed: 0 or more$"):
         workers.begin(Numbers, [0, -1, 2])
+
+
+def test_more_workers_than_a_cluster_has_cores_are_refused() -> None:
+    small = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+    with pytest.raises(UsageError, match="workers: 2 on a Ray cluster with 1 CPU; allowed: 1 to 1"):
+        RayWorkers(2, small.address).__enter__()
+    small.shutdown()
 
 
 def test_a_cluster_that_does_not_answer_is_refused() -> None:
