@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import reprlib
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ import yaml
 from pydantic import ValidationError
 
 from accord.baselines.base import Method, Reference
-from accord.envs.errors import UsageError
+from accord.envs.errors import UsageError, quoted
 from accord.envs.plugins import loaded
 
 M = TypeVar("M", bound=type[Method])
@@ -157,12 +156,9 @@ def unknown_name(name: str, also: Iterable[str] = ()) -> str:
     close = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean '{close[0]}'? " if close else ""
     families = dict.fromkeys(stem + "-*" * bool(suffix) for stem, _, suffix in (n.partition("-") for n in known))
-    return f"unknown method '{name}'; {hint}allowed: {', '.join(families)}; `accord methods` names all of a family"
-
-
-GIVEN = reprlib.Repr()  # cuts what was given
-GIVEN.maxlevel, GIVEN.maxlist, GIVEN.maxtuple, GIVEN.maxdict = 2, 4, 4, 4
-GIVEN.maxstring = GIVEN.maxlong = GIVEN.maxother = 80
+    return (
+        f"unknown method {quoted(name)}; {hint}allowed: {', '.join(families)}; `accord methods` names all of a family"
+    )
 
 
 def explain(error: ValidationError) -> str:
@@ -173,7 +169,7 @@ def explain(error: ValidationError) -> str:
         return str(fault["msg"]).removeprefix("Value error, ")
     if fault["type"] == "extra_forbidden":
         return f"unknown key '{key}'"
-    return f"key '{key}': {fault['msg'][0].lower()}{fault['msg'][1:]}, got {GIVEN.repr(fault['input'])}"
+    return f"key '{key}': {fault['msg'][0].lower()}{fault['msg'][1:]}, got {quoted(fault['input'])}"
 
 
 def load_plugins() -> None:

@@ -31,12 +31,14 @@ def make(address: str, device: str = "cpu", *, price: Price | None = None, discr
             leaves them as they are.
 
     Raises:
-        UsageError: the address has no meaning, its task needs a package that is not installed, or cannot be changed so.
+        UsageError: the address has no meaning, its task needs a package that is not installed, or cannot be changed so;
+            or the device is not here.
     """
     # Imported here so that `import envs` alone loads neither data nor torch.
     from accord.envs.catalogue import resolve
+    from accord.envs.task import device_of
 
-    task = resolve(address).task(device)
+    task = resolve(address).task(str(device_of(device)))
     if price is not None:
         from accord.envs.wrappers.priced import PricedTask
 

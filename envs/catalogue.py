@@ -14,7 +14,7 @@ from functools import cache, lru_cache
 from accord.envs.allocation.scenario import ALLOCATION
 from accord.envs.demand_response.scenario import DISTRICTS, DistrictScenario
 from accord.envs.districts.named import NAMED, SYNTHETIC
-from accord.envs.errors import UsageError
+from accord.envs.errors import UsageError, quoted
 from accord.envs.files import Stamp, stamp_of
 from accord.envs.plugins import loaded, refuse
 from accord.envs.scenario import Family, Scenario
@@ -92,6 +92,8 @@ def resolve(address: str) -> Scenario:
     Raises:
         UsageError: the address has no meaning.
     """
+    if not isinstance(address, str):
+        raise UsageError(f"address {quoted(address)}: allowed: a text like campus_seven/two_groups/hourly-0.35")
     return _resolved(address, tuple(stamp_of(path) for path in family_of(address).files(address)))
 
 

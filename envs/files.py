@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import re
+from os.path import isfile  # which is False where a name is too long to be one
 from pathlib import Path
 
 Stamp = tuple[tuple[str, int, int], ...]
 
 
 def stamp_of(path: Path) -> Stamp:
-    """Name, time of the last change and size of a file, or of every file in a folder; empty where nothing is.
+    """Name, time of the last change and size of a file; of a folder those of its `schema.json` and of what that names.
 
-    What the folder's `schema.json` names elsewhere counts too.
+    Empty where nothing is.
     """
-    files = set(path.rglob("*")) if path.is_dir() else {path}
     schema = path / "schema.json"
-    if schema.is_file():
+    files = {path, schema}
+    if isfile(schema):
         files |= {path / word for word in re.findall(r'"([^"\\]+)"', schema.read_text("utf-8", "replace"))}
-    stats = [(str(file), file.stat()) for file in sorted(files) if file.is_file()]
+    stats = [(str(file), file.stat()) for file in sorted(files) if isfile(file)]
     return tuple((name, max(stat.st_mtime_ns, stat.st_ctime_ns), stat.st_size) for name, stat in stats)

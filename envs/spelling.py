@@ -23,7 +23,7 @@ def number_of(text: str, where: str) -> float | None:
     """
     if len(text) > LONGEST or not NUMBER.fullmatch(text):
         return None
-    plain = format(Decimal(text).normalize(), "f")
+    plain = format(Decimal(text).normalize() + 0, "f")  # which makes a 0 of -0
     if text != plain:
         raise UsageError(f"{where}: '{text}' is written {plain} in an address")
     return float(text)

@@ -18,7 +18,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from accord.envs.errors import UsageError
+from accord.envs.errors import UsageError, quoted
 
 Initial = Literal["zero", "random"] | Mapping[str, Tensor]
 
@@ -280,7 +280,47 @@ def check_reset(spec: TaskSpec, batch: int, horizon: float | None) -> None:
     """
     for name, value in (("batch", batch), ("horizon", horizon)):
         if value is not None and (isinstance(value, bool) or not isinstance(value, Integral) or value < 1):
-            raise UsageError(f"{name} {value!r}: allowed for '{spec.name}' are whole numbers from 1")
+            raise UsageError(f"{name} {quoted(value)}: allowed for '{spec.name}' are whole numbers from 1")
+
+
+def plant_of(spec: TaskSpec, initial: Initial, batch: int) -> dict[str, Tensor] | None:
+    """The plant's state that a reset is given by name, each [B, N] in float32; None where it is a word.
+
+    Raises:
+        UsageError: another word, not exactly the measures of `spec.plant`, or not a finite number for each agent.
+    """
+    words = " or ".join(["'zero', 'random'", *([" and ".join(spec.plant)] if spec.plant else [])])
+    if isinstance(initial, str) and initial in ("zero", "random"):
+        return None
+    if not isinstance(initial, Mapping) or set(initial) != set(spec.plant):
+        found = f"{', '.join(map(str, initial))} is given" if isinstance(initial, Mapping) else quoted(initial)
+        raise UsageError(f"initial: {found}; allowed for '{spec.name}': {words}")
+    plant = {}
+    for name, value in initial.items():
+        try:
+            plant[name] = torch.as_tensor(value).to(spec.device, torch.float32).expand(batch, spec.n_agents).clone()
+        except (TypeError, ValueError, RuntimeError):
+            shape = f"[{spec.n_agents}] or {[batch, spec.n_agents]}"
+            raise UsageError(f"initial: '{name}' is {quoted(value)}; allowed: numbers of shape {shape}") from None
+        if not bool(plant[name].isfinite().all()):
+            raise UsageError(f"initial: '{name}' has a number that is not finite; allowed: finite ones")
+    return plant
+
+
+def device_of(device: object) -> torch.device:
+    """A device on this machine.
+
+    Raises:
+        UsageError: it is none, or not here.
+    """
+    try:
+        found = torch.device(device)  # type: ignore[call-overload]
+        torch.empty(0, device=found)
+    except (TypeError, ValueError, RuntimeError, AssertionError, OverflowError):
+        found = None
+    if found is None or found.type == "meta":  # whose tensors hold nothing
+        raise UsageError(f"device {quoted(device)}: is not here; allowed: cpu, or cuda where there is one")
+    return found
 
 
 def check_actions(spec: TaskSpec, actions: Tensor, batch: int | None) -> None:

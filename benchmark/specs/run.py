@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -14,7 +14,7 @@ from accord.baselines.registry import REFERENCES, learns, make_method
 from accord.benchmark.specs.checked import Checked
 from accord.benchmark.specs.limits import MOST
 from accord.envs.catalogue import VERSION, resolve
-from accord.envs.errors import UsageError
+from accord.envs.errors import UsageError, quoted
 from accord.envs.scenario import Scenario
 
 SCHEMA = 2  # of the specs that are made now
@@ -101,6 +101,10 @@ def make_run(
         UsageError: an unknown scenario, method or setting, a seed out of range, or a scenario whose package is not
             installed, where it is to run here.
     """
+    if not isinstance(method, str):
+        raise UsageError(f"method {quoted(method)}: allowed: a name, see accord methods")
+    if settings is not None and not (isinstance(settings, Mapping) and all(isinstance(name, str) for name in settings)):
+        raise UsageError(f"settings {quoted(settings)}: allowed: values by the names of settings")
     found = scenario or resolve(address)
     if runs_here:
         found.check()

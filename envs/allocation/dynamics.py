@@ -29,7 +29,7 @@ import torch
 from torch import Tensor
 
 from accord.envs.allocation.assignment import assign
-from accord.envs.task import Box, Field, Initial, Step, Task, TaskSpec, check_actions, check_reset
+from accord.envs.task import Box, Field, Initial, Step, Task, TaskSpec, check_actions, check_reset, plant_of
 
 Variant = Literal["steady", "jumps", "discharging", "failures"]
 DT, STEPS = 0.1, 200  # seconds, and steps of an episode
@@ -116,8 +116,9 @@ class ResourceAllocation(Task):
         horizon: int | None = None,
         initial: Initial = "zero",
     ) -> Step:
-        """Draw places, resources, demands and what will change; `start` and `initial` have no meaning."""
+        """Draw places, resources, demands and what will change; `start` and the words of `initial` have no meaning."""
         check_reset(self.spec, batch, horizon)
+        plant_of(self.spec, initial, batch)
         setting, n, w, m = self.setting, self.setting.n_agents, self.setting.resources, self.setting.consumers
 
         def uniform(*shape: int) -> Tensor:

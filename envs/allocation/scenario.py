@@ -13,6 +13,7 @@ from accord.envs.network import MovingNetwork, Network
 from accord.envs.scenario import EpisodicScenario, Family
 from accord.envs.spelling import number_of
 
+MOST_AGENTS, MOST_RESOURCES = 1_000, 100  # each agent is held against every other, in all episodes at once
 # Where some agents are near, some are hops away, and some are out of reach of all others.
 AUDITED_AT = "allocation_15x2/radius-0.5/steady"
 
@@ -41,15 +42,17 @@ def parse(address: str) -> Allocation:
         UsageError: it has no meaning.
     """
     match = re.fullmatch(
-        r"allocation_([1-9][0-9]{0,5})x([1-9][0-9]{0,5})/radius-([^/]+)/(steady|jumps|discharging|failures)", address
+        r"allocation_([1-9][0-9]{0,3})x([1-9][0-9]{0,2})/radius-([^/]+)/(steady|jumps|discharging|failures)", address
     )
     radius = number_of(match[3], f"address '{address}'") if match else None
-    if match is None or int(match[1]) < 2 or radius is None or radius <= 0:
+    n, w = (int(match[1]), int(match[2])) if match else (0, 0)
+    if match is None or not 2 <= n <= MOST_AGENTS or w > MOST_RESOURCES or radius is None or radius <= 0:
         raise UsageError(
-            f"address '{address}': allowed: allocation_NxW/radius-C/VARIANT with N from 2 agents, W resources, C above "
-            "0 and VARIANT steady, jumps, discharging or failures, like allocation_10x2/radius-1/jumps"
+            f"address '{address}': allowed: allocation_NxW/radius-C/VARIANT with N from 2 to {MOST_AGENTS} agents, W "
+            f"up to {MOST_RESOURCES} resources, C above 0 and VARIANT steady, jumps, discharging or failures, "
+            "like allocation_10x2/radius-1/jumps"
         )
-    setting = Allocation(int(match[1]), int(match[2]), radius, match[4])  # type: ignore[arg-type]
+    setting = Allocation(n, w, radius, match[4])  # type: ignore[arg-type]
     if setting.variant == "jumps" and setting.consumers == 1:
         raise UsageError(f"address '{address}': demand jumps between consumers, and there is one; allowed: N from 4")
     return setting

@@ -70,6 +70,8 @@ def parse_budget(name: str) -> BudgetName:
         raise UsageError(f"budget '{name}': only window takes intervals, and it needs one; {ALLOWED}")
     if shifts and change != TARIFF and not (number_of(change, f"budget '{name}'") or 0) > 0:
         raise UsageError(f"budget '{name}': '{change}' after ~ must be a level above 0 or the word {TARIFF}")
+    if change == last:
+        raise UsageError(f"budget '{name}': nothing changes; allowed after ~: another level, or the word {TARIFF}")
     return BudgetName(kind, level, relative, tuple(_interval(name, word) for word in middle), change)
 
 

@@ -16,7 +16,6 @@ limits made explicit. In one hour building i with demand d, solar g, waiting loa
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -27,7 +26,7 @@ from accord.envs.demand_response.calendar import Calendar
 from accord.envs.demand_response.observations import Observations
 from accord.envs.districts.district import HOURS, District
 from accord.envs.errors import UsageError
-from accord.envs.task import Box, Budget, Initial, Step, Task, TaskSpec, check_actions, check_reset
+from accord.envs.task import Box, Budget, Initial, Step, Task, TaskSpec, check_actions, check_reset, plant_of
 
 BATTERY, GRID = 0, 1  # columns of an action
 AT_ONCE, DAYS_AHEAD = 2**15, 4  # most hours of buildings, and days, that are looked up together
@@ -92,6 +91,7 @@ class DemandResponse(Task):
     ) -> Step:
         """Start `batch` copies; see `Task.reset`. `initial` may name `waiting_load` and `soc`, in kWh."""
         check_reset(self.spec, batch, horizon)
+        plant = plant_of(self.spec, initial, batch)
         shape = (batch, self.spec.n_agents)
         self._horizon = self.spec.horizon if horizon is None else horizon
         self._check_start(start)
@@ -106,18 +106,17 @@ class DemandResponse(Task):
         self._everyone = torch.ones(shape, dtype=torch.bool, device=self.device)
         self._look_up(first_hour)
         zero = torch.zeros(shape, device=self.device)
-        if initial == "zero":
+        if plant is not None:
+            self._waiting, self._stored = self._checked(plant)
+        elif initial == "zero":
             self._waiting, self._stored = zero.clone(), zero.clone()
-        elif initial == "random":
+        else:
             # The square puts half of the draws in the lowest quarter, where controllers spend their time.
             waiting, stored = (
                 torch.rand(shape, generator=generator, device=generator.device).to(self.device) for _ in range(2)
             )
             self._waiting = waiting.square() * self._own_peak * self.district.waiting_peaks
             self._stored = stored * self._capacity
-        else:
-            self._waiting = self._given(initial, "waiting_load", math.inf * self._capacity.clamp_min(1.0), shape)
-            self._stored = self._given(initial, "soc", self._capacity, shape)
         nothing = torch.zeros(batch, len(self.spec.budgets), device=self.device)
         measures = {name: zero.clone() for name in UNITS if name not in ("price", "carbon")}
         measures |= {"waiting_load": self._waiting, "soc": self._stored, "servable": self._efficiency * self._stored}
@@ -210,15 +209,12 @@ class DemandResponse(Task):
         if start is not None and not 0 <= start < self.district.hours:
             raise UsageError(f"start {start}: allowed for '{self.spec.name}' are 0 to {self.district.hours - 1}")
 
-    def _given(self, initial: Mapping[str, Tensor], name: str, top: Tensor, shape: tuple[int, int]) -> Tensor:
-        if name not in initial:
-            raise UsageError(f"initial: '{name}' is missing; allowed: both waiting_load and soc, in kWh")
-        value = torch.as_tensor(initial[name]).to(self.device, torch.float32).expand(shape).clone()
-        if not bool(((value >= 0) & (value <= top)).all()):
-            raise UsageError(
-                f"initial: '{name}' must be at least 0 and, for soc, at most the battery's capacity, in kWh"
-            )
-        return value
+    def _checked(self, plant: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Waiting load and state of charge [B, N] that a reset is given."""
+        waiting, stored = (plant[name] for name in PLANT)
+        if bool((waiting < 0).any() | (stored < 0).any() | (stored > self._capacity).any()):
+            raise UsageError("initial: waiting_load and soc are at least 0, and soc at most the capacity, in kWh")
+        return waiting, stored
 
     def _load_tensors(self) -> None:
         district = self.district

@@ -8,6 +8,7 @@ heat, appliances that can be shifted and electric vehicles are not.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from os.path import isdir, isfile  # which are False where a name is too long to be one
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import numpy.typing as npt
 
 from accord.envs.districts.csv_columns import Column, read_columns
 from accord.envs.districts.json_values import as_object, attributes, efficiency, file_name, flag, read_object, size
-from accord.envs.errors import UsageError
+from accord.envs.errors import UsageError, quoted
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -135,10 +136,10 @@ def read_dataset(folder: str | Path, name: str | None = None) -> Dataset:
 
 
 def _read_schema(root: Path) -> dict[str, Any]:
-    if not root.is_dir():
+    if not isdir(root):
         raise UsageError(f"{root}: no such folder; give one that holds schema.json: accord new-district writes one")
     path = root / "schema.json"
-    if not path.is_file():
+    if not isfile(path):
         raise UsageError(f"{path}: no such file; the folder must hold CityLearn's schema.json")
     return read_object(path)
 
@@ -146,7 +147,7 @@ def _read_schema(root: Path) -> dict[str, Any]:
 def _check_time_step(path: Path, schema: Mapping[str, Any]) -> None:
     seconds = schema.get("seconds_per_time_step")
     if seconds != SECONDS_PER_TIME_STEP:
-        raise UsageError(f"{path}: seconds_per_time_step is {seconds!r}; only {SECONDS_PER_TIME_STEP} is allowed")
+        raise UsageError(f"{path}: seconds_per_time_step is {quoted(seconds)}; only {SECONDS_PER_TIME_STEP} is allowed")
 
 
 def _included_buildings(path: Path, schema: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from os.path import isfile  # which is False where a name is too long to be one
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from accord.envs.errors import UsageError
+from accord.envs.errors import UsageError, quoted
 
 BRACKETS = str.maketrans("()", "[]")
 OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
@@ -49,7 +50,7 @@ def read_columns(path: Path, names: Mapping[str, Sequence[str]]) -> dict[str, Co
         UsageError: the file is missing or unreadable, a column is missing or there twice, or a cell is not a finite
             number.
     """
-    if not path.is_file():
+    if not isfile(path):
         raise UsageError(f"{path}: no such file, though schema.json names it")
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -114,10 +115,13 @@ def _numbers(path: Path, label: str, text: npt.NDArray[np.object_]) -> npt.NDArr
     if missing.any():
         raise _row_error(path, label, int(np.argmax(missing)), "NaN or empty; a number is needed")
     try:
+        every = "".join(text)
+        if "_" in every or not every.isascii():  # Python reads 1_0 and ٣ as numbers
+            raise ValueError
         values = text.astype(np.float64)
     except ValueError:
         row = next(row for row, cell in enumerate(text) if not _is_number(cell))
-        raise _row_error(path, label, row, f"{text[row]!r} is not a number") from None
+        raise _row_error(path, label, row, f"{quoted(text[row])} is not a number") from None
     column = Column(path, label, values)
     column.reject(~np.isfinite(values), "is not finite")
     column.reject(np.abs(values) > LARGEST, f"is beyond {LARGEST:g}, which no figure of a building or a tariff is")
@@ -129,7 +133,7 @@ def _is_number(cell: str) -> bool:
         float(cell)
     except ValueError:
         return False
-    return True
+    return "_" not in cell and cell.isascii()
 
 
 def _row_error(path: Path, label: str, row: int, problem: str) -> UsageError:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from accord.envs.districts.csv_columns import LARGEST
-from accord.envs.errors import UsageError
+from accord.envs.errors import UsageError, quoted
 
 
 def read_object(path: Path) -> dict[str, Any]:
@@ -19,7 +19,7 @@ def read_object(path: Path) -> dict[str, Any]:
         if len(found) < len(pairs):
             keys = [key for key, _ in pairs]
             twice = next(key for key in keys if keys.count(key) > 1)
-            raise UsageError(f"{path}: the key {twice!r} is there twice in one object; allowed: once")
+            raise UsageError(f"{path}: the key {quoted(twice)} is there twice in one object; allowed: once")
         return found
 
     try:
@@ -35,7 +35,7 @@ def flag(where: str, entry: Mapping[str, Any], key: str, default: bool) -> bool:
     """A yes or no, true or false in JSON."""
     value = entry.get(key, default)
     if not isinstance(value, bool):
-        raise UsageError(f"{where}: {key} is {value!r}; allowed: true or false")
+        raise UsageError(f"{where}: {key} is {quoted(value)}; allowed: true or false")
     return value
 
 
@@ -69,7 +69,7 @@ def _figure(where: str, attributes: Mapping[str, Any], key: str) -> float:
     value = attributes.get(key)
     # json reads whole numbers of any length, and NaN, which is not at most anything.
     if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= LARGEST:
-        raise UsageError(f"{where}: {key} is {value!r}; a number of at most {LARGEST:g} is needed")
+        raise UsageError(f"{where}: {key} is {quoted(value)}; a number of at most {LARGEST:g} is needed")
     return float(value)
 
 
@@ -77,12 +77,12 @@ def file_name(where: str, entry: Mapping[str, Any], key: str) -> str:
     """The name of a file."""
     value = entry.get(key)
     if not isinstance(value, str):
-        raise UsageError(f"{where}: {key} is {value!r}; the name of a CSV file is needed")
+        raise UsageError(f"{where}: {key} is {quoted(value)}; the name of a CSV file is needed")
     return value
 
 
 def as_object(where: str, value: Any) -> dict[str, Any]:
     """A JSON object."""
     if not isinstance(value, dict):
-        raise UsageError(f"{where}: a JSON object is needed, not {value!r}")
+        raise UsageError(f"{where}: a JSON object is needed, not {quoted(value)}")
     return value

@@ -30,6 +30,7 @@ WEEK = 7 * HOURS
 FOLDER = "folder:"  # before the path of a district of one's own
 SYNTHETIC = "synthetic"  # the first word of districts of any size
 GROUP = "accord.districts"  # entry points of outside packages
+MOST_BUILDINGS = 10_000_000  # of a synthetic one, which takes some gigabytes
 FEEDER_SIZE = 100  # buildings on one feeder of a synthetic district
 
 
@@ -154,7 +155,10 @@ NAMED: dict[str, Callable[[], District]] = {
     "homes_17": homes_17,
     "mixed_9": mixed_9,
 }
-ALLOWED = f"{', '.join(NAMED)}, synthetic_N or synthetic_N-week (N from 1), or folder:PATH in CityLearn's schema"
+ALLOWED = (
+    f"{', '.join(NAMED)}, synthetic_N or synthetic_N-week (N from 1 to {MOST_BUILDINGS}), or folder:PATH in "
+    "CityLearn's schema"
+)
 
 
 @cache
@@ -199,7 +203,8 @@ def _made(name: str, files: Stamp) -> District:
         return district
     if name.startswith(FOLDER):
         return from_folder(name.removeprefix(FOLDER))
-    if match := re.fullmatch(r"synthetic_([1-9][0-9]{0,8})(-week)?", name):
+    match = re.fullmatch(r"synthetic_([1-9][0-9]{0,7})(-week)?", name)
+    if match and int(match[1]) <= MOST_BUILDINGS:
         year = synthetic(int(match[1]))
         first = year.measured[0]
         return replace(year, name=name, measured=(first, first + WEEK)) if match[2] else year

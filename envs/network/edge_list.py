@@ -12,8 +12,11 @@ Cells are separated by commas, semicolons, tabs or blanks. Ids count from 0.
 
 from __future__ import annotations
 
+import errno
+import math
 import re
 from collections.abc import Sequence
+from os.path import exists, isfile  # which are False where a name is too long to be one
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +27,8 @@ from accord.envs.errors import UsageError
 SEPARATORS = ",;\t"  # where none of them is, blanks separate
 ENDS = (("source", "target"), ("from", "to"), ("u", "v"), ("node1", "node2"))  # names in a header
 WEIGHT = "weight"
+WEIGHTS = re.compile(r"([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?", re.IGNORECASE)
+QUOTED = re.compile(r"^([\"'])(.*)\1$")
 FIRST_TWO = (0, 1, 2)  # columns of the ends and the weight without a header
 ALLOWED = "allowed: two node ids, as 0,1 or 0 1, and a weight if there is one; above them a header source,target"
 
@@ -39,8 +44,10 @@ def read_edges(path: Path, n_agents: int) -> NDArray[np.int64]:
         UsageError: the file cannot be read, or a line is no edge between two of the nodes, or repeats one.
     """
     try:
+        if exists(path) and not isfile(path):  # a device may have no end
+            raise OSError(errno.EINVAL, "no file")
         lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "not UTF-8 text"
         raise UsageError(
             f"topology: cannot read edge list {path} ({reason}); allowed: edges:FILE with an edge a line"
@@ -84,7 +91,7 @@ def _cells(text: str) -> list[str]:
     """The cells of a line, without the dictionary that networkx writes behind the ids."""
     text = text.partition("{")[0].strip(f" {SEPARATORS}")
     separator = next((sign for sign in SEPARATORS if sign in text), None)
-    return [cell.strip(" \"'") for cell in text.split(separator)]
+    return [QUOTED.sub(r"\2", cell.strip()) for cell in text.split(separator)]
 
 
 def _named(cells: Sequence[str]) -> list[int] | None:
@@ -101,9 +108,9 @@ def _ends(where: str, text: str, cells: Sequence[str], columns: Sequence[int]) -
     first, second, *weight = columns
     longest = len(FIRST_TWO) if columns is FIRST_TWO else len(cells)
     ids = [cells[column] for column in (first, second) if column < len(cells)]
-    if len(ids) < 2 or len(cells) > longest or not all(re.fullmatch("[0-9]+", cell) for cell in ids):
+    if len(ids) < 2 or len(cells) > longest or not all(re.fullmatch("[0-9]{1,18}", cell) for cell in ids):
         raise UsageError(f"{where}: '{text}' is no edge; {ALLOWED}")
     for cell in (cells[column] for column in weight if column < len(cells)):
-        if not re.fullmatch(r"[0-9.]+(e[+-]?[0-9]+)?", cell, re.IGNORECASE) or not float(cell) > 0:
+        if not WEIGHTS.fullmatch(cell) or not 0 < float(cell) < math.inf:
             raise UsageError(f"{where}: the weight of '{text}' is '{cell}'; allowed: numbers above 0, no link without")
     return [int(cell) for cell in ids]

@@ -127,9 +127,12 @@ def parse_faults(words: Sequence[str], where: str) -> Faults:
                 raise UsageError(f"{where}: fault '{word}' needs the name of a topology, like {kind}-star")
             found[kind] = value
         elif _KINDS[kind] is tuple:
-            if not all(number.isascii() and number.isdigit() for number in value.split("_")):
+            agents = [number_of(text, f"{where}: fault '{word}'") for text in value.split("_")]
+            if not all(agent is not None and agent >= 0 and agent.is_integer() for agent in agents):
                 raise UsageError(f"{where}: fault '{word}' needs numbers of agents, like {kind}-2 or {kind}-2_5")
-            found[kind] = tuple(sorted({int(number) for number in value.split("_")}))
+            if len(set(agents)) < len(agents):
+                raise UsageError(f"{where}: fault '{word}' names an agent twice")
+            found[kind] = tuple(sorted(int(agent) for agent in agents if agent is not None))
         else:
             found[kind] = _number(kind, value, where)
     return Faults(**found)  # type: ignore[arg-type]

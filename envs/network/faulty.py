@@ -13,7 +13,7 @@ from torch import Tensor
 
 from accord.envs.errors import UsageError
 from accord.envs.network.exchange import Links
-from accord.envs.network.faults import Faults
+from accord.envs.network.faults import Faults, split_faults
 from accord.envs.network.static import METHODS, Network
 from accord.envs.network.topologies import build_edges
 
@@ -56,6 +56,8 @@ class FaultyNetwork(Network):
         self.liar = int(self.degree.argmax())
         self.failing = tuple(sorted({*faults.dead_serving, *faults.dead_idle, *([self.liar] if faults.lies else ())}))
         self._other = None
+        if faults.switching and faults.switching == split_faults(name)[0]:
+            raise UsageError(f"network '{name}': links switch to those that they are; allowed: another topology")
         if faults.switching:
             self._other = Network(build_edges(faults.switching, n_agents), n_agents, faults.switching)
         self._before = _between(self.links, n_agents, faults.late, cut=False)

@@ -36,6 +36,7 @@ TOPOLOGIES = (
 Pairs = NDArray[np.int64]  # [E, 2]
 Sampler = Callable[[int], Pairs | None]  # seed -> pairs, or None where the draw failed
 
+MOST_LINKS = 10_000_000  # of a graph that is drawn, which takes some gigabytes
 _DRAWS = 20
 _SWITCH_TRIES = 1000
 
@@ -66,6 +67,8 @@ def build_edges(name: str, n_agents: int) -> Tensor:
     if name.startswith(EDGES):
         path = Path(name.removeprefix(EDGES))
         return canonical_edges(torch.from_numpy(read_edges(path, n_agents)), n_agents, f"edge list {path}")
+    if name == "complete":
+        _check_size(name, n_agents, n_agents * (n_agents - 1) / 2)
     if name in _FIXED:
         pairs = _FIXED[name](n_agents)
     elif kind in _RANDOM:
@@ -111,6 +114,13 @@ def canonical_edges(edges: Tensor, n_agents: int, source: str) -> Tensor:
     if components > 1:
         raise UsageError(f"{source}: the graph over {n_agents} agents is in {components} components; allowed: one")
     return ordered
+
+
+def _check_size(name: str, n_agents: int, links: float) -> None:
+    if links > MOST_LINKS:
+        raise UsageError(
+            f"topology: '{name}' with {n_agents} agents has about {links:.0f} links; allowed: {MOST_LINKS} at most"
+        )
 
 
 def _count_components(pairs: Pairs, n_agents: int) -> int:
@@ -195,11 +205,13 @@ def _regular(name: str, parameters: list[str], n_agents: int) -> Sampler:
         raise _bad_parameters(name, f"D below the number of agents, {n_agents}")
     if degree * n_agents % 2:
         raise _bad_parameters(name, f"an even D, since the number of agents, {n_agents}, is odd")
+    _check_size(name, n_agents, degree * n_agents / 2)
     return lambda seed: _random_regular(degree, n_agents, np.random.default_rng(seed))
 
 
 def _erdos_renyi(name: str, parameters: list[str], n_agents: int) -> Sampler:
     probability = _decimal(name, parameters, "erdos_renyi-P with 0 <= P <= 1, such as erdos_renyi-0.2")
+    _check_size(name, n_agents, probability * n_agents * (n_agents - 1) / 2)
     return lambda seed: _pairs(nx.fast_gnp_random_graph(n_agents, probability, seed=seed))
 
 
@@ -211,6 +223,7 @@ def _small_world(name: str, parameters: list[str], n_agents: int) -> Sampler:
         raise _bad_parameters(name, allowed)
     if nearest >= n_agents:
         raise _bad_parameters(name, f"K below the number of agents, {n_agents}")
+    _check_size(name, n_agents, nearest * n_agents / 2)
     return lambda seed: _pairs(nx.watts_strogatz_graph(n_agents, nearest, probability, seed=seed))
 
 

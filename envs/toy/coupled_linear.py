@@ -19,7 +19,7 @@ from torch import Tensor
 
 from accord.envs.errors import UsageError
 from accord.envs.scenario import EpisodicScenario, Family
-from accord.envs.task import Box, Field, Initial, Step, Task, TaskSpec, check_actions, check_reset
+from accord.envs.task import Box, Field, Initial, Step, Task, TaskSpec, check_actions, check_reset, plant_of
 
 # A and B of each agent, eq. (30).
 DYNAMICS = (((0.9, 0.35), (0.0, 1.1)), ((0.91, 0.33), (0.0, 0.98)), ((0.88, 0.3), (0.0, 1.1)))
@@ -82,15 +82,14 @@ class CoupledLinear(Task):
             UsageError: only one of position and velocity is given.
         """
         check_reset(self.spec, batch, horizon)
+        plant = plant_of(self.spec, initial, batch)
         self._generator, self._elapsed = generator, 0
         self._horizon = self.spec.horizon if horizon is None else horizon
-        if isinstance(initial, str):
+        if plant is None:
             share, speed = torch.rand(2, batch, AGENTS, generator=generator, device=generator.device).to(self.device)
             position, velocity = self._low + share * (self._high - self._low), VELOCITY * (2 * speed - 1)
-        elif set(initial) != {"position", "velocity"}:
-            raise UsageError(f"initial: {', '.join(initial)} is given; allowed: both position and velocity")
         else:
-            position, velocity = (initial[name].to(self.device).expand(batch, AGENTS) for name in self.spec.plant)
+            position, velocity = (plant[name] for name in self.spec.plant)
         self._x = torch.stack([position, velocity], -1).float()  # [B, 3, 2]
         return self._show(torch.zeros(batch, AGENTS, device=self.device))
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from accord.envs.errors import UsageError
 from accord.envs.scenario import EpisodicScenario, Family
 from accord.envs.spelling import number_of
-from accord.envs.task import Discrete, Field, Initial, Step, Task, TaskSpec, check_actions, check_reset
+from accord.envs.task import Discrete, Field, Initial, Step, Task, TaskSpec, check_actions, check_reset, plant_of
 
 ROUNDS = 25  # of the repeated games
 CLIMBING = ((11.0, -30.0, 0.0), (-30.0, 7.0, 0.0), (0.0, 6.0, 5.0))
@@ -78,8 +78,9 @@ class MatrixGame(Task):
         horizon: int | None = None,
         initial: Initial = "zero",
     ) -> Step:
-        """Begin `batch` games in state 0; nothing is drawn, `start` and `initial` have no meaning."""
+        """Begin `batch` games in state 0; nothing is drawn, and `start` and the words of `initial` have no meaning."""
         check_reset(self.spec, batch, horizon)
+        plant_of(self.spec, initial, batch)
         self._horizon = self.spec.horizon if horizon is None else horizon
         self._elapsed = 0
         self._state = torch.zeros(batch, dtype=torch.long, device=self.device)

@@ -9,9 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from accord.envs.errors import UsageError
+from accord.envs.errors import UsageError, quoted
 from accord.envs.task import Step, Task
 from accord.envs.wrappers.spaces import check_horizon, check_start, seed_of, start_and_initial
+
+MOST_COPIES = 1_000_000  # some gigabytes of a small task
 
 
 class Copies:
@@ -35,8 +37,9 @@ class Copies:
         Raises:
             UsageError: the copies, the start or the horizon are no such number.
         """
-        if not isinstance(copies, int | np.integer) or isinstance(copies, bool) or copies < 1:
-            raise UsageError(f"copies {copies!r}: allowed are whole numbers from 1")
+        whole = isinstance(copies, int | np.integer) and not isinstance(copies, bool)
+        if not (whole and 1 <= copies <= MOST_COPIES):
+            raise UsageError(f"copies {quoted(copies)}: allowed are whole numbers from 1 to {MOST_COPIES}")
         check_start(start)
         check_horizon(horizon)
         self.task, self.count, self.over = task, int(copies), True
@@ -54,7 +57,7 @@ class Copies:
 
     def reset(self, options: Mapping[str, Any] | None = None) -> Step:
         """Begin an episode of every copy; `options` are `start` and `initial` of `Task.reset`, arrays [N] or [B, N]."""
-        start, initial = start_and_initial(options, self._start)
+        start, initial = start_and_initial(options, self._start, self.count)
         self.over = False
         return self.task.reset(self.count, self._generator, start=start, horizon=self._horizon, initial=initial)
 

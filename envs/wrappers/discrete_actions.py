@@ -8,8 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from accord.envs.errors import UsageError
+from accord.envs.errors import UsageError, quoted
 from accord.envs.task import Box, Discrete, Initial, Step, Task
+
+MOST_POINTS = 1_000_000  # of a grid
 
 
 def grid_points(box: Box, levels: int) -> Tensor:
@@ -32,10 +34,13 @@ class GridTask(Task):
             UsageError: the task's actions are discrete already, or there are fewer levels.
         """
         whole = isinstance(levels, int | np.integer) and not isinstance(levels, bool)
-        if not (whole and levels > 1):
-            raise UsageError(f"discrete {levels!r}: allowed are whole numbers from 2, of levels per dimension")
         if not isinstance(task.spec.action, Box):
             raise UsageError(f"task '{task.spec.name}': its actions are discrete; a grid needs a box")
+        most = int(MOST_POINTS ** (1 / task.spec.action.size))
+        if not (whole and 2 <= levels <= most):
+            raise UsageError(
+                f"discrete {quoted(levels)}: allowed are whole numbers from 2 to {most}, of levels per dimension"
+            )
         self._task, self._levels = task, int(levels)
         self._points = grid_points(task.spec.action, self._levels).to(task.device)
         self.device = task.device

@@ -98,7 +98,7 @@ class ParallelTask(ParallelEnv):
         """
         if seed is not None:
             self._generator.manual_seed(seed_of(seed))
-        start, initial = start_and_initial(options, self._start)
+        start, initial = start_and_initial(options, self._start, 1)
         step = self.task.reset(1, self._generator, start=start, horizon=self.max_cycles, initial=initial)
         self._last = step
         self.agents = [a for a, alive in zip(self.possible_agents, step.alive[0].tolist(), strict=True) if alive]

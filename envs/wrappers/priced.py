@@ -11,11 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from accord.envs.errors import UsageError
+from accord.envs.errors import UsageError, quoted
 from accord.envs.multipliers import MultiplierDraw, equal_shares, lagrangian
 from accord.envs.task import Field, Initial, Step, Task
 
 Price = float | Mapping[str, float] | Literal["drawn"]
+HIGHEST = 1e9  # mean prices; rewards are float32
 DRAWN, SHORTFALL = "drawn", "shortfall"
 SHOWN = {"budget_prices": (0.0, math.inf), "shortfall_price": (-math.inf, math.inf)}  # fields and their bounds
 
@@ -154,19 +155,21 @@ class PricedTask(Task):
             UsageError: see the class.
         """
         budgets = [budget.name for budget in self._task.spec.budgets]
-        words = f"a number from 0, '{DRAWN}', or numbers by name of {', '.join(budgets)} or {SHORTFALL}"
+        words = (
+            f"a number from 0 to {HIGHEST:.0f}, '{DRAWN}', or numbers by name of {', '.join(budgets)} or {SHORTFALL}"
+        )
         if not (isinstance(price, Mapping) or (_is_number(price) and price >= 0)):
-            raise UsageError(f"price {price!r}; allowed: {words}")
+            raise UsageError(f"price {quoted(price)}; allowed: {words}")
         named: Mapping[Any, Any] = price if isinstance(price, Mapping) else dict.fromkeys(budgets, price)
         for name, value in named.items():
             if name not in (*budgets, SHORTFALL):
-                raise UsageError(f"price of {name!r}: unknown name; allowed: {words}")
+                raise UsageError(f"price of {quoted(name)}: unknown name; allowed: {words}")
             if not (_is_number(value) and (value >= 0 or name == SHORTFALL)):
-                raise UsageError(f"price of '{name}' is {value!r}; allowed: {words}, which alone may be below 0")
+                raise UsageError(f"price of '{name}' is {quoted(value)}; allowed: {words}, which alone may be below 0")
         lam = [float(named.get(name, 0.0)) for name in budgets]
         due = float(named.get(SHORTFALL, 0.0))
         return torch.tensor([[lam]], device=self.device), torch.tensor([[due]], device=self.device)
 
 
-def _is_number(value: object) -> TypeGuard[float]:
-    return isinstance(value, int | float | np.number) and not isinstance(value, bool) and math.isfinite(value)
+def _is_number(value: Any) -> TypeGuard[float]:
+    return isinstance(value, int | float | np.number) and not isinstance(value, bool) and abs(value) <= HIGHEST

@@ -11,12 +11,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from accord.envs.errors import UsageError
+from accord.envs.errors import UsageError, quoted
 from accord.envs.task import Box, Discrete
 
 FloatArray = npt.NDArray[np.float32]
 ROUNDING = 1e-6  # of a box's width: squashed Gaussians pass an end by so much
-LARGEST_SEED = 2**63 - 1
+LARGEST = 2**63 - 1  # of seeds and steps: what fits a tensor
 
 
 def seed_of(seed: Any) -> int:
@@ -26,43 +26,53 @@ def seed_of(seed: Any) -> int:
         UsageError: it is none.
     """
     whole = isinstance(seed, int | np.integer) and not isinstance(seed, bool)
-    if not (whole and 0 <= seed <= LARGEST_SEED):
-        raise UsageError(f"seed {seed!r}: allowed are whole numbers from 0 to {LARGEST_SEED}")
+    if not (whole and 0 <= seed <= LARGEST):
+        raise UsageError(f"seed {quoted(seed)}: allowed are whole numbers from 0 to {LARGEST}")
     return int(seed)
 
 
 def check_horizon(horizon: Any) -> None:
     """Raise a `UsageError` where steps of an episode are given that are no number of steps."""
     whole = isinstance(horizon, int | np.integer) and not isinstance(horizon, bool)
-    if horizon is not None and not (whole and horizon > 0):
-        raise UsageError(f"horizon {horizon!r}: allowed are whole numbers of steps from 1, or None for the task's own")
+    if horizon is not None and not (whole and 0 < horizon <= LARGEST):
+        allowed = "allowed are whole numbers of steps from 1, or None for the task's own"
+        raise UsageError(f"horizon {quoted(horizon)}: {allowed}")
 
 
 def check_start(start: Any) -> None:
     """Raise a `UsageError` where a first step of the data is given that is no number of a step."""
     whole = isinstance(start, int | np.integer) and not isinstance(start, bool)
-    if start is not None and not whole:
-        raise UsageError(f"start {start!r}: allowed are whole numbers of steps from 0, or None to draw one")
+    if start is not None and not (whole and 0 <= start <= LARGEST):
+        raise UsageError(f"start {quoted(start)}: allowed are whole numbers of steps from 0, or None to draw one")
 
 
-def start_and_initial(options: Any, start: int | None) -> tuple[int | None, Any]:
+def start_and_initial(options: Any, start: int | None, batch: int) -> tuple[int | None, Any]:
     """What `Task.reset` begins with, from the options of a reset; other keys are for other wrappers.
 
     Args:
         options: A mapping or None; arrays in `initial` of shape [N] or [B, N].
         start: First step of the data where the options name none.
+        batch: B.
 
     Raises:
-        UsageError: the options are no mapping, or the start is no number of a step.
+        UsageError: the options are no mapping, the start is no number of a step, or what is in `initial` no array.
     """
     if options is not None and not isinstance(options, Mapping):
-        raise UsageError(f"options {options!r}: allowed are a mapping with 'start' and 'initial', or None")
+        raise UsageError(f"options {quoted(options)}: allowed are a mapping with 'start' and 'initial', or None")
     named = options or {}
     first, initial = named.get("start", start), named.get("initial", "zero")
     check_start(first)
     if isinstance(initial, Mapping):
-        initial = {name: torch.as_tensor(value) for name, value in initial.items()}
+        initial = {name: _rows(name, value, batch) for name, value in initial.items()}
     return first, initial
+
+
+def _rows(name: Any, value: Any, batch: int) -> Tensor:
+    """Numbers of shape [N] or [B, N] as [B, N]."""
+    try:
+        return torch.as_tensor(value).expand(batch, -1)
+    except (TypeError, ValueError, RuntimeError, OverflowError):
+        raise UsageError(f"initial: '{name}' is {quoted(value)}; allowed: numbers [N] or [{batch}, N]") from None
 
 
 def bounded_space(bounds: tuple[Tensor, Tensor]) -> gymnasium.spaces.Box:
@@ -84,11 +94,11 @@ def box_action(agent: str, action: Any, space: Box) -> FloatArray:
     Raises:
         UsageError: they are not in the space.
     """
-    given = _array(action)
+    given = array_of(action)
     if given.shape == (space.size,) and given.dtype.kind in "iuf" and in_box(given, space):
         return given.astype(np.float32).clip(np.float32(space.low), np.float32(space.high))
     allowed = f"{space.size} numbers in [{space.low}, {space.high}]"
-    raise UsageError(f"action of '{agent}': {action}; allowed: {allowed}")
+    raise UsageError(f"action of '{agent}': {_shown(action)}; allowed: {allowed}")
 
 
 def in_box(given: npt.NDArray[Any], space: Box) -> bool:
@@ -103,15 +113,20 @@ def discrete_action(agent: str, action: Any, allowed: Tensor) -> int:
     Raises:
         UsageError: it is none of them.
     """
-    given = _array(action)
+    given = array_of(action)
     choices: list[int] = allowed.nonzero().flatten().tolist()
     if given.shape == () and given.dtype.kind in "iu" and int(given) in choices:
         return int(given)
-    raise UsageError(f"action of '{agent}': {action}; allowed: one of {choices}")
+    raise UsageError(f"action of '{agent}': {_shown(action)}; allowed: one of {choices}")
 
 
-def _array(action: Any) -> npt.NDArray[Any]:
+def array_of(action: Any) -> npt.NDArray[Any]:
+    """Numbers as an array, a tensor's too; one without numbers where they are none."""
     try:
         return np.asarray(action.detach().cpu() if isinstance(action, Tensor) else action)
     except ValueError:  # rows of different lengths
         return np.asarray(None)
+
+
+def _shown(action: Any) -> str:
+    return quoted(action.tolist() if isinstance(action, np.ndarray | Tensor) else action)

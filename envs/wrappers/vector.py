@@ -16,7 +16,7 @@ from accord.envs.errors import UsageError
 from accord.envs.task import Box, Step, Task
 from accord.envs.wrappers.copies import Copies
 from accord.envs.wrappers.infos import infos_of
-from accord.envs.wrappers.spaces import FloatArray, action_space, bounded_space, in_box
+from accord.envs.wrappers.spaces import FloatArray, action_space, array_of, bounded_space, in_box
 
 Array = npt.NDArray[Any]
 Outcome = tuple[FloatArray, FloatArray, Array, Array, dict[str, Any]]
@@ -112,7 +112,7 @@ class VectorTask(VectorEnv):
 
     def _joint_action(self, actions: Any) -> Tensor:
         spec = self.task.spec
-        given, shape = np.asarray(actions), self.action_space.shape
+        given, shape = array_of(actions), self.action_space.shape
         if isinstance(spec.action, Box):
             fits = given.shape == shape and given.dtype.kind in "iuf" and in_box(given, spec.action)
             allowed = f"an array {shape} of numbers in [{spec.action.low}, {spec.action.high}]"

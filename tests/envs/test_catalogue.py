@@ -113,6 +113,19 @@ def test_validation_hours_are_the_last_four_weeks_of_training_after_a_month_of_w
         ("paper_seven/ring/daily-0.27", "unknown kind 'daily'"),
         ("paper_seven/ring/average-much", "'much' is not a number"),
         ("paper_seven/ring/window-17_21-x1.05", "none is the smallest"),
+        ("paper_seven/ring/hourly-0.3~0.3", "budget 'hourly-0.3~0.3': nothing changes"),
+        ("synthetic_10000001/ring/average-0.3", r"unknown district .*\(N from 1 to 10000000\)"),
+        (
+            "synthetic_9999/complete/average-0.3",
+            "'complete' with 9999 agents has about 49985001 links; allowed: 10000000",
+        ),
+        ("synthetic_9999/small_world-9998-0.1/average-0.3", "has about 49985001 links"),
+        ("synthetic_9999/erdos_renyi-0.9/average-0.3", "has about 44986501 links"),
+        ("synthetic_9999/regular-9998/average-0.3", "has about 49985001 links"),
+        ("allocation_1001x1/radius-1/steady", "N from 2 to 1000 agents"),
+        ("allocation_4x101/radius-1/steady", "W up to 100 resources"),
+        (f"folder:/{'a' * 5000}/ring/average-0.3", "no such folder"),
+        ("folder://ring/average-0.3", "/schema.json: no such file"),
     ],
 )
 def test_errors_name_the_word_and_what_is_allowed(address: str, message: str) -> None:
@@ -141,3 +154,14 @@ def test_a_script_adds_a_family_and_a_second_call_replaces_it(register: Callable
 def test_a_word_that_is_taken_is_refused(register: Callable[[str, Family], None], word: str) -> None:
     with pytest.raises(ValueError, match=f"the word .{word}. of a family is taken"):
         register(word, GAMES)
+
+
+def test_what_is_no_text_is_no_address() -> None:
+    with pytest.raises(UsageError, match="address 5: allowed: a text like campus_seven"):
+        accord.envs.make(5)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("device", ["here", 99, None, "meta"])
+def test_what_is_no_device_is_refused(device: object) -> None:
+    with pytest.raises(UsageError, match=f"^device {device!r}: is not here; allowed: cpu"):
+        accord.envs.make("games/two_step", device)  # type: ignore[arg-type]

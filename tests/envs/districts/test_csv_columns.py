@@ -71,3 +71,15 @@ def test_a_comma_at_the_end_of_rows_is_no_cell(tmp_path: Path) -> None:
 def test_a_figure_beyond_any_unit_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"row 2: 1e\+30 is beyond 1e\+09, which no figure of a building"):
         read_columns(write(tmp_path, "Hour,non_shiftable_load\n1,0.5\n2,1e30\n"), NAMES)
+
+
+@pytest.mark.parametrize("cell", ["1_0", "٣"])
+def test_what_only_python_takes_for_a_number_is_refused(tmp_path: Path, cell: str) -> None:
+    with pytest.raises(UsageError, match=f"row 2: '{cell}' is not a number"):
+        read_columns(write(tmp_path, f"hour,non_shiftable_load\n1,0.5\n2,{cell}\n"), NAMES)
+
+
+def test_a_long_cell_is_not_shown_whole(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="is not a number") as caught:
+        read_columns(write(tmp_path, f"hour,non_shiftable_load\n1,{'x' * 5000}\n"), NAMES)
+    assert len(str(caught.value)) < 300

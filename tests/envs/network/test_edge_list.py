@@ -49,6 +49,10 @@ def test_what_networkx_writes_is_read(tmp_path: Path, delimiter: str, data: bool
         ("0,1,0\n", "links.csv:1: the weight of '0,1,0' is '0'; allowed: numbers above 0, no link without"),
         ("0,1,-1\n", "the weight of '0,1,-1' is '-1'"),
         ("0,1,near\n", "the weight of '0,1,near' is 'near'"),
+        ("0,1,1.2.3\n", "the weight of '0,1,1.2.3' is '1.2.3'"),
+        ("0,1,1e999\n", "the weight of '0,1,1e999' is '1e999'"),
+        ("0," + "9" * 5000, "links.csv:1: .* is no edge"),
+        ('0,"1\n', "links.csv:1: '0,\"1' is no edge"),
         ("0,1,2,3\n", "links.csv:1: '0,1,2,3' is no edge; allowed: two node ids"),
         ("0\n", "links.csv:1: '0' is no edge"),
         ("left,right\n0,1\n", "links.csv:1: 'left,right' is no edge; .* a header source,target"),
@@ -65,3 +69,9 @@ def test_lists_of_neighbours_are_no_lists_of_edges(tmp_path: Path) -> None:
     nx.write_adjlist(nx.Graph(RING), tmp_path / "links")
     with pytest.raises(UsageError, match="is no edge"):
         read_edges(tmp_path / "links", 4)
+
+
+def test_a_device_is_no_file(tmp_path: Path) -> None:
+    for path in (Path("/dev/zero"), tmp_path, tmp_path / ("a" * 5000)):
+        with pytest.raises(UsageError, match="cannot read edge list"):
+            read_edges(path, 4)

@@ -33,6 +33,10 @@ def test_words_are_read() -> None:
         ("dead_idle-x", "fault 'dead_idle-x' needs numbers of agents, like dead_idle-2 or dead_idle-2_5"),
         ("dead_idle-7", "agent 7 is not there; allowed: 0 to 6"),
         ("dead_idle-2+late-2", "an agent fails in two ways"),
+        ("dead_idle-2_2", "fault 'dead_idle-2_2' names an agent twice"),
+        ("dead_idle-02", "fault 'dead_idle-02': '02' is written 2 in an address"),
+        ("loss--0", "fault 'loss--0': '-0' is written 0 in an address"),
+        ("switching-ring", "network 'ring': links switch to those that they are"),
     ],
 )
 def test_words_without_a_meaning_are_refused(words: str, said: str) -> None:

@@ -94,5 +94,8 @@ def test_later_steps_add_up_to_mean_distances_and_to_the_share_outside() -> None
 def test_mistakes_are_one_line() -> None:
     with pytest.raises(UsageError, match="unknown example; allowed: coupled/three"):
         resolve("coupled/four")
-    with pytest.raises(UsageError, match="initial: position is given; allowed: both position and velocity"):
+    with pytest.raises(
+        UsageError,
+        match="initial: position is given; allowed for 'coupled_linear': 'zero', 'random' or position and velocity",
+    ):
         CoupledLinear().reset(1, torch.Generator(), initial={"position": torch.zeros(1, 3)})

@@ -143,7 +143,7 @@ FIRST = "action of 'agent_0': "
     [
         ({"agent_0": [np.nan, 0.5]}, FIRST + r"\[nan, 0.5\]; allowed: 2 numbers in \[0.0, 1.0\]"),
         ({"agent_0": [np.inf, 0.5]}, FIRST + r"\[inf, 0.5\]; allowed"),
-        ({"agent_0": np.array([-0.01, 0.5])}, FIRST + r"\[-0.01  0.5 \]; allowed"),
+        ({"agent_0": np.array([-0.01, 0.5])}, FIRST + r"\[-0.01, 0.5\]; allowed"),
         ({"agent_0": [0.5, 1.5]}, FIRST + r"\[0.5, 1.5\]; allowed"),
         ({"agent_0": [0.5, 1e300]}, FIRST + r"\[0.5, 1e\+300\]; allowed"),
         ({"agent_0": [0.5]}, FIRST + r"\[0.5\]; allowed"),
@@ -184,7 +184,7 @@ def test_seeds_and_starts_may_be_numbers_of_numpy() -> None:
     assert all(np.array_equal(seen[0][agent], again[0][agent]) for agent in one.agents)
 
 
-@pytest.mark.parametrize("start", ["noon", 1.5, True])
+@pytest.mark.parametrize("start", ["noon", 1.5, True, -1])
 def test_a_start_that_is_no_number_of_a_step_is_refused(start: Any) -> None:
     env = accord.envs.parallel_env(SEVEN)
     with pytest.raises(UsageError, match=f"^start {start!r}: allowed are whole numbers of steps from 0"):
@@ -208,3 +208,21 @@ def test_actions_may_come_from_a_network_that_is_being_trained() -> None:
     env.reset(seed=0), other.reset(seed=0)
     actions = {agent: torch.full((2,), 0.5, requires_grad=True) for agent in env.agents}
     assert env.step(actions)[1] == other.step(ones(other, 0.5))[1]
+
+
+@pytest.mark.parametrize(
+    ("initial", "said"),
+    [
+        ("full", "initial: 'full'; allowed for 'campus_seven': 'zero', 'random' or waiting_load and soc"),
+        ({"soc": np.zeros(7)}, "initial: soc is given; allowed"),
+        ({"soc": np.zeros(7), "waiting_load": np.zeros(7), "speed": np.zeros(7)}, "speed is given; allowed"),
+        ({"soc": np.zeros(7), "waiting_load": np.full(7, np.inf)}, "'waiting_load' has a number that is not finite"),
+        ({"soc": np.zeros(3), "waiting_load": np.zeros(7)}, r"initial: 'soc' is .*; allowed: numbers of shape \[7\]"),
+        ({"soc": ["a"], "waiting_load": np.zeros(7)}, r"initial: 'soc' is \['a'\]; allowed: numbers"),
+        ({"soc": np.full(7, -1.0), "waiting_load": np.zeros(7)}, "soc are at least 0"),
+    ],
+)
+def test_a_state_without_a_meaning_is_refused(initial: Any, said: str) -> None:
+    env = accord.envs.parallel_env(SEVEN)
+    with pytest.raises(UsageError, match=said):
+        env.reset(options={"initial": initial})

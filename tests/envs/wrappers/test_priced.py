@@ -114,7 +114,7 @@ def test_agents_taken_one_by_one_pay_the_same() -> None:
     assert torch.allclose(some.step(actions[:, [2, 5]]).reward, reward, rtol=1e-5)
 
 
-WORDS = "allowed: a number from 0, 'drawn', or numbers by name of average or shortfall"
+WORDS = "allowed: a number from 0 to 1000000000, 'drawn', or numbers by name of average or shortfall"
 
 
 @pytest.mark.parametrize(

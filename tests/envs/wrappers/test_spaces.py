@@ -82,7 +82,7 @@ def test_what_is_no_seed_is_named(seed: Any) -> None:
         accord.envs.parallel_env(SEVEN).reset(seed=seed)
 
 
-@pytest.mark.parametrize("horizon", [0, -3, 2.5, True, "24"])
+@pytest.mark.parametrize("horizon", [0, -3, 2.5, True, "24", 2**63])
 def test_what_is_no_horizon_is_named(horizon: Any) -> None:
     with pytest.raises(UsageError, match=r"horizon .*: allowed are whole numbers of steps from 1"):
         accord.envs.parallel_env(SEVEN, horizon=horizon)
@@ -109,7 +109,7 @@ def test_discrete_actions_are_points_of_a_grid_over_the_box() -> None:
     assert one[4] == other[4]
 
 
-@pytest.mark.parametrize("levels", [1, 0, -2, 2.0, True, "5"])
+@pytest.mark.parametrize("levels", [1, 0, -2, 2.0, True, "5", 1001, 10**30])
 def test_what_is_no_number_of_levels_is_named(levels: Any) -> None:
     with pytest.raises(UsageError, match=r"discrete .*: allowed are whole numbers from 2"):
         accord.envs.parallel_env(SEVEN, discrete=levels)
