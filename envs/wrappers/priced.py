@@ -171,5 +171,5 @@ class PricedTask(Task):
         return torch.tensor([[lam]], device=self.device), torch.tensor([[due]], device=self.device)
 
 
-def _is_number(value: Any) -> TypeGuard[float]:
-    return isinstance(value, int | float | np.number) and not isinstance(value, bool) and abs(value) <= HIGHEST
+def _is_number(value: object) -> TypeGuard[float]:
+    return isinstance(value, int | float | np.number) and not isinstance(value, bool) and bool(np.abs(value) <= HIGHEST)
