@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import difflib
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, Protocol, TypeVar, get_args, runtime_checkable
 
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from accord.baselines.base import Method, Reference
 from accord.envs.errors import UsageError, quoted
@@ -103,9 +103,12 @@ def make_method(name: str, settings: dict[str, Any] | None = None, *, tuned: boo
         raise UsageError(f"method '{name}': '{sorted(clash)[0]}' is fixed by the name; choose another method instead")
     below = nest(TUNED.get(name, {})) if tuned else {}
     try:
+        refuse_flags(entry.method.config_type, settings or {})
         config = entry.method.config_type(**entry.implied, **merge(below, settings or {}))
     except ValidationError as error:
         raise UsageError(f"method '{name}': {explain(error)}") from None
+    except UsageError as error:
+        raise UsageError(f"method '{name}': {error}") from None
     return entry.method(config)
 
 
@@ -172,10 +175,39 @@ def explain(error: ValidationError) -> str:
     return f"key '{key}': {fault['msg'][0].lower()}{fault['msg'][1:]}, got {quoted(fault['input'])}"
 
 
+def refuse_flags(model: type[BaseModel], values: Mapping[str, Any], above: str = "") -> None:
+    """See that true and false are given to what is one of them alone: elsewhere they would count as 1 and 0.
+
+    Args:
+        model: What the values are for.
+        values: As they are given.
+        above: Where the model lies in another.
+
+    Raises:
+        UsageError: a number or a text is true or false.
+    """
+    for name, value in values.items():
+        if name in model.model_fields:
+            _refuse_flag(model.model_fields[name].annotation, value, f"{above}{name}")
+
+
 def load_plugins() -> None:
     """Import the packages that registered entry points in `accord.methods`."""
     for _ in loaded("accord.methods"):
         pass  # its module registers what it has
+
+
+def _refuse_flag(kind: Any, value: Any, key: str) -> None:
+    kinds = (kind, *get_args(kind))
+    if isinstance(value, bool) and not any(part is bool or part is Any for part in kinds):
+        raise UsageError(f"key '{key}': {str(value).lower()} is neither a number nor a text")
+    if isinstance(value, Mapping):
+        for part in kinds:
+            if isinstance(part, type) and issubclass(part, BaseModel):
+                refuse_flags(part, value, f"{key}.")
+    elif isinstance(value, list | tuple) and len(kinds) > 1:
+        for n, part in enumerate(value):
+            _refuse_flag(kinds[1], part, f"{key}.{n}")
 
 
 def _where(kind: type) -> tuple[str, str]:

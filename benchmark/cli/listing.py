@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import yaml
-
 from accord.benchmark.cli.options import Imports, MethodName, Root, out, tell
 from accord.benchmark.cli.printing import print_table
 from accord.benchmark.places import SCRATCH
 from accord.benchmark.specs.named import own_suites, suite_files
+from accord.benchmark.specs.plain_yaml import parse
 from accord.envs.errors import UsageError
 
 if TYPE_CHECKING:
@@ -89,7 +88,11 @@ def _print(table: str, known: Index) -> None:
 
 
 def _description(path: Path) -> str:
-    """Its first sentence."""
-    words = str(yaml.safe_load(path.read_text(encoding="utf-8"))["description"]).split()
+    """Its first sentence, or what is wrong with the file."""
+    try:
+        said = parse(path.read_text(encoding="utf-8"), str(path))
+    except (OSError, ValueError) as fault:  # text in another encoding and a UsageError are of the latter
+        return str(fault)
+    words = str(said.get("description", "") if isinstance(said, dict) else "").split()
     first, dot, _ = " ".join(words).partition(". ")
-    return f"{first}{dot.strip()}"
+    return f"{first}{dot.strip()}" or "has no description"

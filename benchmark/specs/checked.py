@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from accord.baselines.registry import explain
+from accord.baselines.registry import explain, refuse_flags
 from accord.envs.errors import UsageError
 
 
@@ -23,6 +23,7 @@ class Checked(BaseModel):
         Raises:
             UsageError: an unknown key, a wrong type or a value out of range.
         """
+        refuse_flags(cls, fields)
         try:
             return cls.model_validate(fields)
         except ValidationError as error:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from functools import reduce
 from typing import Any
 
-import yaml
 from pydantic import BaseModel
 
 from accord.baselines.registry import (
@@ -20,6 +19,7 @@ from accord.baselines.registry import (
     nest,
     unknown_name,
 )
+from accord.benchmark.specs.plain_yaml import parse
 from accord.benchmark.specs.settings import text_of
 from accord.benchmark.specs.suite import Entry, Suite
 from accord.envs.errors import UsageError
@@ -100,10 +100,6 @@ class Overrides:
         except UsageError as error:
             raise UsageError(f"--set: {error}; see: accord settings {method}") from None
         values = {name: reduce(lambda part, key: part[key], name.split("."), config) for name in self.settings}
-        for name, value in values.items():
-            given = self.settings[name]
-            if isinstance(given, bool) and not isinstance(value, bool):  # which would count as 0 or 1
-                raise UsageError(f"--set: key '{name}' is {text_of(given)}; see: accord settings {method}")
         words = [f"{name}={text_of(value)}" for name, value in values.items()]
         return " ".join([*([variant] if variant else []), *words]), together
 
@@ -133,10 +129,7 @@ def settings_from(texts: Sequence[str]) -> dict[str, Any]:
         )
         if clash is not None:
             raise UsageError(f"--set: '{text}' is about the same setting as '{clash}={found[clash]}'; leave one out")
-        try:
-            found[name] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            raise UsageError(f"--set: '{text}': not valid YAML: {' '.join(str(error).split())}") from None
+        found[name] = parse(value, f"--set: '{text}'")
         if isinstance(found[name], dict):
             raise UsageError(f"--set: '{text}' has several settings; give each by itself, like ppo.lr=1e-3")
     return found

@@ -16,6 +16,8 @@ from accord.benchmark.specs.run import EffortSpec
 from accord.benchmark.specs.yaml_file import read_model
 from accord.envs.errors import UsageError
 
+MOST_LETTERS = 100  # of a name that files are called after
+
 
 class Entry(BaseModel):
     """A cross product of scenarios and methods: of a district, networks and budgets, or of whole addresses."""
@@ -63,7 +65,12 @@ class Suite(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    name: str = Field("", pattern=r"^\w[\w. -]*$", description="Also the folder of its results; the file's by default.")
+    name: str = Field(
+        "",
+        pattern=r"^\w[\w. -]*$",
+        max_length=MOST_LETTERS,
+        description="Also the folder of its results; the file's by default.",
+    )
     description: str
     smoke: bool = Field(False, description="Few seeds and short training: for a first look, not for a paper.")
     subject: str = Field("consensus-gossip", description="The method that others are compared with.")

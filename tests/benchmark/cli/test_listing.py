@@ -79,3 +79,14 @@ def test_a_broken_file_is_one_line_and_the_rest_works(
     assert told.getMessage() == f"--import: {broken} is passed over: KeyError: 'nothing here' (line 2)"
     Lines().emit(told)
     assert capsys.readouterr().err == f"warning: {told.getMessage()}\n"
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff", b"description: [", b"[1, 2]"])
+def test_a_damaged_suite_of_ones_own_does_not_hide_the_others(
+    content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "suites").mkdir()
+    (tmp_path / "suites" / "mine.yaml").write_bytes(content)
+    status, said, _ = call(monkeypatch, capsys, "suites", "--root", str(tmp_path))
+    assert status == 0
+    assert {"| core ", "| mine "} <= {line[:7] for line in said.splitlines()}

@@ -60,6 +60,9 @@ def write(tmp_path: Path) -> Any:
         ("{dual: {alpha: 0.05, eta: 0.05}}", "{draw: {nu_low: 5}}", "nu_low", "nu_low 5 is above nu_high 0"),
         ("{dual: {alpha: 0.05, eta: 0.05}}", "{ppo: {hidden: [0]}}", "'ppo.hidden.0'", "greater than 0, got 0"),
         ("two districts", "[" + "x, " * 200 + "]", "'description'", "got ['x', 'x', 'x', 'x', ...]"),
+        ("seeds: 3", "seeds: yes", "'seeds'", "true is neither a number nor a text"),
+        ("alpha: 0.05", "alpha: true", "'dual.alpha'", "true is neither a number nor a text"),
+        ("seeds: 3", f"seeds: 3\nname: {'x' * 101}", "'name'", "at most 100 characters"),
         ("{steps: 1000}", "{steps: -5}", "'effort.steps'", "greater than 0, got -5"),
         ("{steps: 1000}", "{steps: 1000, seconds: soon}", "'effort.seconds'", "valid number"),
         ("methods: [oracle,", "methods: [orcale,", "'entries.0.methods'", "did you mean 'oracle'?"),
@@ -93,7 +96,19 @@ def test_a_mistake_in_a_suite_names_file_key_and_what_is_allowed(
 
 
 @pytest.mark.parametrize(
-    ("content", "said"), [("- a list", "a suite is a mapping"), ("a: [", "not valid YAML"), ("1: 2", "key")]
+    ("content", "said"),
+    [
+        ("- a list", "a suite is a mapping"),
+        ("a: [", "not valid YAML"),
+        ("1: 2", "key"),
+        ("[" * 5000, "not valid YAML: it is nested too deeply"),
+        ("seeds: !!int two", "not valid YAML: invalid literal for int"),
+        ("seeds: !!timestamp x", "not valid YAML"),
+        ("seeds: 2001-13-45", "not valid YAML: month must be in 1..12"),
+        ("seeds: 1:30", "'1:30' in line 1 is no number; allowed: like 30"),
+        ("seeds: 010", "'010' in line 1 is no number"),
+        ("seconds: 1:30.5", "'1:30.5' in line 1 is no number"),
+    ],
 )
 def test_a_file_that_is_no_suite_is_named(write: Any, content: str, said: str) -> None:
     path = write(content)
@@ -107,6 +122,12 @@ def test_unknown_suites_are_met_with_a_suggestion() -> None:
         load_suite("quikc")
     with pytest.raises(UsageError, match=r"nowhere\.yaml: No such file"):
         load_suite("nowhere.yaml")
+
+
+def test_a_device_is_no_suite(tmp_path: Path) -> None:
+    (tmp_path / "endless.yaml").symlink_to("/dev/zero")
+    with pytest.raises(UsageError, match=r"endless\.yaml: no file"):
+        load_suite(str(tmp_path / "endless.yaml"))
 
 
 def test_aliases_that_multiply_are_refused_before_anything_is_made_of_them(write: Any) -> None:
