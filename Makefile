@@ -8,7 +8,7 @@ CITYLEARN := .venv-citylearn/bin
 SUITE ?= quick
 
 .DEFAULT_GOAL := help
-.PHONY: help bench bench-citylearn bench-throughput bench-peers scale scale-quality test test-newcomer test-citylearn test-cluster test-peers lint leaderboard reproduce reproduce-short coverage docs tables test-site test-latex tune data clean
+.PHONY: help bench bench-citylearn bench-throughput bench-launchers bench-peers scale scale-quality test test-newcomer test-citylearn test-cluster test-peers lint leaderboard reproduce reproduce-short coverage docs tables test-site test-latex tune data clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' | \
@@ -22,6 +22,9 @@ bench-citylearn: .venv-citylearn/installed ## the suite that runs policies in Ci
 
 bench-throughput: .venv/installed ## how fast the learning methods train (ARGS="--width 64 --seconds 10")
 	@$(BIN)/python -m accord.benchmark.performance.throughput $(ARGS)
+
+bench-launchers: .venv/cluster ## seconds of a tiny run by each launcher, and by none (ARGS="--runs 100")
+	@$(BIN)/python -m accord.benchmark.performance.launchers $(ARGS)
 
 bench-peers: .venv/installed .venv-peers/installed ## the same, beside BenchMARL on the same task
 	@$(BIN)/python -m accord.benchmark.performance.throughput --peers $(PEERS)/python $(ARGS)

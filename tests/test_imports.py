@@ -17,7 +17,7 @@ BASE = (*CONTRACT, "baselines.base", "baselines.registry", "baselines.rollout")
 LEARNING = (*BASE, "baselines.multipliers", "baselines.training", "envs.multipliers", "envs.districts.district")
 HARNESS = ("benchmark.specs", "benchmark.evaluation", "benchmark.records")
 RECORDS = ("envs", *BASE, "benchmark.seeding", "benchmark.places", *HARNESS)
-LAUNCH = (*RECORDS, "benchmark.launch", "benchmark.machine", "benchmark.terminal")
+LAUNCH = (*RECORDS, "benchmark.launch", "benchmark.forked", "benchmark.machine", "benchmark.terminal")
 FIGURES = (*LAUNCH, "benchmark.figures", "benchmark.statistics")
 
 # Of each room, and of each file at the root of a package, the rooms and files that it may import beside itself.
@@ -69,6 +69,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
         "envs.toy",
     ),
     "baselines.__init__": ("baselines",),
+    "benchmark.forked": (),
     "benchmark.seeding": (),
     "benchmark.machine": (),
     "benchmark.markdown": (),

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import os
+import pickle
 import socket
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
+from accord.benchmark.forked import LostError, call_apart
 from accord.benchmark.launch.jobs import Job
-from accord.benchmark.launch.remote import Remote, Result, carry_out
+from accord.benchmark.launch.remote import GLANCE, Remote, Result, carry_out
 from accord.envs.errors import UsageError
 
 SECONDS = 10.0  # that a cluster may take to answer
+LOADED = ["ray", "accord.benchmark.launch.start"]  # a process also runs the module of Ray that its parent began with
 RETRIES = 3  # of a job whose machine or process was lost; a training goes on from its checkpoint
 
 
 class RayLauncher(Remote):
-    """Each job is a task of one core, in a process that ends with it; see `Launcher`."""
+    """Each job is a task of one core, whose process forks one for it; see `Launcher`."""
 
     def __init__(
         self,
@@ -50,12 +53,14 @@ class RayLauncher(Remote):
     @contextmanager
     def _open(self) -> Iterator[None]:
         with cluster(self._address, self._cores) as ray:
-            self._task = ray.remote(num_cpus=1, max_calls=1, max_retries=RETRIES)(carry_out)
-            with super()._open():
+            self._task = ray.remote(num_cpus=1, max_retries=RETRIES, retry_exceptions=[LostError])(call_apart)
+            # What Ray says of lost nodes it prints where the report is to stand alone.
+            with redirect_stdout(sys.stderr), super()._open():
                 yield
 
     def _submit(self, job: Job, path: Path) -> Any:
-        return self._task.options(name=job.title).remote(job.work, dict(job.data), str(path.absolute()))
+        call = pickle.dumps((carry_out, job.work, dict(job.data), str(path.absolute())))
+        return self._task.options(name=job.title).remote(call, LOADED)
 
     def _ended(self, handle: Any) -> Result | None:
         if not self._ray.wait([handle], timeout=0)[0]:
@@ -63,8 +68,12 @@ class RayLauncher(Remote):
         try:
             found: Result = self._ray.get(handle)
         except self._ray.exceptions.RayError as fault:
-            return "fault", ("failed", f"the process was lost: {' '.join(str(fault).split())[:200]}")
+            said = " ".join(str(getattr(fault, "cause", fault)).split())
+            return "fault", ("failed", f"the process was lost: {said[:200]}")
         return found
+
+    def _rest(self, handles: Sequence[Any]) -> None:
+        self._ray.wait(list(handles), timeout=GLANCE)
 
     def _cancel(self, handle: Any) -> None:
         self._ray.cancel(handle, force=True)
@@ -92,6 +101,8 @@ def cluster(address: str | None, cores: int) -> Iterator[Any]:
             runtime_env={"env_vars": path},
             log_to_driver=False,
             logging_level="error",
+            # Ray's own is 15, by which whatever else the machine does would come first.
+            _system_config=None if address else {"worker_niceness": 0},
         )
     except (ConnectionError, ValueError) as fault:
         raise UsageError(f"--address '{address}': no Ray cluster answers there ({fault})") from None

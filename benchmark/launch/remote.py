@@ -10,7 +10,7 @@ import shutil
 import tempfile
 import time
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,8 +101,12 @@ class Remote(Queue):
                 what, said = found
                 over.append(Ended(away.job, **{what: said}))
         if not (over or self._interrupted):
-            time.sleep(GLANCE)
+            self._rest([away.handle for away in self._away])
         return over
+
+    def _rest(self, handles: Sequence[Any]) -> None:
+        """Wait a moment; less where the cluster says that one of the jobs is over."""
+        time.sleep(GLANCE)
 
     def _read(self, away: Away) -> None:
         """Hear what a job has written since."""

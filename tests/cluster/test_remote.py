@@ -9,6 +9,7 @@ from helpers import remote_jobs
 from accord.benchmark.launch.jobs import Ended, Job, Launcher, Row
 from accord.benchmark.launch.ray_cluster import RayLauncher
 from accord.benchmark.launch.slurm import SlurmLauncher
+from accord.benchmark.performance.launchers import main
 from accord.envs.errors import UsageError
 
 MADE: dict[str, Callable[[Path], Launcher]] = {
@@ -44,11 +45,12 @@ def test_jobs_begin_in_order_show_themselves_and_end_as_anywhere(launcher: Launc
 
 
 def test_a_task_of_ray_whose_process_was_lost_is_carried_out_again(tmp_path: Path) -> None:
-    ended = list[Ended]()
-    RayLauncher(tmp_path, 1, quiet=True).work(
-        [Job("a", "a", remote_jobs.ends_once, {"path": str(tmp_path / "began")})], ended.append
-    )
-    assert (ended[0].value, ended[0].fault) == ("done", None)
+    ended = dict[str, Ended]()
+    jobs = [Job("once", "once", remote_jobs.ends_once, {"path": str(tmp_path / "began")})]
+    jobs += [Job("each time", "each time", remote_jobs.ends)]
+    RayLauncher(tmp_path, 1, quiet=True).work(jobs, lambda over: ended.update({over.job.name: over}))
+    assert (ended["once"].value, ended["once"].fault) == ("done", None)
+    assert ended["each time"].fault == ("failed", "the process was lost: the process ended with 7")
 
 
 def test_a_job_of_slurm_whose_process_was_lost_is_a_fault(tmp_path: Path) -> None:
@@ -58,6 +60,13 @@ def test_a_job_of_slurm_whose_process_was_lost_is_a_fault(tmp_path: Path) -> Non
     )
     assert ended[0].fault is not None
     assert ended[0].fault[1].startswith("the job was lost: ")
+
+
+def test_what_launchers_cost_is_a_row_for_each(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["none", "local", "ray", "--runs", "3"])
+    rows = [line.split()[1::2] for line in capsys.readouterr().out.splitlines() if "│" in line]
+    assert [name for name, *_ in rows] == ["none", "local", "ray"]
+    assert all(float(number) >= 0 for _, *numbers in rows for number in numbers)
 
 
 def test_what_is_not_here_is_said(tmp_path: Path) -> None:
