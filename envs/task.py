@@ -20,6 +20,7 @@ from torch import Tensor
 
 from accord.envs.errors import UsageError, quoted
 
+LOOKED_AT = 24  # of so many steps the plant is looked at after one
 Initial = Literal["zero", "random"] | Mapping[str, Tensor]
 
 
@@ -324,9 +325,7 @@ def device_of(device: object) -> torch.device:
 
 
 def check_actions(spec: TaskSpec, actions: Tensor, batch: int | None) -> None:
-    """Refuse actions that would be spread over agents they are not of.
-
-    Whether they are finite is not looked at: an accelerator would have to be waited for in every step.
+    """Refuse actions that would be spread over agents they are not of; whether they are numbers, `check_plant` sees.
 
     Args:
         spec: The task's.
@@ -341,6 +340,32 @@ def check_actions(spec: TaskSpec, actions: Tensor, batch: int | None) -> None:
     wanted = batch, spec.n_agents, spec.action.size
     if tuple(actions.shape) != wanted:
         raise UsageError(f"actions of shape {list(actions.shape)}: '{spec.name}' takes {list(wanted)}")
+
+
+def check_plant(spec: TaskSpec, plant: Tensor, elapsed: int, horizon: int) -> None:
+    """Refuse actions that are no numbers, by what they left.
+
+    What is no number stays so in the plant: looking at it every few steps costs next to nothing, where looking at
+    every step's actions would not. An accelerator has to be waited for, so there it is looked at once an episode.
+
+    Args:
+        spec: The task's.
+        plant: What changes with actions and is never set anew within an episode, [B, N] or [B, N, ...].
+        elapsed: Steps of the episode, the one just taken included.
+        horizon: Steps of the whole episode.
+
+    Raises:
+        UsageError: a number of the plant is not finite.
+    """
+    if elapsed < horizon and (elapsed % LOOKED_AT or not plant.is_cpu):
+        return
+    if math.isfinite(plant.detach().sum()):
+        return
+    wrong = (~torch.isfinite(plant)).nonzero().tolist()
+    if wrong:  # else finite numbers have a sum that is not
+        copy, agent, *_ = wrong[0]
+        where = f"agent {agent} in copy {copy}, as seen after step {elapsed}"
+        raise UsageError(f"actions that are not finite: {where}; '{spec.name}' takes finite numbers")
 
 
 def budget_usage(spec: TaskSpec, step: Step) -> Tensor:

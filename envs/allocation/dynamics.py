@@ -29,7 +29,18 @@ import torch
 from torch import Tensor
 
 from accord.envs.allocation.assignment import assign
-from accord.envs.task import Box, Field, Initial, Step, Task, TaskSpec, check_actions, check_reset, plant_of
+from accord.envs.task import (
+    Box,
+    Field,
+    Initial,
+    Step,
+    Task,
+    TaskSpec,
+    check_actions,
+    check_plant,
+    check_reset,
+    plant_of,
+)
 
 Variant = Literal["steady", "jumps", "discharging", "failures"]
 DT, STEPS = 0.1, 200  # seconds, and steps of an episode
@@ -163,6 +174,7 @@ class ResourceAllocation(Task):
         worth = SERVED * (GLOBAL * served[:, None] / self.spec.n_agents + (1 - GLOBAL) * own)
         parts = torch.stack([worth, -COLLISION * close, DONE * done], -1) * alive[..., None]
         self._elapsed += 1
+        check_plant(self.spec, self.places, self._elapsed, self._horizon)
         self._change()
         if self._elapsed % REASSIGNED == 0:
             self._reassign()

@@ -26,7 +26,18 @@ from accord.envs.demand_response.calendar import Calendar
 from accord.envs.demand_response.observations import Observations
 from accord.envs.districts.district import HOURS, District
 from accord.envs.errors import UsageError
-from accord.envs.task import Box, Budget, Initial, Step, Task, TaskSpec, check_actions, check_reset, plant_of
+from accord.envs.task import (
+    Box,
+    Budget,
+    Initial,
+    Step,
+    Task,
+    TaskSpec,
+    check_actions,
+    check_plant,
+    check_reset,
+    plant_of,
+)
 
 BATTERY, GRID = 0, 1  # columns of an action
 AT_ONCE, DAYS_AHEAD = 2**15, 4  # most hours of buildings, and days, that are looked up together
@@ -263,6 +274,7 @@ class DemandResponse(Task):
         """What the hour that was just taken comes to, seen from the next one."""
         column, counted = self._hour.column, self._hour.active[:, 0]
         self._elapsed, self._row = self._elapsed + 1, self._row + 1
+        check_plant(self.spec, self._waiting, self._elapsed, self._horizon)
         if self._row < len(self._hours):
             self._hour = self._hours[self._row]
         else:

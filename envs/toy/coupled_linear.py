@@ -19,7 +19,18 @@ from torch import Tensor
 
 from accord.envs.errors import UsageError
 from accord.envs.scenario import EpisodicScenario, Family
-from accord.envs.task import Box, Field, Initial, Step, Task, TaskSpec, check_actions, check_reset, plant_of
+from accord.envs.task import (
+    Box,
+    Field,
+    Initial,
+    Step,
+    Task,
+    TaskSpec,
+    check_actions,
+    check_plant,
+    check_reset,
+    plant_of,
+)
 
 # A and B of each agent, eq. (30).
 DYNAMICS = (((0.9, 0.35), (0.0, 1.1)), ((0.91, 0.33), (0.0, 0.98)), ((0.88, 0.3), (0.0, 1.1)))
@@ -104,6 +115,7 @@ class CoupledLinear(Task):
             self._x = (self._dynamics @ self._x[..., None])[..., 0] + self._inputs * u
             self._x[:, 0, 0] -= pushed.to(self.device)
             self._elapsed += 1
+            check_plant(self.spec, self._x, self._elapsed, self._horizon)
         return self._show(-cost, alive=not over)
 
     def state(self) -> Tensor:

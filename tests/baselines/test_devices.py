@@ -59,7 +59,7 @@ def test_execution_stays_on_its_device(method: str) -> None:
     task, network = elsewhere()
     controller = make_method(method, LEARNERS.get(method, {})).build(task, torch.Generator())
     controller.reset(RolloutStart(task.spec, network, 1, torch.Generator()))
-    step = task.reset(1, torch.Generator(), start=1000, horizon=2)
+    step = task.reset(1, torch.Generator(), start=1000, horizon=3)  # its end would be waited for
     for _ in range(2):
         step = task.step(controller.act(step))
         controller.feedback(step)

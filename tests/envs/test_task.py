@@ -1,4 +1,4 @@
-"""What no task takes: actions of another shape, episodes of no length, a step before a reset."""
+"""What no task takes: actions of another shape, or no numbers, episodes of no length, a step before a reset."""
 
 import math
 
@@ -7,7 +7,7 @@ import torch
 
 from accord.envs.catalogue import resolve
 from accord.envs.errors import UsageError
-from accord.envs.task import Task
+from accord.envs.task import LOOKED_AT, Task, check_plant
 
 ADDRESSES = (
     "synthetic_7-week/ring/average-0.4",
@@ -32,6 +32,39 @@ def test_actions_are_one_for_each_copy_and_agent(address: str) -> None:
         with pytest.raises(UsageError, match=rf"actions of shape .* takes \[2, {n}, {size}\]"):
             task.step(torch.zeros(shape))
     assert bool(task.step(torch.zeros(2, n, size)).reward.isfinite().all())
+
+
+@pytest.mark.parametrize("address", [address for address in ADDRESSES if not address.startswith("games")])
+@pytest.mark.parametrize("horizon", [3, 100])
+def test_actions_that_are_no_numbers_are_refused_soon(address: str, horizon: int) -> None:
+    task, generator = fresh(address)
+    n, size = task.spec.n_agents, task.spec.action.size
+    task.reset(3, generator, horizon=horizon)
+    actions = torch.zeros(3, n, size)
+    task.step(actions)
+    actions[1, n - 1, size - 1] = actions[2, 0, 0] = math.nan
+
+    def go_on() -> None:
+        task.step(actions)
+        for _ in range(LOOKED_AT - 1):
+            task.step(torch.zeros(3, n, size))
+
+    said = rf"^actions that are not finite: agent {n - 1} in copy 1, .*'{task.spec.name}'"
+    with pytest.raises(UsageError, match=said):
+        go_on()
+    assert bool(task.reset(3, generator).obs.isfinite().all())
+
+
+def test_a_game_refuses_an_action_that_is_no_number() -> None:
+    task, generator = fresh("games/climbing")
+    task.reset(1, generator)
+    with pytest.raises(UsageError, match="an action is out of range"):
+        task.step(torch.full((1, 2, 1), math.nan))
+
+
+def test_finite_numbers_whose_sum_is_not_pass() -> None:
+    task, _ = fresh(ADDRESSES[0])
+    check_plant(task.spec, torch.full((2, 7), 3e38), 5, 5)
 
 
 @pytest.mark.parametrize("address", ADDRESSES)
