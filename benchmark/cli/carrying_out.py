@@ -72,7 +72,8 @@ def _reported(
 ) -> bool:
     found = summary_of(suite, records, store)
     target = store.root / "reports" / suite.name
-    files = write_report(found, target, store.traces)
+    with store.leases.hold(f"report-{suite.name}", wait=True):
+        files = write_report(found, target, store.traces)
     tracker.log_leaderboard(suite.name, found.board, [file for file in files if file.suffix != ".pdf"])
     print_report(found, selection)
     done = sum(record.status == "done" for record in outcome.records)

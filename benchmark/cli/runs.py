@@ -182,7 +182,8 @@ def report(
         found = summary_of(chosen, records, None if published else store)
     print_report(found, selection, format, summary=summary, narrow=narrow)
     if not published:
-        write_report(found, root / "reports" / chosen.name, store.traces)
+        with store.leases.hold(f"report-{chosen.name}", wait=True):
+            write_report(found, root / "reports" / chosen.name, store.traces)
     elif write:
         write_report(found, results / chosen.name, lambda spec: {}, part=True)
 

@@ -252,7 +252,7 @@ def check(root: Root = SCRATCH) -> None:
 
 @store_app.command()
 def gc(root: Root = SCRATCH) -> None:
-    """Remove what interrupted writes left a day ago or earlier, and damaged files that were set aside."""
+    """Remove what interrupted writes and dead processes left a day ago or earlier, and what was set aside."""
     from accord.benchmark.records.upkeep import litter, remove
 
     found = litter(root)

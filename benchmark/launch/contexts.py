@@ -10,6 +10,7 @@ from accord.baselines.registry import REFERENCES, make_method
 from accord.benchmark.evaluation.context import Context, Value
 from accord.benchmark.evaluation.evaluate import evaluate
 from accord.benchmark.evaluation.metrics import per_demand
+from accord.benchmark.records.identity import context_key
 from accord.benchmark.records.store import Store
 from accord.benchmark.seeding import seeded
 from accord.benchmark.specs.resolved import ResolvedRun
@@ -32,12 +33,29 @@ def compared_on(run: ResolvedRun) -> dict[Compared, Scenario]:
     return found
 
 
-def prepare_context(scenario: Scenario, store: Store) -> Context:
-    """A scenario's optimum and its figures without control, computed once; empty where it is measured in episodes."""
+def context_lease(scenario: Scenario) -> str:
+    """Names the work on what a scenario's runs are compared with."""
+    return f"context-{context_key(scenario)}"
+
+
+def prepare_context(scenario: Scenario, store: Store, *, wait: bool = True) -> Context:
+    """A scenario's optimum and its figures without control, computed once; empty where it is measured in episodes.
+
+    Args:
+        scenario: The scenario.
+        store: Where they are kept.
+        wait: For another process that is at it.
+
+    Raises:
+        TakenError: another process is at it.
+    """
     if not isinstance(scenario.protocol, Hours):
         return Context()
-    context = store.load_context(scenario)
-    if context is None:
+    if (kept := store.load_context(scenario)) is not None:
+        return kept
+    with store.leases.hold(context_lease(scenario), wait=wait):
+        if (kept := store.load_context(scenario)) is not None:
+            return kept
         context = _make_context(scenario)
         store.save_context(scenario, context)
     return context

@@ -14,12 +14,15 @@ from typing import Any, Literal, Protocol
 
 import torch
 
+from accord.benchmark.records.lease import TakenError
 from accord.envs.errors import UsageError
 
 Fault = tuple[Literal["failed", "out of time", "out of memory"], str]  # how it ended, and one line
 Row = Mapping[str, float]  # numbers by name
 Tell = Callable[[float, Row], None]  # how far a job is, in the unit of its `total`, and what it has to show
 Work = Callable[[Mapping[str, Any], Tell], Any]
+State = Literal["free", "taken", "done"]  # nobody's, of another launch that is at it, or done by one
+Result = tuple[Literal["value", "fault", "elsewhere"], Any]  # a field of `Ended`, and what it is
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,7 @@ class Job:
         data: What it is given.
         needs: Names of the jobs that must end well first.
         total: What it counts up to, where it tells how far it is.
+        look: Asked in the launching process before it begins, and again as long as it is taken.
     """
 
     name: str
@@ -41,6 +45,7 @@ class Job:
     data: Mapping[str, Any] = field(default_factory=dict)
     needs: tuple[str, ...] = ()
     total: float | None = None
+    look: Callable[[], State] = lambda: "free"
 
 
 @dataclass(frozen=True)
@@ -49,13 +54,15 @@ class Ended:
 
     Attributes:
         job: Which one.
-        value: What its function returned.
+        value: What its function returned; None where another launch has done it.
         fault: How it ended where it did not end well; that of a job that it needed, where it never began.
+        elsewhere: It is not over: another launch was faster to take it, and it waits.
     """
 
     job: Job
     value: Any = None
     fault: Fault | None = None
+    elsewhere: bool = False
 
 
 class Launcher(Protocol):
@@ -80,6 +87,16 @@ class Launcher(Protocol):
             KeyboardInterrupt: after every process was stopped; what was finished or checkpointed stays.
             SystemExit: the same, where it was SIGTERM.
         """
+
+
+def result_of(work: Work, data: Mapping[str, Any], tell: Tell) -> Result:
+    """Carry a job out, in the process that it was given to."""
+    try:
+        return "value", work(data, tell)
+    except TakenError:
+        return "elsewhere", True
+    except Exception as fault:
+        return "fault", how_it_ended(fault)
 
 
 def how_it_ended(fault: BaseException) -> Fault:

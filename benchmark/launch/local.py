@@ -12,7 +12,7 @@ import signal
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from typing import Any
@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from accord.benchmark.launch.jobs import Ended, Fault, Job, Work, how_it_ended
+from accord.benchmark.launch.jobs import Ended, Job, Work, result_of
 from accord.benchmark.launch.queue import Queue
 
 PRELOAD = ["__main__", "accord.benchmark.launch.start"]
@@ -49,8 +49,7 @@ class _Active:
     job: Job
     process: Any
     channel: Connection
-    value: Any = None
-    fault: Fault | None = None
+    result: dict[str, Any] = field(default_factory=dict)  # fields of `Ended`
     channel_open: bool = True
 
 
@@ -99,10 +98,8 @@ class LocalLauncher(Queue):
                 kind, said = active.channel.recv()
                 if kind == "done":
                     self._heard(active.job, *said)
-                elif kind == "value":
-                    active.value = said
                 else:
-                    active.fault = said
+                    active.result = {kind: said}
         except EOFError:
             active.channel_open = False
 
@@ -113,11 +110,11 @@ class LocalLauncher(Queue):
         active.process.join()
         active.channel.close()
         self._active.remove(active)
-        code, fault = active.process.exitcode, active.fault
-        if code and fault is None:
+        code = active.process.exitcode
+        if code and "fault" not in active.result:
             how = f"signal {-code}" if code < 0 else str(code)
-            fault = ("failed", f"the process ended with {how}")
-        return Ended(active.job, active.value, fault)
+            active.result = {"fault": ("failed", f"the process ended with {how}")}
+        return Ended(active.job, **active.result)
 
     def _stop(self) -> None:
         for active in self._active:
@@ -133,11 +130,5 @@ def _carry_out(work: Work, data: Mapping[str, Any], channel: Connection) -> None
     torch.set_num_threads(1)
     # A pipe that nobody reads any more: the launcher is gone, and with it the wish for an answer.
     with suppress(BrokenPipeError):
-        try:
-            channel.send(("value", work(data, lambda done, row: channel.send(("done", (done, row))))))
-        except BrokenPipeError:
-            raise
-        except Exception as fault:
-            channel.send(("fault", how_it_ended(fault)))
-        finally:
-            channel.close()
+        channel.send(result_of(work, data, lambda done, row: channel.send(("done", (done, row)))))
+        channel.close()

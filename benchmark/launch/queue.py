@@ -41,15 +41,18 @@ class Queue(ABC):
         self._on_start, self._on_row = on_start, on_row
         pending, faults = list(jobs), dict[str, Fault]()
         unfinished, self._running, self._interrupted = {job.name for job in jobs}, set[str](), 0
+        self._elsewhere, self._done = set[str](), list[Ended]()
         with self._interruptible(), self._shown.drawn(len(jobs)), self._open():
             try:
-                while pending or self._running:
+                while pending or self._running or self._done:
                     over = self._skip(pending, faults)
                     try:
                         self._start_ready(pending, unfinished, faults)
-                        if not (over or self._running):
+                        over += self._take_done()
+                        if not (over or self._running or self._elsewhere):
                             raise ValueError(f"jobs that need each other: {', '.join(job.name for job in pending)}")
-                        over += self._wait() if self._running else []
+                        if not over:
+                            over = self._put_back(self._wait(), pending)
                         if self._interrupted:
                             raise self._end()
                         for ended in over:
@@ -63,7 +66,7 @@ class Queue(ABC):
                         # What is done with an outcome may take a second: the free processes work meanwhile.
                         for ended in over:
                             on_end(ended)
-                    self._shown.say()
+                    self._shown.say(len(self._elsewhere))
             finally:
                 self._stop()
 
@@ -134,17 +137,41 @@ class Queue(ABC):
                 over.append(Ended(job, fault=fault))
         return over
 
+    def _put_back(self, over: list[Ended], pending: list[Job]) -> list[Ended]:
+        """Those that are over; the others, which another launch was faster to take, wait again."""
+        for ended in over:
+            if ended.elsewhere:
+                self._running.discard(ended.job.name)
+                self._shown.put_back(ended.job)
+                pending.insert(0, ended.job)
+        return [ended for ended in over if not ended.elsewhere]
+
+    def _take_done(self) -> list[Ended]:
+        """What another launch was found to have done since this was asked last."""
+        found, self._done = self._done, []
+        return found
+
     def _start_ready(self, pending: list[Job], unfinished: set[str], faults: Mapping[str, Fault]) -> None:
+        """Start what needs nothing that is not done, as many as may be at work; what another launch has waits."""
         begun = list[Job]()
+        self._elsewhere.clear()
         for job in list(pending):
             if self._interrupted:
                 raise self._end()
             if len(self._running) >= self._jobs:
                 break
-            if unfinished.isdisjoint(job.needs) and faults.keys().isdisjoint(job.needs):
-                pending.remove(job)
-                self._running.add(job.name)
-                if self._start(job):
-                    begun.append(job)
+            if not unfinished.isdisjoint(job.needs) or not faults.keys().isdisjoint(job.needs):
+                continue
+            state = job.look()
+            if state == "taken":
+                self._elsewhere.add(job.name)
+                continue
+            pending.remove(job)
+            if state == "done":
+                self._done.append(Ended(job))
+                continue
+            self._running.add(job.name)
+            if self._start(job):
+                begun.append(job)
         for job in begun:
             self._begun(job)

@@ -14,8 +14,8 @@ from typing import Any
 from rich.console import Console
 
 from accord.benchmark.forked import LostError, call_apart
-from accord.benchmark.launch.jobs import Job
-from accord.benchmark.launch.remote import GLANCE, Remote, Result, carry_out
+from accord.benchmark.launch.jobs import Job, Result
+from accord.benchmark.launch.remote import GLANCE, Remote, carry_out
 from accord.envs.errors import UsageError
 
 SECONDS = 10.0  # that a cluster may take to answer

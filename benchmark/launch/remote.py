@@ -14,17 +14,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from rich.console import Console
 
-from accord.benchmark.launch.jobs import Ended, Job, Work, how_it_ended
+from accord.benchmark.launch.jobs import Ended, Job, Result, Work, result_of
 from accord.benchmark.launch.queue import Queue
 
 GLANCE = 0.5  # seconds between looks at what jobs wrote
 MOST = 1_000  # jobs that wait in a cluster's own queue
-Result = tuple[Literal["value", "fault"], Any]
 
 
 @dataclass
@@ -141,7 +140,4 @@ def carry_out(work: Work, data: Mapping[str, Any], path: str) -> Result:
             file.flush()
 
         write(None)
-        try:
-            return "value", work(data, lambda done, row: write([done, dict(row)]))
-        except Exception as fault:
-            return "fault", how_it_ended(fault)
+        return result_of(work, data, lambda done, row: write([done, dict(row)]))

@@ -21,6 +21,7 @@ from accord.benchmark.launch.jobs import how_it_ended
 from accord.benchmark.launch.training import learned, prepare_policy, without_learning
 from accord.benchmark.machine import memory_peak, one_thread, reset_memory_peak
 from accord.benchmark.records.identity import identify
+from accord.benchmark.records.lease import TakenError
 from accord.benchmark.records.provenance import provenance_here
 from accord.benchmark.records.record import Record, Status
 from accord.benchmark.records.store import SCRATCH, Store
@@ -77,8 +78,7 @@ def run(
         scenario=found,
     )
     wanted = identify(resolve_run(spec, found))
-    kept = store.load(spec)
-    return kept if kept is not None and holds(kept, wanted) else execute(wanted, store)
+    return held(wanted, store) or carry_out(wanted, store)[0]
 
 
 def holds(kept: Record, run: ResolvedRun) -> bool:
@@ -86,8 +86,42 @@ def holds(kept: Record, run: ResolvedRun) -> bool:
     return kept.status != "failed" and kept.identity == identify(run).identity
 
 
+def held(run: ResolvedRun, store: Store) -> Record | None:
+    """A run's record where the store has one that holds."""
+    kept = store.load(run.spec)
+    return kept if kept is not None and holds(kept, run) else None
+
+
+def run_lease(run: ResolvedRun) -> str:
+    """Names the work on a run."""
+    return f"run-{run.spec.digest}"
+
+
+def carry_out(run: ResolvedRun, store: Store, *, wait: bool = True) -> tuple[Record, bool]:
+    """A run's record, carried out here unless another process has done so meanwhile, or does.
+
+    Args:
+        run: The run.
+        store: Where it is kept.
+        wait: For another process that is at it.
+
+    Returns:
+        The record, and whether the run was carried out here.
+
+    Raises:
+        TakenError: another process is at it.
+    """
+    with store.leases.hold(run_lease(run), wait=wait):
+        kept = held(run, store)
+        return (execute(run, store), True) if kept is None else (kept, False)
+
+
 def execute(run: ResolvedRun, store: Store) -> Record:
-    """Carry out one run and keep its record. Anything that goes wrong becomes a row, not an exception."""
+    """Carry out one run and keep its record. Anything that goes wrong becomes a row, not an exception.
+
+    Raises:
+        TakenError: another process has taken over a training that this one had begun.
+    """
     run = identify(run)
     traces: dict[str, np.ndarray] = {}
     metrics: dict[str, Value] = {}
@@ -102,13 +136,14 @@ def execute(run: ResolvedRun, store: Store) -> Record:
             with one_thread():
                 policy = prepare_policy(run, store)
                 status, error, metrics, traces = _measure(run, store, context, policy)
+    except TakenError:
+        raise
     except Exception as fault:
         status, error = how_it_ended(fault)
     record = _record(run, status, error, metrics)
     if policy is not None:
         record = record.model_copy(update={"policy_revision": policy["revision"]})
-    store.save(record, traces)
-    return record
+    return store.save(record, traces)
 
 
 def _check_talk(run: ResolvedRun) -> None:

@@ -60,16 +60,26 @@ class Shown:
 
     def end(self, job: Job) -> None:
         """A job is over, begun or not."""
-        if (begun := self._begun.pop(job.name, None)) is not None:
-            self._progress.remove_task(begun.bar)
+        self.put_back(job)
         self._over += 1
         self._progress.advance(self._total)
 
-    def say(self) -> None:
-        """A line, where bars cannot be drawn and the last line is some time ago."""
+    def put_back(self, job: Job) -> None:
+        """A job waits again."""
+        if (begun := self._begun.pop(job.name, None)) is not None:
+            self._progress.remove_task(begun.bar)
+
+    def say(self, elsewhere: int) -> None:
+        """A line, where bars cannot be drawn and the last line is some time ago.
+
+        Args:
+            elsewhere: Jobs that wait since another launch is at them.
+        """
+        others = f", {elsewhere} at another launch" if elsewhere else ""
+        self._progress.update(self._total, description=f"all jobs{others}")
         if self._quiet or self.console.is_terminal or time.monotonic() < self._next_line:
             return
         self._next_line = time.monotonic() + PLAIN_LINE
         now = [one.job.title + (f" at {one.done:,.0f} steps" if one.done else "") for one in self._begun.values()]
-        text = f"{self._over} of {self._jobs} jobs; now {'; '.join(now)}"
+        text = f"{self._over} of {self._jobs} jobs{others}; now {'; '.join(now) or 'waiting'}"
         self.console.print(text, markup=False, emoji=False, highlight=False, soft_wrap=True)

@@ -9,9 +9,9 @@ from typing import Any
 
 from rich.console import Console
 
-from accord.benchmark.launch.jobs import Fault, Job
+from accord.benchmark.launch.jobs import Fault, Job, Result
 from accord.benchmark.launch.local import same_path
-from accord.benchmark.launch.remote import Remote, Result, carry_out
+from accord.benchmark.launch.remote import Remote, carry_out
 from accord.envs.errors import UsageError
 
 MINUTES = 24 * 60  # that a job may take, unless asked otherwise

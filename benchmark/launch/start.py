@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from rich.console import Console
 
-from accord.benchmark.launch.contexts import compared_on, prepare_context
-from accord.benchmark.launch.jobs import Ended, Job, Launcher, Row, Tell, Work
+from accord.benchmark.launch.contexts import compared_on, context_lease, prepare_context
+from accord.benchmark.launch.jobs import Ended, Job, Launcher, Row, State, Tell, Work
 from accord.benchmark.launch.local import LocalLauncher
-from accord.benchmark.launch.runner import ended_badly, execute, holds
-from accord.benchmark.launch.training import prepare_policy
+from accord.benchmark.launch.runner import carry_out, ended_badly, held, holds, run_lease
+from accord.benchmark.launch.training import policy_lease, prepare_policy
 from accord.benchmark.records.code import known_digests, take_digests
 from accord.benchmark.records.identity import identify, is_readable, policy_here
-from accord.benchmark.records.lock import alone_at
 from accord.benchmark.records.record import Record
 from accord.benchmark.records.store import Store
 from accord.benchmark.specs.resolved import Identity, ResolvedRun, resolve_run
@@ -47,7 +46,7 @@ class Outcome:
 
     Attributes:
         records: One per run that was asked for, old and new, in the order asked.
-        fresh: How many of them were carried out now.
+        fresh: How many of them were carried out now, by this launch.
     """
 
     records: list[Record] = field(default_factory=list)
@@ -87,7 +86,9 @@ def launch(
 ) -> Outcome:
     """Carry out every run that the store does not hold yet.
 
-    Failed ones are tried again, and those whose data, network or code changed are carried out anew.
+    Failed ones are tried again, and those whose data, network or code changed are carried out anew. Several launches
+    on one store, on this machine or others, divide the work: what another is at, this one waits for and then uses. What
+    failed at another this one tries too.
 
     Args:
         specs: Runs.
@@ -100,23 +101,20 @@ def launch(
         imports: Python files that the processes import first: they register what the specs name.
 
     Raises:
-        UsageError: another process is at work on one of the suites here, or a file of the store cannot be read.
+        UsageError: a file of the store cannot be read.
         OSError: the store's folder cannot be made.
         KeyboardInterrupt: after every process was stopped; what was finished or checkpointed stays.
         SystemExit: the same, where it was SIGTERM.
     """
     store.root.mkdir(parents=True, exist_ok=True)
     console = console or plain_console(stderr=True)
-    with ExitStack() as alone:
-        for suite in sorted({spec.suite for spec in specs}):
-            alone.enter_context(alone_at(f"suite {suite}" if suite else "single runs", store.root))
-        found = {spec.digest: store.load(spec) for spec in specs}
-        runs = _missing(specs, found)
-        if runs:
-            here = _Here(store, console, listener, runs, found)
-            work = (launcher or LocalLauncher(jobs, console)).work
-            work(_plan(runs, store, unlimited, imports), here.ended, here.started, here.told)
-    return Outcome([record for spec in specs if (record := found[spec.digest]) is not None], len(runs))
+    found = {spec.digest: store.load(spec) for spec in specs}
+    runs = _missing(specs, found)
+    here = _Here(store, console, listener, runs, found)
+    if runs:
+        work = (launcher or LocalLauncher(jobs, console)).work
+        work(_plan(runs, store, unlimited, imports), here.ended, here.started, here.told)
+    return Outcome([record for spec in specs if (record := found[spec.digest]) is not None], len(here.fresh))
 
 
 def planned(specs: Sequence[RunSpec], store: Store) -> list[Planned]:
@@ -135,6 +133,7 @@ class _Here:
     listener: Listener | None
     runs: Mapping[str, ResolvedRun]
     found: dict[str, Record | None]
+    fresh: set[str] = field(default_factory=set)  # digests of the runs that were carried out by this launch
 
     def started(self, job: Job) -> None:
         if self.listener is not None and job.work is not _compare:
@@ -150,12 +149,14 @@ class _Here:
             return
         record = None if over.fault else self.store.load(run.spec)
         if record is None:
-            record = ended_badly(run, *(over.fault or ("failed", "the process left no record")))
-            self.store.save(record, {})
+            record = self.store.save(ended_badly(run, *(over.fault or ("failed", "the process left no record"))), {})
         self.found[run.spec.digest] = record
         if record.status != "done":
             text = f"{record.status}: {record.spec.label}: {record.error}"
             self.console.print(text, markup=False, emoji=False, highlight=False, style="red", soft_wrap=True)
+        if not (over.fault or over.value):
+            return  # another launch has carried it out, and tells a listener of its own
+        self.fresh.add(run.spec.digest)
         if self.listener is not None:
             self.listener.end(record)
 
@@ -188,28 +189,43 @@ def _plan(runs: Mapping[str, ResolvedRun], store: Store, unlimited: bool, import
             assert spec.effort is not None
             needs.append(f"policy {policy_here(run)}")
             title = f"train {spec.method} seed {spec.seed}"
-            jobs.setdefault(needs[-1], Job(needs[-1], title, _train, data, total=spec.effort.steps))
+            look = _look(store, policy_lease(run), store.policy(policy_here(run)).finished)
+            jobs.setdefault(needs[-1], Job(needs[-1], title, _train, data, total=spec.effort.steps, look=look))
         for hours, scenario in compared_on(run).items():
             if store.load_context(scenario) is None:
                 needs.append(f"{hours} {sorted(scenario.comparison_key.items())}")
                 title = f"linear programme {spec.scenario}, {hours} hours"
-                jobs.setdefault(needs[-1], Job(needs[-1], title, _compare, {**data, "hours": hours}))
-        jobs[name] = Job(name, spec.label, _run, data, tuple(needs))
+                look = _look(store, context_lease(scenario), partial(store.load_context, scenario))
+                jobs.setdefault(needs[-1], Job(needs[-1], title, _compare, {**data, "hours": hours}, look=look))
+        look = _look(store, run_lease(run), partial(held, run, store))
+        jobs[name] = Job(name, spec.label, _run, data, tuple(needs), look=look)
     common = {"code": known_digests(), "imports": [str(file.absolute()) for file in imports]}
     return [replace(job, data={**job.data, **common}) for job in jobs.values()]
 
 
+def _look(store: Store, lease: str, load: Callable[[], Any]) -> Callable[[], State]:
+    """See `Job.look`: who has the lease of the work, and whether what it leaves can be loaded."""
+
+    def look() -> State:
+        if store.leases.taken(lease):
+            return "taken"
+        return "free" if load() is None else "done"
+
+    return look
+
+
 def _compare(data: Mapping[str, Any], tell: Tell) -> None:
     run, store = _given(data)
-    prepare_context(compared_on(run)[data["hours"]], store)
+    prepare_context(compared_on(run)[data["hours"]], store, wait=False)
 
 
 def _train(data: Mapping[str, Any], tell: Tell) -> None:
-    prepare_policy(*_given(data), lambda row: tell(row["steps"], row), unlimited=data["unlimited"])
+    prepare_policy(*_given(data), lambda row: tell(row["steps"], row), unlimited=data["unlimited"], wait=False)
 
 
-def _run(data: Mapping[str, Any], tell: Tell) -> None:
-    execute(*_given(data))
+def _run(data: Mapping[str, Any], tell: Tell) -> bool:
+    """Whether the run was carried out, and not found done."""
+    return carry_out(*_given(data), wait=False)[1]
 
 
 def _given(data: Mapping[str, Any]) -> tuple[ResolvedRun, Store]:

@@ -12,6 +12,7 @@ from torch import Tensor
 from accord.baselines.base import Controller, Effort, Training
 from accord.benchmark.machine import memory_peak, one_thread, reset_memory_peak
 from accord.benchmark.records.identity import identify, policy_here
+from accord.benchmark.records.lease import Lease
 from accord.benchmark.records.provenance import provenance_here
 from accord.benchmark.records.store import PolicyFolder, Store
 from accord.benchmark.seeding import seeded
@@ -22,8 +23,18 @@ ROUNDING = 1e-9
 Progress = Callable[[Mapping[str, float]], None]
 
 
+def policy_lease(run: ResolvedRun) -> str:
+    """Names the work on a run's policy."""
+    return f"policy-{policy_here(run)}"
+
+
 def prepare_policy(
-    run: ResolvedRun, store: Store, progress: Progress | None = None, *, unlimited: bool = False
+    run: ResolvedRun,
+    store: Store,
+    progress: Progress | None = None,
+    *,
+    unlimited: bool = False,
+    wait: bool = True,
 ) -> dict[str, Any] | None:
     """The finished policy of a run, trained here unless the store has it; None where nothing is learned.
 
@@ -34,9 +45,13 @@ def prepare_policy(
         store: Where policies are kept.
         progress: Called with every row of the training's log.
         unlimited: The training has no wall-clock limit.
+        wait: For another process that is at it.
 
     Returns:
         See `PolicyFolder.finished` for the keys.
+
+    Raises:
+        TakenError: another process is at it.
     """
     effort = run.spec.effort
     if effort is None:
@@ -45,11 +60,14 @@ def prepare_policy(
     folder = store.policy(policy_here(run))
     if (kept := folder.finished()) is not None:
         return kept
-    _train(run, folder, progress, math.inf if unlimited else effort.seconds)
-    return folder.finished()
+    with store.leases.hold(policy_lease(run), wait=wait) as lease:
+        if (kept := folder.finished()) is None:
+            _train(run, folder, lease, progress, math.inf if unlimited else effort.seconds)
+            kept = folder.finished()
+    return kept
 
 
-def _train(run: ResolvedRun, folder: PolicyFolder, progress: Progress | None, seconds: float) -> None:
+def _train(run: ResolvedRun, folder: PolicyFolder, lease: Lease, progress: Progress | None, seconds: float) -> None:
     effort, method, scenario = run.spec.effort, run.method, run.trained_on
     assert effort is not None
     assert method is not None
@@ -64,13 +82,14 @@ def _train(run: ResolvedRun, folder: PolicyFolder, progress: Progress | None, se
 
     reset_memory_peak()
     before = memory_peak()
-    keeper = _CurveKeeper(folder, curve, effort.snapshots)
+    keeper = _CurveKeeper(folder, lease, curve, effort.snapshots)
     with one_thread():
         controller = method.train(
             task, scenario.network(), Training(Effort(effort.steps, seconds), generator, log, keeper)
         )
     peak = memory_peak()
     steps = curve[-1]["steps"] if curve else 0.0
+    lease.check()
     folder.finish(
         {
             "state": controller.state_dict(),
@@ -110,10 +129,13 @@ def learned(run: ResolvedRun, scenario: Scenario, policy: Mapping[str, Any]) -> 
 
 
 class _CurveKeeper:
-    """A checkpoint that also keeps the training curve and snapshots, so that an interrupted one has no hole."""
+    """A checkpoint that also keeps the training curve and snapshots, so that an interrupted one has no hole.
 
-    def __init__(self, folder: PolicyFolder, curve: list[dict[str, float]], points: int) -> None:
-        self._folder, self._curve, self._points = folder, curve, points
+    Nothing is kept of a training that another process has taken over.
+    """
+
+    def __init__(self, folder: PolicyFolder, lease: Lease, curve: list[dict[str, float]], points: int) -> None:
+        self._folder, self._lease, self._curve, self._points = folder, lease, curve, points
         self.snapshots = folder.load_snapshots()
         saved = folder.load()
         if saved is not None:
@@ -124,6 +146,7 @@ class _CurveKeeper:
         return None if saved is None else saved["training"]
 
     def save(self, state: dict[str, Any]) -> None:
+        self._lease.check()
         self._folder.save({"training": state, "curve": self._curve})
 
     def snapshot(self, fraction: float, steps: int, seconds: float, state: Callable[[], dict[str, Any]]) -> None:
@@ -134,6 +157,7 @@ class _CurveKeeper:
             return
         row = {"fraction": fraction, "steps": steps, "seconds": seconds, "state": _detached(state())}
         self.snapshots.append(row)
+        self._lease.check()
         self._folder.save_snapshots(self.snapshots)
 
     def _point_of(self, fraction: float) -> int:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import errno
-import itertools
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-
-import numpy as np
 
 from accord.envs.errors import UsageError
 
@@ -18,31 +15,48 @@ from accord.envs.errors import UsageError
 RESTORE = "restore it, or remove it and write the report anew"
 
 
-def write_folder(folder: Path, files: dict[str, bytes]) -> None:
+def write_folder(folder: Path, files: dict[str, bytes], stays: Callable[[Path], bool] = lambda kept: False) -> bool:
     """Write a folder's files so that it is complete or absent, replacing what was there.
 
     Of several processes that write one folder at once, the last to come stays.
+
+    Args:
+        folder: The folder.
+        files: Its files by name.
+        stays: What is there, a folder that holds it, is not to be replaced, also where another process has only just
+            put it there.
+
+    Returns:
+        The files were written, and nothing that stays was there.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as scratch:
-        new = Path(scratch) / "new"
+    # A process that writes a file of its own into what was moved away is in the way of its removal.
+    with tempfile.TemporaryDirectory(
+        prefix=f".{folder.name}-", dir=folder.parent, ignore_cleanup_errors=True
+    ) as scratch:
+        best = new = Path(scratch) / "new"
         new.mkdir()
         for name, content in files.items():
-            with (new / name).open("wb") as file:
-                file.write(content)
-                _flush(file.fileno())
+            create_file(new / name, content)
         _flush_folder(new)
-        for attempt in itertools.count():
-            with suppress(FileNotFoundError):
-                folder.rename(Path(scratch) / f"old-{attempt}")
+        attempt = 0
+        while True:
             try:
-                new.rename(folder)
+                best.rename(folder)
             except OSError as error:
-                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):  # another process put its own there
+                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                     raise
             else:
                 _flush_folder(folder.parent)
-                return
+                return best is new
+            attempt += 1
+            old = Path(scratch) / f"old-{attempt}"
+            with suppress(FileNotFoundError):
+                if stays(folder):
+                    return False
+                folder.rename(old)
+                if stays(old):  # it came between the two
+                    best = old
 
 
 def write_file(path: Path, content: bytes) -> None:
@@ -60,6 +74,18 @@ def write_file(path: Path, content: bytes) -> None:
         except BaseException:
             Path(scratch.name).unlink(missing_ok=True)
             raise
+
+
+def create_file(path: Path, content: bytes) -> None:
+    """Write a file that is not there, in a folder that is; of several processes that do so at once, one can.
+
+    Raises:
+        FileExistsError: it is there.
+    """
+    with path.open("xb") as file:
+        file.write(content)
+        file.flush()
+        _flush(file.fileno())
 
 
 def _flush(descriptor: int) -> None:
@@ -97,15 +123,3 @@ def reading(path: Path, remedy: str) -> Iterator[None]:
     except Exception as fault:  # each library has exceptions of its own for a file that was cut
         text = " ".join(str(fault).split()) or "no message"
         raise UsageError(f"{path}: cannot be read ({type(fault).__name__}: {text}); {remedy}") from None
-
-
-def read_traces(path: Path) -> dict[str, np.ndarray]:
-    """Arrays for figures; none where the file is missing.
-
-    Raises:
-        UsageError: the file cannot be read.
-    """
-    if not path.exists():
-        return {}
-    with reading(path, "remove its folder, and the run is carried out again"), np.load(path) as arrays:
-        return dict(arrays)

@@ -82,19 +82,24 @@ class Record(BaseModel):
 
 
 def load_record(path: Path) -> Record:
-    """Read a record's JSON file.
+    """Read a record's JSON file, in the folder of its run.
 
     Raises:
         UsageError: it is not a record of this version.
         DamagedError: it is not what was written there.
         FileNotFoundError: there is none.
     """
-    fields = open_json(path.read_bytes())
-    try:
-        record = Record.model_validate(fields)
-    except ValidationError as error:
-        wrong = f"not a record of this version ({explain(error)})"
-        raise UsageError(f"{path}: {wrong}; remove its folder or name another --root") from None
+    record = read_record(path)
     if record.spec.digest != path.parent.name:
         raise DamagedError(f"is the record of another run, {record.spec.label}")
     return record
+
+
+def read_record(path: Path) -> Record:
+    """Read a record's JSON file, wherever it lies; raises what `load_record` does."""
+    fields = open_json(path.read_bytes())
+    try:
+        return Record.model_validate(fields)
+    except ValidationError as error:
+        wrong = f"not a record of this version ({explain(error)})"
+        raise UsageError(f"{path}: {wrong}; remove its folder or name another --root") from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,10 @@ import torch
 
 from accord.benchmark.evaluation.context import Context
 from accord.benchmark.places import SCRATCH
-from accord.benchmark.records.files import read_traces, write_file, write_folder
+from accord.benchmark.records.files import write_file, write_folder
 from accord.benchmark.records.identity import context_key
-from accord.benchmark.records.record import Record, load_record
+from accord.benchmark.records.lease import EXPIRY, Leases
+from accord.benchmark.records.record import Record, load_record, read_record
 from accord.benchmark.records.sealed import DamagedError, check_zip, open_json, seal_json, seal_zip, set_aside
 from accord.benchmark.specs.run import RunSpec
 from accord.envs.errors import UsageError
@@ -23,20 +25,23 @@ from accord.envs.scenario import Scenario
 
 log = logging.getLogger("accord")
 OF, RUN = "of", "_run"  # keys that say which scenario or policy, and which run, a file belongs to
+LEASES = "leases"  # the folder of who does what
 TRACKED = "tracked"  # a file beside what was handed to W&B: a record, or a suite's report
 CHECKPOINT = 2  # raised when what unfinished trainings keep changes
 
 
 class Store:
-    """Scratch runs under one folder, which git ignores."""
+    """Scratch runs under one folder, which git ignores; several processes may share it, see `leases`."""
 
-    def __init__(self, root: Path = SCRATCH) -> None:
+    def __init__(self, root: Path = SCRATCH, expiry: float = EXPIRY) -> None:
         """Set up.
 
         Args:
             root: The folder; it is made when first written to.
+            expiry: See `Leases`.
         """
         self.root = root
+        self.leases = Leases(root / LEASES, expiry)
 
     def folder(self, spec: RunSpec) -> Path:
         """A run's folder."""
@@ -57,12 +62,17 @@ class Store:
             set_aside(folder, f"its record {fault}", "the run is carried out again")
             return None
 
-    def save(self, record: Record, traces: dict[str, np.ndarray]) -> None:
-        """Keep a run, atomically."""
+    def save(self, record: Record, traces: dict[str, np.ndarray]) -> Record:
+        """Keep a run, atomically, unless another process has kept it: a record that still holds is never replaced.
+
+        Returns:
+            The record that is kept.
+        """
         files = {"record.json": seal_json(json.loads(record.model_dump_json()))}
         if traces:
             files["traces.npz"] = _npz(traces | {RUN: np.array(record.spec.digest)})
-        write_folder(self.folder(record.spec), files)
+        written = write_folder(self.folder(record.spec), files, lambda folder: _holds_as(record, folder))
+        return record if written else self.load(record.spec) or record
 
     def tracked(self, spec: RunSpec) -> bool:
         """A run's record was handed to W&B."""
@@ -70,7 +80,8 @@ class Store:
 
     def mark_tracked(self, spec: RunSpec) -> None:
         """Remember that a run's record was handed to W&B; a new record of the run forgets it."""
-        write_file(self.folder(spec) / TRACKED, b"")
+        with suppress(FileNotFoundError):  # a new record comes at this moment
+            write_file(self.folder(spec) / TRACKED, b"")
 
     def tracked_leaderboard(self, suite: str) -> str:
         """What of a suite's leaderboard was last handed to W&B; empty where nothing was."""
@@ -99,6 +110,8 @@ class Store:
         for path in sorted(self.root.glob("records/[!.]*/record.json")):
             try:
                 found.append(load_record(path))
+            except FileNotFoundError:  # a new one takes its place at this moment
+                continue
             except DamagedError as fault:
                 log.warning("%s: %s; left out; accord run carries the run out again", path, fault)
             except UsageError as fault:
@@ -212,8 +225,10 @@ def open_traces(path: Path) -> dict[str, np.ndarray]:
         DamagedError: they are not what was written there.
         FileNotFoundError: there are none.
     """
-    check_zip(path.read_bytes())
-    traces = read_traces(path)
+    raw = path.read_bytes()
+    check_zip(raw)
+    with np.load(io.BytesIO(raw)) as arrays:
+        traces = dict(arrays)
     if str(traces.pop(RUN, "")) != path.parent.name:
         raise DamagedError("is of another run")
     return traces
@@ -248,6 +263,16 @@ def open_training(path: Path) -> dict[str, Any]:
     if content.pop(OF, "") != path.parent.name:
         raise DamagedError("is of another policy")
     return content
+
+
+def _holds_as(new: Record, folder: Path) -> bool:
+    """A folder holds a record of the same run, data, network and code that did not fail."""
+    try:
+        kept = read_record(folder / "record.json")
+    except (FileNotFoundError, DamagedError, UsageError):
+        return False
+    same = kept.spec.digest == new.spec.digest and kept.identity == new.identity
+    return same and kept.status != "failed"
 
 
 def _order(spec: RunSpec) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from typing import Any
 from accord.benchmark.records.identity import context_key
 from accord.benchmark.records.record import Record, load_record
 from accord.benchmark.records.sealed import ASIDE, DamagedError
-from accord.benchmark.records.store import Store, open_context, open_traces, open_training
+from accord.benchmark.records.store import LEASES, Store, open_context, open_traces, open_training
 from accord.envs.catalogue import resolve
 from accord.envs.errors import UsageError
 
@@ -40,11 +40,12 @@ def faults(root: Path) -> Iterator[str]:
 
 
 def litter(root: Path, now: float | None = None) -> list[Path]:
-    """Files and folders that interrupted writes left a day ago or earlier, and those that were set aside."""
+    """What interrupted writes and dead processes left a day ago or earlier, and what was set aside."""
     now = time.time() if now is None else now
     hidden = [path for place in PLACES for path in (root / place).rglob(".*")]
     outer = [path for path in hidden if not any(parent in hidden for parent in path.parents)]
-    return sorted(path for path in outer if path.name.endswith(ASIDE) or now - path.stat().st_mtime > DAY)
+    left = [*outer, *root.glob(f"{LEASES}/*")]
+    return sorted(path for path in left if path.name.endswith(ASIDE) or now - path.stat().st_mtime > DAY)
 
 
 def remove(paths: list[Path]) -> None:

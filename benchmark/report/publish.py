@@ -8,9 +8,10 @@ from pathlib import Path
 
 from accord.benchmark.boards.leaderboard import read_runs
 from accord.benchmark.records.identity import identity_here
+from accord.benchmark.records.lease import Leases
 from accord.benchmark.records.provenance import CHANGED
 from accord.benchmark.records.record import Record
-from accord.benchmark.records.store import Store
+from accord.benchmark.records.store import LEASES, Store
 from accord.benchmark.report.locality import audit_records
 from accord.benchmark.report.report import SuiteReport, write_report
 from accord.benchmark.specs.expand import runs_of
@@ -66,7 +67,8 @@ def publish_runs(
         replacing: Published rows that the suite does not name may go.
 
     Raises:
-        UsageError: a run is missing, stale or made by code that was not committed; or published rows would be lost.
+        UsageError: a run is missing, stale or made by code that was not committed; published rows would be lost; or
+            another process publishes the suite.
     """
     specs = runs_of(suite, overrides)
     records = [record for spec in specs if (record := store.load(spec)) is not None]
@@ -87,20 +89,22 @@ def publish_runs(
         # A whole method also takes the place of variants that its suite has no longer.
         return (spec.scenario, spec.method, *([spec.variant] if overrides.variants else []))
 
-    target, replaced = results / suite.name, {place(spec) for spec in specs}
-    part = any(chosen.values())
-    earlier = published_runs(suite, results) if (target / "runs.parquet").exists() else []
-    kept = [record for record in earlier if place(record.spec) not in replaced]
-    if kept and not part and not replacing:
-        raise UsageError(
-            f"suite '{suite.name}': {len(kept)} of {len(earlier)} runs under {target}/ are not of this suite, such as "
-            f"{kept[0].spec.label}; --replace drops them, another --results leaves them"
-        )
-    kept, part = kept if part else [], part and bool(earlier)
-    # Nothing that is published here is stale; what is kept was published by the code of its day.
-    report = replace(summary_of(suite, [*kept, *records], store), stale=frozenset())
-    files = write_report(report, target, store.traces, part=part)
-    return Published(len(records), len(kept), files)
+    # Who publishes a part reads what is there and writes it again with the part.
+    with Leases(results / LEASES).hold(f"publication-{suite.name}"):
+        target, replaced = results / suite.name, {place(spec) for spec in specs}
+        part = any(chosen.values())
+        earlier = published_runs(suite, results) if (target / "runs.parquet").exists() else []
+        kept = [record for record in earlier if place(record.spec) not in replaced]
+        if kept and not part and not replacing:
+            raise UsageError(
+                f"suite '{suite.name}': {len(kept)} of {len(earlier)} runs under {target}/ are not of this suite, such "
+                f"as {kept[0].spec.label}; --replace drops them, another --results leaves them"
+            )
+        kept, part = kept if part else [], part and bool(earlier)
+        # Nothing that is published here is stale; what is kept was published by the code of its day.
+        report = replace(summary_of(suite, [*kept, *records], store), stale=frozenset())
+        files = write_report(report, target, store.traces, part=part)
+        return Published(len(records), len(kept), files)
 
 
 def _refused(suite: Suite, count: int, specs: Sequence[RunSpec], why: str) -> UsageError:

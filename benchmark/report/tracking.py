@@ -78,9 +78,9 @@ class Tracker:
             self._store.mark_tracked(record.spec)
 
     def catch_up(self, records: Sequence[Record]) -> None:
-        """Show those that no call has tracked: it was stopped, or told not to."""
+        """Show those that no call has tracked: it was stopped, or told not to; and what was begun here to the end."""
         for record in records:
-            if not self._store.tracked(record.spec):
+            if record.spec.digest in self._live or not self._store.tracked(record.spec):
                 self.end(record)
 
     def log_leaderboard(self, suite: str, board: pd.DataFrame, files: Sequence[Path]) -> bool:

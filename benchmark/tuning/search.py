@@ -26,7 +26,6 @@ from accord.benchmark.evaluation.evaluate import evaluate
 from accord.benchmark.launch.contexts import prepare_context
 from accord.benchmark.launch.jobs import Ended, Job, Launcher, Tell
 from accord.benchmark.records.files import reading, write_file
-from accord.benchmark.records.lock import alone_at
 from accord.benchmark.records.provenance import provenance_here
 from accord.benchmark.records.store import Store
 from accord.benchmark.seeding import seeded
@@ -80,7 +79,7 @@ def tune(
 
     with ExitStack() as alone:
         for method in methods:
-            alone.enter_context(alone_at(f"search {target.name} for {method}", store.root))
+            alone.enter_context(store.leases.hold(f"search-{target.name}-{method}"))
         launcher.work([job for method in methods for job in _left(search, method, target, store)], on_end)
 
 

@@ -44,6 +44,14 @@ def test_jobs_begin_in_order_show_themselves_and_end_as_anywhere(launcher: Launc
     assert not list(tmp_path.glob(".launch-*"))
 
 
+def test_a_job_that_another_launch_was_faster_to_take_begins_again(launcher: Launcher, tmp_path: Path) -> None:
+    ended, begun = list[Ended](), list[str]()
+    job = Job("a", "a", remote_jobs.taken_once, {"path": str(tmp_path / "taken")})
+    launcher.work([job], ended.append, lambda job: begun.append(job.name))
+    assert ended == [Ended(job, "done")]
+    assert begun == ["a", "a"]
+
+
 def test_a_task_of_ray_whose_process_was_lost_is_carried_out_again(tmp_path: Path) -> None:
     ended = dict[str, Ended]()
     jobs = [Job("once", "once", remote_jobs.ends_once, {"path": str(tmp_path / "began")})]

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from accord.benchmark.launch.jobs import Tell
+from accord.benchmark.records.lease import TakenError
 from accord.envs.errors import UsageError
 
 
@@ -30,4 +31,13 @@ def ends_once(data: Mapping[str, Any], tell: Tell) -> str:
     if not path.exists():
         path.touch()
         os._exit(7)
+    return "done"
+
+
+def taken_once(data: Mapping[str, Any], tell: Tell) -> str:
+    """Another process has its lease the first time."""
+    path = Path(data["path"])
+    if not path.exists():
+        path.touch()
+        raise TakenError("another process is at work on it")
     return "done"

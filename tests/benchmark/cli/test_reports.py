@@ -8,6 +8,7 @@ from helpers.command_line import call
 from rich.cells import cell_len
 
 from accord.baselines.registry import METHODS
+from accord.benchmark.records.lease import Leases
 from accord.benchmark.records.store import Store
 from accord.envs import catalogue
 
@@ -124,3 +125,10 @@ def test_a_mistake_is_told_before_methods_are_audited(
     status, printed, told = accord("report", "tiny", "--published", *words)
     assert (status, printed, told.count("\n")) == (2, "", 1)
     assert told.startswith(f"error: {words[0]}: ")
+
+
+def test_a_suite_is_published_by_one_process_at_a_time(accord: Accord, tmp_path: Path) -> None:
+    with Leases(tmp_path / "leases").hold("publication-tiny"):
+        status, _, said = accord("publish", "tiny.yaml", "--results", str(tmp_path))
+    assert (status, [path.name for path in tmp_path.iterdir()]) == (2, ["leases"])
+    assert "is at work on publication-tiny; wait until it is done" in said

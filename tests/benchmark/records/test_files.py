@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from accord.benchmark.boards.leaderboard import read_runs, write_runs
 from accord.benchmark.figures.curves import read_curves
 from accord.benchmark.performance.cells import measured
-from accord.benchmark.records.files import read_traces, reading, write_file, write_folder
+from accord.benchmark.records.files import create_file, reading, write_file, write_folder
 from accord.benchmark.records.provenance import digest_of_sources
 from accord.benchmark.specs.run import digest_of
 from accord.benchmark.tuning.search import _read
@@ -37,6 +37,38 @@ def test_a_folder_that_is_written_anew_keeps_nothing_of_the_old_one(tmp_path: Pa
     write_folder(tmp_path / "record", {"a": b"1", "b": b"1"})
     write_folder(tmp_path / "record", {"a": b"2"})
     assert {path.name: path.read_bytes() for path in (tmp_path / "record").iterdir()} == {"a": b"2"}
+
+
+def test_what_stays_is_not_replaced_also_where_it_came_at_the_last_moment(tmp_path: Path) -> None:
+    folder, looked = tmp_path / "record", list[Path]()
+
+    def stays(kept: Path) -> bool:
+        looked.append(kept)
+        sound = (kept / "a").read_bytes() == b"sound"
+        if len(looked) == 1:  # another process puts its own there before this one moves the old one away
+            (folder / "a").write_bytes(b"sound")
+        return sound
+
+    assert write_folder(folder, {"a": b"bad"}, stays)
+    assert not write_folder(folder, {"a": b"new"}, stays)
+    assert looked[0] == folder != looked[1]
+    assert not write_folder(folder, {"a": b"newer"}, stays)
+    assert (folder / "a").read_bytes() == b"sound"
+    assert os.listdir(tmp_path) == ["record"]
+
+
+def test_one_of_many_creates_a_file(tmp_path: Path) -> None:
+    def create(content: bytes) -> bool:
+        try:
+            create_file(tmp_path / "a", content)
+        except FileExistsError:
+            return False
+        return True
+
+    contents = [str(n).encode() for n in range(8)]
+    with ThreadPoolExecutor(4) as pool:
+        created = list(pool.map(create, contents))
+    assert [content for content, mine in zip(contents, created, strict=True) if mine] == [(tmp_path / "a").read_bytes()]
 
 
 def test_a_write_that_fails_leaves_what_was_there_and_nothing_else(tmp_path: Path) -> None:
@@ -95,7 +127,3 @@ def test_a_search_that_was_cut_is_named(tmp_path: Path) -> None:
 def test_a_lack_of_memory_is_not_the_files_fault(tmp_path: Path) -> None:
     with pytest.raises(MemoryError), reading(tmp_path, ""):
         raise MemoryError
-
-
-def test_a_run_without_traces_has_none(tmp_path: Path) -> None:
-    assert read_traces(tmp_path / "traces.npz") == {}

@@ -3,13 +3,15 @@
 from pathlib import Path
 
 import pytest
+from helpers.records import record
+from helpers.sharing import Side, save_and_load
 
 from accord.benchmark.launch.runner import execute
 from accord.benchmark.records import store as store_module
 from accord.benchmark.records.identity import policy_here
 from accord.benchmark.records.sealed import seal_json
 from accord.benchmark.records.store import CHECKPOINT, PolicyFolder, Store
-from accord.benchmark.specs.resolved import resolve_run
+from accord.benchmark.specs.resolved import Identity, resolve_run
 from accord.benchmark.specs.run import EffortSpec, make_run
 from accord.envs.errors import UsageError
 
@@ -45,6 +47,30 @@ def test_an_unfinished_training_of_another_version_is_named(tmp_path: Path, monk
     assert "without this file it begins anew" in record.error
     checkpoint.unlink()
     assert execute(resolve_run(wanted), store).status == "done"
+
+
+def test_a_run_without_traces_has_none(tmp_path: Path) -> None:
+    store, made = Store(tmp_path), record()
+    assert store.traces(made.spec) == {}
+    store.save(made, {})
+    assert store.traces(made.spec) == {}
+
+
+def test_a_record_that_holds_is_not_replaced(tmp_path: Path) -> None:
+    store, failed, first, second = Store(tmp_path), record(status="failed"), record(cost=1.0), record(cost=2.0)
+    other = first.model_copy(update={"identity": Identity(data="", network="", code="changed")})
+    late = record(status="out of time")
+    turns = [(failed, failed), (late, late), (first, late), (other, other), (failed, failed), (first, first)]
+    for saved, kept in [*turns, (second, first), (failed, first), (late, first)]:
+        assert store.save(saved, {}) == kept
+        assert store.load(saved.spec) == kept
+
+
+def test_many_processes_save_and_load_at_once(tmp_path: Path) -> None:
+    sides = [Side(save_and_load, tmp_path, process, 100) for process in range(4)]
+    assert [side.pipe.recv() for side in sides] == [0] * 4
+    assert len(Store(tmp_path).records()) == 3
+    assert not [path for path in (tmp_path / "records").iterdir() if path.name.startswith(".")]
 
 
 def test_a_policy_folder_starts_empty(tmp_path: Path) -> None:

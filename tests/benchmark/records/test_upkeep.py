@@ -98,9 +98,13 @@ def test_only_what_is_over_is_removed(made: Store, tmp_path: Path) -> None:
         (folder / "new").mkdir(parents=True)
         (folder / "new" / ".x").write_text("{")
     torn.write_text("x")
-    for path in (old, torn):
+    dead, alive = other.root / "leases" / "run-a.1", other.root / "leases" / "run-b.1"
+    dead.parent.mkdir()
+    for path in (dead, alive):
+        path.touch()
+    for path in (old, torn, dead):
         os.utime(path, times=(time.time() - 2 * DAY,) * 2)
-    assert litter(other.root) == sorted([old, aside, torn])
+    assert litter(other.root) == sorted([old, aside, torn, dead])
     remove(litter(other.root))
     assert begun.exists()
     assert litter(other.root) == []

@@ -250,6 +250,14 @@ def test_a_run_that_is_interrupted_is_closed(shown: Shown, tmp_path: Path) -> No
     assert run.last["train/steps"] == shown.curve[0]["steps"]
 
 
+def test_a_run_that_began_here_and_ended_elsewhere_is_whole(shown: Shown, tmp_path: Path) -> None:
+    root = shutil.copytree(shown.store.root, tmp_path / "runs", ignore=shutil.ignore_patterns("wandb"))
+    with Tracker("offline", Store(root)) as tracker:
+        tracker.begin(shown.records[0].spec)
+        tracker.catch_up(shown.records)  # which the launch that carried it out has tracked
+    assert [(run.exit_code, run.id) for run in offline_runs(root)] == [(0, shown.records[0].spec.digest)]
+
+
 def test_every_line_of_scale_is_a_run_of_its_own(tmp_path: Path) -> None:
     file = tmp_path / "cells.csv"
     file.write_text("line,n_agents\n")
@@ -338,5 +346,5 @@ def test_a_new_record_forgets_that_the_old_one_was_tracked(shown: Shown, tmp_pat
     store.mark_tracked(record.spec)
     assert store.tracked(record.spec)
     assert store.records() == [record]
-    store.save(record, {})
+    store.save(record.model_copy(update={"identity": None}), {})
     assert not store.tracked(record.spec)

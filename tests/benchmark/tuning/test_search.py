@@ -143,6 +143,14 @@ def test_a_search_that_cannot_be_run_says_so_in_one_line(
         tune(search, methods, tmp_path, Store(tmp_path / "runs"), LocalLauncher(1, quiet=True), print)
 
 
+def test_one_process_at_a_time_searches_for_a_method(whole: Path) -> None:
+    store = Store(whole / "runs")
+    with store.leases.hold(f"search-{whole.name}-qmix-lagrangian"):
+        with pytest.raises(UsageError, match=f"^{store.root}/: process .* is at work on search-.*-qmix-lagrangian; "):
+            tune(SMALL, [*SMALL.methods], whole, store, LocalLauncher(1, quiet=True), print)
+        tune(SMALL, ["consensus-gossip"], whole, store, LocalLauncher(1, quiet=True), print)
+
+
 def test_another_search_does_not_go_on_in_the_same_file(whole: Path) -> None:
     longer = SMALL.model_copy(update={"trials": 5})
     with pytest.raises(UsageError, match="holds another search"):
