@@ -8,7 +8,7 @@ CITYLEARN := .venv-citylearn/bin
 SUITE ?= quick
 
 .DEFAULT_GOAL := help
-.PHONY: help bench bench-citylearn bench-throughput bench-launchers bench-peers scale scale-quality test test-newcomer test-citylearn test-cluster test-peers lint leaderboard reproduce reproduce-short coverage docs tables test-site test-latex tune data clean
+.PHONY: help bench bench-citylearn bench-throughput bench-launchers bench-peers scale scale-quality test test-newcomer test-citylearn test-cluster test-faults test-peers lint leaderboard reproduce reproduce-short coverage docs tables test-site test-latex tune data clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' | \
@@ -44,6 +44,9 @@ test-newcomer: .venv/dev ## clone, install and follow README and tutorial as a n
 test-peers: .venv-peers/dev .venv-rllib/installed ## TorchRL, BenchMARL, SB3 and RLlib take our tasks (minutes, and gigabytes to install)
 	@$(PEERS)/python -m pytest -n 0 --ignore tests/peers/test_rllib.py tests/peers $(ARGS)
 	@$(RLLIB)/python -m pytest -n 0 tests/peers/test_rllib.py $(ARGS)
+
+test-faults: .venv/dev ## malformed input and what is done to files and processes (minutes)
+	@$(BIN)/python -m pytest -n 0 tests/faults $(ARGS)
 
 test-cluster: .venv/cluster ## launchers by Ray and by submitit (minutes)
 	@$(BIN)/python -m pytest -n 0 tests/cluster $(ARGS)

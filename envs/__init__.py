@@ -36,7 +36,7 @@ def make(address: str, device: str = "cpu", *, price: Price | None = None, discr
     """
     # Imported here so that `import envs` alone loads neither data nor torch.
     from accord.envs.catalogue import resolve
-    from accord.envs.task import device_of
+    from accord.envs.checks import device_of
 
     task = resolve(address).task(str(device_of(device)))
     if price is not None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import reprlib
+from contextlib import suppress
+
+MOST_BITS = 1_000  # of a whole number that is shown; Python writes none of many thousands
 
 
 class UsageError(ValueError):
@@ -23,10 +26,10 @@ class UsageError(ValueError):
 
 def quoted(value: object) -> str:
     """What was given, as Python would write it; cut where it is long."""
-    try:
-        return _QUOTED.repr(value)
-    except ValueError:  # Python does not write whole numbers of thousands of digits
-        return f"a {type(value).__name__} too long to show"
+    if not (isinstance(value, int) and value.bit_length() > MOST_BITS):
+        with suppress(ValueError):  # such a number is somewhere within
+            return _QUOTED.repr(value)
+    return f"a {type(value).__name__} too long to show"
 
 
 _QUOTED = reprlib.Repr()

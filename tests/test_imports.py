@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("envs", "baselines", "benchmark")
 MOST_FILES, MOST_LINES, LONGEST_FUNCTION = 14, 350, 60
 
-CONTRACT = ("envs.errors", "envs.spelling", "envs.task", "envs.network", "envs.scenario")
+CONTRACT = ("envs.errors", "envs.spelling", "envs.task", "envs.checks", "envs.network", "envs.scenario")
 BASE = (*CONTRACT, "baselines.base", "baselines.registry", "baselines.rollout")
 LEARNING = (*BASE, "baselines.multipliers", "baselines.training", "envs.multipliers", "envs.districts.district")
 HARNESS = ("benchmark.specs", "benchmark.evaluation", "benchmark.records")
@@ -27,6 +27,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "envs.files": (),
     "envs.plugins": ("envs.errors",),
     "envs.task": ("envs.errors",),
+    "envs.checks": ("envs.errors", "envs.task"),
     "envs.multipliers": ("envs.task",),
     "envs.network": ("envs.errors", "envs.spelling"),
     "envs.scenario": ("envs.errors", "envs.task", "envs.network"),
@@ -35,7 +36,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "envs.demand_response": (*CONTRACT, "envs.districts", "envs.optimum"),
     "envs.allocation": CONTRACT,
     "envs.toy": CONTRACT,
-    "envs.wrappers": ("envs.errors", "envs.task", "envs.multipliers"),
+    "envs.wrappers": ("envs.errors", "envs.task", "envs.checks", "envs.multipliers"),
     "envs.third_party": (*CONTRACT, "envs.wrappers", "envs.districts", "envs.demand_response"),
     "envs.catalogue": (
         *CONTRACT,

@@ -29,18 +29,8 @@ import torch
 from torch import Tensor
 
 from accord.envs.allocation.assignment import assign
-from accord.envs.task import (
-    Box,
-    Field,
-    Initial,
-    Step,
-    Task,
-    TaskSpec,
-    check_actions,
-    check_plant,
-    check_reset,
-    plant_of,
-)
+from accord.envs.checks import check_actions, check_plant, check_reset, plant_of
+from accord.envs.task import Box, Field, Initial, Step, Task, TaskSpec
 
 Variant = Literal["steady", "jumps", "discharging", "failures"]
 DT, STEPS = 0.1, 200  # seconds, and steps of an episode

@@ -22,22 +22,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from accord.envs.checks import check_actions, check_plant, check_reset, plant_of
 from accord.envs.demand_response.calendar import Calendar
 from accord.envs.demand_response.observations import Observations
 from accord.envs.districts.district import HOURS, District
 from accord.envs.errors import UsageError
-from accord.envs.task import (
-    Box,
-    Budget,
-    Initial,
-    Step,
-    Task,
-    TaskSpec,
-    check_actions,
-    check_plant,
-    check_reset,
-    plant_of,
-)
+from accord.envs.task import Box, Budget, Initial, Step, Task, TaskSpec
 
 BATTERY, GRID = 0, 1  # columns of an action
 AT_ONCE, DAYS_AHEAD = 2**15, 4  # most hours of buildings, and days, that are looked up together

@@ -35,6 +35,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from accord.envs.checks import check_actions
 from accord.envs.demand_response import DemandResponse
 from accord.envs.demand_response.dynamics import BATTERY, GRID, UNITS
 from accord.envs.demand_response.scenario import DistrictScenario, resolve_district
@@ -42,7 +43,7 @@ from accord.envs.districts.district import District
 from accord.envs.errors import UsageError
 from accord.envs.network import Network
 from accord.envs.scenario import Bound, Family, Hours, Scales, Scenario
-from accord.envs.task import Budget, Initial, Step, check_actions
+from accord.envs.task import Budget, Initial, Step
 
 if TYPE_CHECKING:
     from accord.envs.third_party.citylearn_simulator import Simulator

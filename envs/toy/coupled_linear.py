@@ -17,20 +17,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from accord.envs.checks import check_actions, check_plant, check_reset, plant_of
 from accord.envs.errors import UsageError
 from accord.envs.scenario import EpisodicScenario, Family
-from accord.envs.task import (
-    Box,
-    Field,
-    Initial,
-    Step,
-    Task,
-    TaskSpec,
-    check_actions,
-    check_plant,
-    check_reset,
-    plant_of,
-)
+from accord.envs.task import Box, Field, Initial, Step, Task, TaskSpec
 
 # A and B of each agent, eq. (30).
 DYNAMICS = (((0.9, 0.35), (0.0, 1.1)), ((0.91, 0.33), (0.0, 0.98)), ((0.88, 0.3), (0.0, 1.1)))

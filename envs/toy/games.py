@@ -15,10 +15,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from accord.envs.checks import check_actions, check_reset, plant_of
 from accord.envs.errors import UsageError
 from accord.envs.scenario import EpisodicScenario, Family
 from accord.envs.spelling import number_of
-from accord.envs.task import Discrete, Field, Initial, Step, Task, TaskSpec, check_actions, check_reset, plant_of
+from accord.envs.task import Discrete, Field, Initial, Step, Task, TaskSpec
 
 ROUNDS = 25  # of the repeated games
 CLIMBING = ((11.0, -30.0, 0.0), (-30.0, 7.0, 0.0), (0.0, 6.0, 5.0))

@@ -13,8 +13,9 @@ import torch
 from gymnasium.spaces.utils import flatten_space
 from torch import Tensor
 
+from accord.envs.checks import check_reset
 from accord.envs.errors import UsageError
-from accord.envs.task import Box, Discrete, Field, Initial, Step, Task, TaskSpec, check_reset
+from accord.envs.task import Box, Discrete, Field, Initial, Step, Task, TaskSpec
 from accord.envs.wrappers.seat import Seat, bounds_of
 
 MAX_SEED = 2**31 - 1

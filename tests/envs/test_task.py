@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from accord.envs.catalogue import resolve
+from accord.envs.checks import LOOKED_AT, check_plant
 from accord.envs.errors import UsageError
-from accord.envs.task import LOOKED_AT, Task, check_plant
+from accord.envs.task import Task
 
 ADDRESSES = (
     "synthetic_7-week/ring/average-0.4",

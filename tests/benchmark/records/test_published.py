@@ -15,7 +15,7 @@ from accord.benchmark.specs.suite import load_suite
 from accord.envs.demand_response.scenario import DistrictScenario
 
 RESULTS = Path(__file__).parents[3] / "results"
-SUITES = ("allocation", "citylearn", "core", "hourly", "large", "networks", "paper", "shift", "validation")
+SUITES = ("allocation", "citylearn", "core", "coupled", "hourly", "large", "networks", "paper", "shift", "validation")
 # Their settings were searched again and methods joined them since they were measured: to be published anew.
 AWAITED = {"citylearn", "core", "hourly", "large", "validation"}
 
