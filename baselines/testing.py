@@ -8,6 +8,8 @@ A check that fails raises an `AssertionError` whose text says what was found.
 
 from __future__ import annotations
 
+import io
+import pickle
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -103,20 +105,31 @@ class MemoryCheckpoint:
         return self.states[-1] if self.states else None
 
     def save(self, state: dict[str, Any]) -> None:
-        """Keep a copy."""
-        self.states.append(copied(state))
+        """Keep it as a file would.
+
+        Raises:
+            AssertionError: a file that held it could not be read back.
+        """
+        self.states.append(read_back(state))
 
     def snapshot(self, fraction: float, steps: int, seconds: float, state: Callable[[], dict[str, Any]]) -> None:
         """Keep nothing."""
 
 
-def copied(value: Any) -> Any:
-    """A deep copy of a state, as a file would give."""
-    if isinstance(value, Tensor):
-        return value.clone()
-    if isinstance(value, Mapping):
-        return {name: copied(part) for name, part in value.items()}
-    return [copied(part) for part in value] if isinstance(value, list) else value
+def read_back(state: dict[str, Any]) -> dict[str, Any]:
+    """A state as the harness reads it from the file that it wrote it to.
+
+    Raises:
+        AssertionError: it holds what is not read from files: anything but tensors, numbers, texts, lists and mappings.
+    """
+    file = io.BytesIO()
+    torch.save(state, file)
+    file.seek(0)
+    try:
+        found: dict[str, Any] = torch.load(file, weights_only=True)
+    except pickle.UnpicklingError as fault:
+        raise AssertionError(f"a state cannot be read back from a file: {' '.join(str(fault).split())}") from None
+    return found
 
 
 def differences(one: Any, other: Any, path: str = "") -> list[str]:
@@ -132,12 +145,12 @@ def differences(one: Any, other: Any, path: str = "") -> list[str]:
             return [path]
         pairs = enumerate(zip(one, other, strict=True))
         return [found for i, pair in pairs for found in differences(*pair, f"{path}/{i}")]
-    return [] if one == other else [path]
+    return [] if one == other or (one != one and other != other) else [path]
 
 
 def _check_training(method: Method, scenario: Scenario, steps: int) -> Controller:
-    """It logs, it reaches its steps, and an interrupted training goes on bit for bit."""
-    rows: list[Mapping[str, float]] = []
+    """It logs, it reaches its steps, and an interrupted training goes on bit for bit, in its log too."""
+    rows, later = list[Mapping[str, float]](), list[Mapping[str, float]]()
     whole = MemoryCheckpoint()
     controller = _train(method, scenario, steps, whole, rows.append)
     assert rows, "training logged nothing"
@@ -148,10 +161,16 @@ def _check_training(method: Method, scenario: Scenario, steps: int) -> Controlle
     assert rows[-1]["steps"] >= steps, f"training stopped at {rows[-1]['steps']:.0f} of {steps} agent-steps"
     assert len(whole.states) > 1, f"{len(whole.states)} checkpoints in {steps} agent-steps; give more steps"
     half = MemoryCheckpoint(whole.states[: len(whole.states) // 2])
-    resumed = _train(method, scenario, steps, half)
+    resumed = _train(type(method)(method.config), scenario, steps, half, later.append)
+    assert len(later) < len(rows), "an interrupted training begins anew"
     lost = differences(controller.state_dict(), resumed.state_dict())
+    lost += differences([_untimed(row) for row in rows[len(rows) - len(later) :]], [_untimed(row) for row in later])
     assert not lost, f"an interrupted training ends elsewhere: {', '.join(lost[:3])}"
     return controller
+
+
+def _untimed(row: Mapping[str, float]) -> dict[str, float]:
+    return {name: value for name, value in row.items() if "seconds" not in name}
 
 
 def _train(
@@ -172,7 +191,7 @@ def _check_state(method: Method, scenario: Scenario, controller: Controller) -> 
     if not method.learns:
         return
     fresh = method.build(scenario.task(), torch.Generator().manual_seed(9))
-    fresh.load_state_dict(copied(controller.state_dict()))
+    fresh.load_state_dict(read_back(controller.state_dict()))
     assert torch.equal(acts, actions_of(fresh, scenario)), "a controller that took the state acts otherwise"
 
 

@@ -1,5 +1,6 @@
 """Every method that is registered keeps the contract that outsiders are held to."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,8 @@ from torch import Tensor
 
 from accord.baselines import METHODS
 from accord.baselines.audit import audit_method
-from accord.baselines.base import Controller, Method, Training
-from accord.baselines.registry import Entry
+from accord.baselines.base import Checkpoint, Controller, Method, NoCheckpoint, Training
+from accord.baselines.registry import Entry, make_method
 from accord.baselines.testing import check_method
 from accord.envs.network import Network
 from accord.envs.task import Step, Task
@@ -68,6 +69,15 @@ def test_every_registered_method_keeps_the_contract(method: str) -> None:
     address = ADDRESSES.get(method, DISTRICT)
     steps = next((number for word, number in STEPS.items() if word in method), 2_000)
     check_method(method, address, small(method), steps=steps, audit=False)
+
+
+def test_every_other_name_differs_from_one_of_these_in_execution_and_searched_settings_alone() -> None:
+    def trained(name: str) -> tuple[type[Method], dict[str, Any]]:
+        method = make_method(name, tuned=False)
+        return type(method), method.config.training_key()
+
+    checked = [trained(name) for name in METHODS.keys() - TRAINED_ELSEWHERE]
+    assert [name for name in TRAINED_ELSEWHERE if trained(name) not in checked] == []
 
 
 @pytest.mark.parametrize("method", sorted(METHODS))
@@ -145,6 +155,22 @@ class Clocked(Learner):
         controller.module.bias.data.add_(0.01 * Clocked.calls)
 
 
+class Restarts(Learner):
+    def train(self, task: Task, network: Network, training: Training) -> Bias:
+        return super().train(task, network, replace(training, checkpoint=Forgetful(training.checkpoint)))
+
+
+class Forgetful(NoCheckpoint):
+    def __init__(self, inner: Checkpoint) -> None:
+        self.save = inner.save  # type: ignore[method-assign]
+
+
+class Unreadable(Learner):
+    def train(self, task: Task, network: Network, training: Training) -> Bias:
+        training.checkpoint.save({"done": {1}, "bias": slice(3)})
+        return super().train(task, network, training)
+
+
 class Peeks(Learner):
     def build(self, task: Task, generator: torch.Generator) -> Bias:
         built = Bias()
@@ -158,6 +184,8 @@ class Peeks(Learner):
         (Forgets, "took the state acts otherwise"),
         (Silent, "training logged nothing"),
         (Clocked, "an interrupted training ends elsewhere"),
+        (Restarts, "an interrupted training begins anew"),
+        (Unreadable, "a state cannot be read back from a file"),
         (Peeks, "claims to be decentralised"),
     ],
 )

@@ -7,11 +7,11 @@ from pathlib import Path
 import psutil
 import pytest
 import torch
+from helpers.records import numbers
 from ray.cluster_utils import Cluster
 
 from accord.baselines.registry import METHODS
 from accord.benchmark.cli.options import launcher_from
-from accord.benchmark.evaluation.metrics import METRICS
 from accord.benchmark.launch import launch
 from accord.benchmark.launch.jobs import Row
 from accord.benchmark.records.record import Record
@@ -137,13 +137,3 @@ def test_a_sweep_that_loses_a_node_has_the_records_of_one_here(
         assert policy is not None
         assert 0 < len(rows) < len(policy["curve"])
         assert policy["curve"][: len(rows)] == rows
-
-
-def numbers(record: Record, store: Store) -> dict[str, object]:
-    """All that a run measured without a clock, to the last bit."""
-    clocked = {name for name, entry in METRICS.items() if entry.clocked}
-    metrics = {name: value for name, value in record.metrics.items() if name not in clocked}
-    arrays = {name: (array.shape, array.tobytes()) for name, array in store.traces(record.spec).items()}
-    policy = store.policy(record.policy_name).finished() if record.policy else None
-    learned = None if policy is None else {k: v.tolist() for k, v in policy["state"]["actor_0"].items()}
-    return {"status": record.status, "identity": record.identity, **metrics, **arrays, "learned": learned}
