@@ -76,14 +76,14 @@ def main() -> None:
 
 
 def refuse_empty(words: Sequence[str]) -> None:
-    """A word that is empty, as an unset variable of a shell leaves it, would read as if it had not been given.
+    """A word that is empty, or a list of nothing, would read as if it had not been given; an unset variable leaves one.
 
     Raises:
         UsageError: one of the command line's words is empty.
     """
     for before, word in zip(["", *words], words, strict=False):
         option, _, value = word.partition("=") if word.startswith("--") else (before, "", word)
-        if not value.strip() and ("=" in word or not word.startswith("--")):
+        if not value.strip(", \t\n") and ("=" in word or not word.startswith("--")):
             what = option if option.startswith("-") else "an argument"
             raise UsageError(f"{what}: is empty; leave it out, or say what it should be")
 

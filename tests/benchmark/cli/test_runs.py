@@ -306,6 +306,7 @@ def test_a_method_that_cannot_be_audited_does_not_stop_the_report(
         (["show", ""], "an argument: is empty; leave it out, or say what it should be"),
         (["run", "tiny.yaml", "--methods", ""], "--methods: is empty; leave it out"),
         (["run", "tiny.yaml", "--seed-list="], "--seed-list: is empty; leave it out"),
+        (["run", "tiny.yaml", "--scenarios", " ,"], "--scenarios: is empty; leave it out"),
         (["audit", "oracle"], "'oracle' is a bound and does not act"),
         (["audit", "gossip"], "unknown method 'gossip'"),
         (["audit", "serve_now", "--scenario", "paper_seven/ring"], "must be district/network/budget"),
