@@ -10,8 +10,9 @@ import pytest
 
 from accord.benchmark.launch.runner import execute
 from accord.benchmark.launch.start import planned
+from accord.benchmark.records.files import remove
 from accord.benchmark.records.store import Store
-from accord.benchmark.records.upkeep import DAY, export, faults, litter, remove, take_in
+from accord.benchmark.records.upkeep import DAY, export, faults, litter, take_in
 from accord.benchmark.specs.resolved import resolve_run
 from accord.benchmark.specs.run import EffortSpec, make_run
 from accord.envs.errors import UsageError
@@ -105,7 +106,8 @@ def test_only_what_is_over_is_removed(made: Store, tmp_path: Path) -> None:
     for path in (old, torn, dead):
         os.utime(path, times=(time.time() - 2 * DAY,) * 2)
     assert litter(other.root) == sorted([old, aside, torn, dead])
-    remove(litter(other.root))
+    for path in litter(other.root):
+        remove(path)
     assert begun.exists()
     assert litter(other.root) == []
     assert before <= {path for path in other.root.rglob("*") if path.is_file()}
