@@ -17,7 +17,7 @@ SCRATCH = Path("runs")
 RESULTS = Path("results")
 LOCAL = ("file", "local")  # protocols whose URLs are folders of this machine
 PRIVATE = "memory"  # the protocol whose files no other process sees
-FORM = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://(.*)", re.DOTALL)
+FORM = re.compile(r"([A-Za-z][A-Za-z0-9+.:-]+)://(.*)", re.DOTALL)
 
 
 class Place(Protocol):

@@ -45,7 +45,7 @@ def carry_out(
         Every run ended well, no method fails the audit of locality, and no run breaks a bound of theory.
     """
     _keep(suite, store)
-    err.print(f"suite {suite.name}: {len(specs)} runs under {store.root}/, W&B {tracker.mode}")
+    err.print(f"suite {suite.name}: {len(specs)} runs under {store.root}/, W&B {tracker.mode}", soft_wrap=True)
     outcome = _tracked(specs, store, tracker, launcher, imports)
     return _reported(suite, outcome, outcome.records, store, tracker, EVERYTHING)
 
