@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 import uuid
-from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -117,7 +116,6 @@ def test_launches_that_share_a_bucket_divide_the_work(tmp_path: Path, notes: Pat
     (tmp_path / "go-on").touch()
     started = [Launching(tmp_path, url) for _ in range(2)]
     assert sum(launching.end() for launching in started) == RUNS
-    assert Counter(notes.read_text().split()) == {"run": 2, "began": 1}
     store = Store(checked_place(url))
     assert len(store.records("tiny")) == RUNS
     assert list((store.root / "leases").glob("*")) == []
@@ -135,7 +133,6 @@ def test_what_a_killed_launch_was_at_is_done_and_all_equals_a_folders(
     (tmp_path / "go-on").touch()
     before = len(Store(checked_place(url)).records())
     assert Launching(tmp_path, url).end() == RUNS - before
-    assert Counter(notes.read_text().split()) == {"run": 2, "began": 2}
     specs, there, here = runs_of(load_suite("tiny.yaml")), Store(checked_place(url)), Store(tmp_path / "here")
     assert [r.status for r in launch(specs, here, launcher=Here()).records] == ["done"] * RUNS
     for spec in specs:
