@@ -1,14 +1,17 @@
 # Every target installs what it needs into .venv on first use; bench-peers and test-peers also into .venv-peers and
-# .venv-rllib, bench-citylearn and test-citylearn into .venv-citylearn, which hold what Accord itself does not need.
+# .venv-rllib, bench-citylearn and test-citylearn into .venv-citylearn, test-s3 into .venv-s3 and .venv-moto, which hold
+# what Accord itself does not need.
 PYTHON ?= python3
 BIN := .venv/bin
 PEERS := .venv-peers/bin
 RLLIB := .venv-rllib/bin
 CITYLEARN := .venv-citylearn/bin
+S3 := .venv-s3/bin
+MOTO := .venv-moto/bin
 SUITE ?= quick
 
 .DEFAULT_GOAL := help
-.PHONY: help bench bench-citylearn bench-throughput bench-launchers bench-peers scale scale-quality test test-newcomer test-citylearn test-cluster test-faults test-peers lint leaderboard reproduce reproduce-short coverage docs tables test-site test-latex tune data clean
+.PHONY: help bench bench-citylearn bench-throughput bench-launchers bench-peers scale scale-quality test test-newcomer test-citylearn test-cluster test-s3 test-faults test-peers lint leaderboard reproduce reproduce-short coverage docs tables test-site test-latex tune data clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1|\2/' | \
@@ -51,6 +54,9 @@ test-faults: .venv/dev ## malformed input and what is done to files and processe
 test-cluster: .venv/cluster ## launchers by Ray and by submitit (minutes)
 	@$(BIN)/python -m pytest -n 0 tests/cluster $(ARGS)
 
+test-s3: .venv-s3/dev .venv-moto/installed ## a store in a bucket, on a server that speaks S3 and is started here (minutes)
+	@$(S3)/python -m pytest -n 0 tests/s3 $(ARGS)
+
 test-citylearn: .venv-citylearn/dev ## our task against CityLearn's own simulator (minutes, and gigabytes to install)
 	@$(CITYLEARN)/python -m pytest -n 0 tests/citylearn $(ARGS)
 
@@ -90,7 +96,7 @@ data: .venv/installed ## rebuild the data store from CityLearn's wheel and check
 	@$(BIN)/python -m accord.envs.districts.citylearn_data
 
 clean: ## remove the environments, scratch runs and caches
-	rm -rf .venv .venv-peers .venv-rllib .venv-citylearn runs build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-peers .venv-rllib .venv-citylearn .venv-s3 .venv-moto runs build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # torch comes first and alone, so that nothing else decides its build.
@@ -150,4 +156,19 @@ clean: ## remove the environments, scratch runs and caches
 
 .venv-citylearn/dev: .venv-citylearn/installed
 	@$(CITYLEARN)/python -m pip install --quiet --disable-pip-version-check -c .venv-citylearn/constraints.txt pytest pytest-xdist
+	@touch $@
+
+# botocore asks for an older python-dateutil than the one that results were made with.
+.venv-s3/dev: pyproject.toml constraints.txt
+	@test -x $(S3)/python || $(PYTHON) -m venv .venv-s3
+	@echo "installing s3fs into .venv-s3 (a few minutes the first time)"
+	@grep -v '^python-dateutil==' constraints.txt > .venv-s3/constraints.txt
+	@$(S3)/python -m pip install --quiet --disable-pip-version-check -c .venv-s3/constraints.txt torch
+	@$(S3)/python -m pip install --quiet --disable-pip-version-check -c .venv-s3/constraints.txt -e '.[s3,dev]'
+	@touch $@
+
+# moto asks for another botocore than s3fs.
+.venv-moto/installed:
+	@test -x $(MOTO)/python || $(PYTHON) -m venv .venv-moto
+	@$(MOTO)/python -m pip install --quiet --disable-pip-version-check 'moto[server]==5.2.5'
 	@touch $@

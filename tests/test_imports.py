@@ -16,7 +16,7 @@ CONTRACT = ("envs.errors", "envs.spelling", "envs.task", "envs.checks", "envs.ne
 BASE = (*CONTRACT, "baselines.base", "baselines.registry", "baselines.rollout")
 LEARNING = (*BASE, "baselines.multipliers", "baselines.training", "envs.multipliers", "envs.districts.district")
 HARNESS = ("benchmark.specs", "benchmark.evaluation", "benchmark.records")
-RECORDS = ("envs", *BASE, "benchmark.seeding", "benchmark.places", *HARNESS)
+RECORDS = ("envs", *BASE, "benchmark.seeding", "benchmark.places", "benchmark.urls", *HARNESS)
 LAUNCH = (*RECORDS, "benchmark.launch", "benchmark.forked", "benchmark.machine", "benchmark.terminal")
 FIGURES = (*LAUNCH, "benchmark.figures", "benchmark.statistics")
 
@@ -74,13 +74,14 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "benchmark.seeding": (),
     "benchmark.machine": (),
     "benchmark.markdown": (),
-    "benchmark.places": (),
+    "benchmark.urls": ("envs.errors",),
+    "benchmark.places": ("envs.errors", "benchmark.urls"),
     "benchmark.terminal": (),
     "benchmark.statistics": (),
     "benchmark.index": ("envs", "baselines", *HARNESS),
     "benchmark.suites": (),
     "benchmark.searches": (),
-    "benchmark.specs": ("envs", *BASE),
+    "benchmark.specs": ("envs", *BASE, "benchmark.places"),
     "benchmark.evaluation": ("envs", *BASE),
     "benchmark.records": RECORDS,
     "benchmark.launch": LAUNCH,

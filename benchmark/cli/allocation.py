@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from accord.benchmark.cli.options import MethodName, Results, Root, err, out, tell
-from accord.benchmark.places import RESULTS, SCRATCH
+from accord.benchmark.cli.options import MethodName, Results, Root, err, out, path_option, tell
+from accord.benchmark.places import RESULTS, SCRATCH, local_folder
 from accord.benchmark.specs.limits import MOST
 from accord.envs.errors import UsageError
 
@@ -24,15 +24,15 @@ def studies(
 
     Goes on where an earlier call stopped.
     """
-    from accord.benchmark.launch.local import LocalLauncher
+    from accord.benchmark.launch.local import launcher_here
     from accord.benchmark.records.store import Store
     from accord.benchmark.specs.suite import load_suite
     from accord.benchmark.studies.make import run_studies
     from accord.benchmark.studies.report import markdown, write_studies
 
     suite = load_suite(SUITE)
-    tables = run_studies(suite, Store(root), tell, LocalLauncher(console=err, quiet=True))
-    target = (results if publish else root / "reports") / SUITE / "studies"
+    tables = run_studies(suite, Store(root), tell, launcher_here(root, console=err, quiet=True))
+    target = (results if publish else local_folder(root) / "reports") / SUITE / "studies"
     files = write_studies(tables, target)
     out.print(markdown(tables), soft_wrap=True)
     err.print(f"{len(files)} files under {target}/", soft_wrap=True)
@@ -43,7 +43,7 @@ def film(
     scenario: Annotated[str, typer.Argument(help="Address, like allocation_10x2/radius-1/jumps.")],
     seed: Annotated[int, typer.Option(min=0, max=MOST, help="Of the policy and the episode.")] = 0,
     variant: Annotated[str, typer.Option(help="Of the method; its default is the one without a name.")] = "",
-    to: Annotated[Path | None, typer.Option(help="File; by default METHOD.gif.")] = None,
+    to: Annotated[Path | None, path_option("File; by default METHOD.gif.")] = None,
     root: Root = SCRATCH,
 ) -> None:
     """Show an episode of multi-resource allocation as an animated GIF; a policy is trained first if there is none."""

@@ -11,10 +11,21 @@ from rich import box
 from rich.table import Table
 
 from accord.benchmark.cli.completion import suite_names
-from accord.benchmark.cli.options import Imports, Methods, Results, Root, Scenarios, SeedList, Variants, err, out
+from accord.benchmark.cli.options import (
+    Imports,
+    Methods,
+    Results,
+    Root,
+    Scenarios,
+    SeedList,
+    Variants,
+    err,
+    out,
+    path_option,
+)
 from accord.benchmark.cli.reproduction import is_wanted
 from accord.benchmark.cli.runs import all_records
-from accord.benchmark.places import RESULTS, SCRATCH
+from accord.benchmark.places import RESULTS, SCRATCH, Place
 from accord.envs.errors import UsageError
 
 if TYPE_CHECKING:
@@ -43,7 +54,7 @@ def buildings(
         str,
         typer.Option(help="md or csv, which has every building; by default a table on a terminal, and md elsewhere."),
     ] = "",
-    figure: Annotated[Path | None, typer.Option(help="Also draw it: this file, as PNG and as PDF.")] = None,
+    figure: Annotated[Path | None, path_option("Also draw it: this file, as PNG and as PDF.")] = None,
     root: Root = SCRATCH,
     results: Results = RESULTS,
     imports: Imports = None,
@@ -78,7 +89,7 @@ def buildings(
         _draw_figure(result, figure)
 
 
-def _named(name: str, root: Path, records: Sequence[Record]) -> list[Record]:
+def _named(name: str, root: Place, records: Sequence[Record]) -> list[Record]:
     """Runs whose digest begins with a name, or those of the suite of that name; the scratch run where two are one."""
     from accord.benchmark.specs.suite import load_suite
 

@@ -15,7 +15,8 @@ from accord.benchmark.launch import launch
 from accord.benchmark.launch.forecast import Forecast, Times, forecast_of
 from accord.benchmark.launch.jobs import Launcher
 from accord.benchmark.launch.start import Outcome, planned
-from accord.benchmark.records.files import write_file
+from accord.benchmark.places import local_folder, place_from
+from accord.benchmark.records.files import make_folder, write_file
 from accord.benchmark.records.record import Record
 from accord.benchmark.records.store import Store
 from accord.benchmark.report.bounds import broken_bounds
@@ -44,7 +45,7 @@ def carry_out(
         Every run ended well, no method fails the audit of locality, and no run breaks a bound of theory.
     """
     _keep(suite, store)
-    err.print(f"suite {suite.name}: {len(specs)} runs under {store.root}/, W&B {tracker.mode}")
+    err.print(f"suite {suite.name}: {len(specs)} runs under {store.root}/, W&B {tracker.mode}", soft_wrap=True)
     outcome = _tracked(specs, store, tracker, launcher, imports)
     return _reported(suite, outcome, outcome.records, store, tracker, EVERYTHING)
 
@@ -71,7 +72,7 @@ def _reported(
     suite: Suite, outcome: Outcome, records: Sequence[Record], store: Store, tracker: Tracker, selection: Selection
 ) -> bool:
     found = summary_of(suite, records, store)
-    target = store.root / "reports" / suite.name
+    target = local_folder(store.root) / "reports" / suite.name
     with store.leases.hold(f"report-{suite.name}", wait=True):
         files = write_report(found, target, store.traces)
     tracker.log_leaderboard(suite.name, found.board, [file for file in files if file.suffix != ".pdf"])
@@ -99,8 +100,8 @@ def forecast(specs: Sequence[RunSpec], store: Store, results: Path, jobs: int | 
 
 def _keep(suite: Suite, store: Store) -> None:
     """Keep a user's own suite; a name that a suite of Accord has stays that suite's."""
-    source, kept = Path(suite.source), own_suite(store.root, suite.name)
-    store.root.mkdir(parents=True, exist_ok=True)
+    make_folder(store.root)
+    source, kept = place_from(suite.source), own_suite(store.root, suite.name)
     if suite.name not in suite_files() and source != kept:
         write_file(kept, source.read_bytes())
 

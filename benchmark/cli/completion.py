@@ -14,7 +14,8 @@ from accord.benchmark.specs.named import own_suites, suite_files
 
 def suite_names(ctx: typer.Context, incomplete: str) -> list[str]:
     """Suites that come with Accord and those that were run under --root."""
-    names = suite_files() | own_suites(Path(ctx.params.get("root") or SCRATCH))
+    root = ctx.params.get("root") or SCRATCH  # a URL is not asked while somebody types
+    names = {**suite_files(), **own_suites(root if isinstance(root, Path) else None)}
     return [name for name in names if name.startswith(incomplete)]
 
 

@@ -10,7 +10,7 @@ import typer
 
 from accord.benchmark.cli.completion import suite_names
 from accord.benchmark.cli.options import Imports, Jobs, Root, Wandb, launcher_from, tracking_mode
-from accord.benchmark.places import SCRATCH
+from accord.benchmark.places import SCRATCH, Place
 from accord.benchmark.specs.named import EVALUATED, own_suite
 from accord.envs.errors import UsageError
 
@@ -70,7 +70,7 @@ def evaluate(
         raise typer.Exit(1)
 
 
-def _write_own(root: Path, scenario: str) -> None:
+def _write_own(root: Place, scenario: str) -> None:
     """The suite that `accord report evaluated` reads."""
     import yaml
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from accord.benchmark.cli.options import Imports, MethodName, Root, out, tell
 from accord.benchmark.cli.printing import print_table
-from accord.benchmark.places import SCRATCH
+from accord.benchmark.places import SCRATCH, Place
 from accord.benchmark.specs.named import own_suites, suite_files
 from accord.benchmark.specs.plain_yaml import parse
 from accord.envs.errors import UsageError
@@ -87,7 +87,7 @@ def _print(table: str, known: Index) -> None:
     print_table(headings, getattr(known, table), title)
 
 
-def _description(path: Path) -> str:
+def _description(path: Place) -> str:
     """Its first sentence, or what is wrong with the file."""
     try:
         said = parse(path.read_text(encoding="utf-8"), str(path))

@@ -9,14 +9,16 @@ import logging
 import netrc
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast, get_args
+from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
 from urllib.parse import urlsplit
 
 import typer
 
 from accord.benchmark.cli.completion import method_name, method_names, suite_names
+from accord.benchmark.places import Place, is_private, local_folder, place_from
 from accord.benchmark.specs.limits import MOST, MOST_SEEDS
 from accord.benchmark.terminal import plain_console
+from accord.benchmark.urls import Url
 from accord.envs.errors import UsageError
 from accord.envs.plugins import import_files
 
@@ -34,6 +36,36 @@ def imported(ctx: typer.Context, files: list[Path] | None) -> list[Path]:
     return [] if ctx.resilient_parsing else import_files(files or [])
 
 
+def root_of(ctx: typer.Context, place: Place | None) -> Place | None:
+    """See that a URL can be used before anything else is done; not while the shell completes a word."""
+    if isinstance(place, Url) and not ctx.resilient_parsing:
+        place.check()
+    return place
+
+
+def path_of(param: typer.CallbackParam, place: Place | None) -> Path | None:
+    """Refuse a URL where files of this machine are written and read.
+
+    Raises:
+        UsageError: it is one.
+    """
+    if isinstance(place, Url):
+        name = param.opts[0] if param.opts[0].startswith("-") else param.opts[0].upper()
+        raise UsageError(f"{name}: '{place}' is a URL; allowed: a path on this machine; --root alone may be a URL")
+    assert place is None or isinstance(place, Path)
+    return place
+
+
+def store_option(text: str) -> Any:
+    """An option for a folder or a URL, with a text for its help."""
+    return typer.Option(help=text, metavar="PATH", parser=place_from, callback=root_of)
+
+
+def path_option(text: str) -> Any:
+    """An option for a path on this machine."""
+    return typer.Option(help=text, metavar="PATH", parser=place_from, callback=path_of)
+
+
 SuiteName = Annotated[
     str,
     typer.Argument(
@@ -42,8 +74,8 @@ SuiteName = Annotated[
     ),
 ]
 MethodName = Annotated[str, typer.Argument(help="A method's name, see `accord methods`.", autocompletion=method_name)]
-Root = Annotated[Path, typer.Option(help="Where scratch runs are kept.")]
-Results = Annotated[Path, typer.Option(help="Where published runs are kept.")]
+Root = Annotated[Place, store_option("Where scratch runs are kept: a folder, or a URL like s3://bucket/prefix.")]
+Results = Annotated[Path, path_option("Where published runs are kept: a folder on this machine.")]
 Methods = Annotated[str, typer.Option(help="Only these methods, separated by commas.", autocompletion=method_names)]
 Scenarios = Annotated[str, typer.Option(help="Only scenarios whose address has one of these words, whole ones.")]
 Variants = Annotated[str, typer.Option(help="Only these variants.")]
@@ -91,23 +123,26 @@ def tell(line: str) -> None:
     err.print(line, soft_wrap=True)
 
 
-def launcher_from(word: str, address: str | None, jobs: int | None, root: Path, *, quiet: bool = False) -> Launcher:
+def launcher_from(word: str, address: str | None, jobs: int | None, root: Place, *, quiet: bool = False) -> Launcher:
     """What carries jobs out.
 
     Args:
         word: local, ray or slurm.
         address: Of a Ray cluster.
         jobs: At a time; None for what there is room for.
-        root: The store, which every machine must see.
+        root: Where the store is, which every machine must see.
         quiet: Whoever launches says what ended.
 
     Raises:
-        UsageError: another word, an address without Ray, or what it needs is not here.
+        UsageError: another word, an address without Ray, what it needs is not here, or another machine would not see
+            the store.
     """
     if word not in LAUNCHERS:
         raise UsageError(f"--launcher: unknown launcher '{word}'; allowed: {', '.join(LAUNCHERS)}")
     if address is not None and word != "ray":
         raise UsageError("--address: only with --launcher ray")
+    if word != "local" and is_private(root):
+        raise UsageError(f"--root '{root}': no other process sees it; allowed with it: --launcher local")
     if word == "ray":
         from accord.benchmark.launch.ray_cluster import RayLauncher
 
@@ -116,12 +151,12 @@ def launcher_from(word: str, address: str | None, jobs: int | None, root: Path, 
         from accord.benchmark.launch.slurm import SlurmLauncher
 
         return SlurmLauncher(root, jobs, err, quiet=quiet)
-    from accord.benchmark.launch.local import LocalLauncher
+    from accord.benchmark.launch.local import launcher_here
 
-    return LocalLauncher(jobs, err, quiet=quiet)
+    return launcher_here(root, jobs, err, quiet=quiet)
 
 
-def tracking_mode(flag: str | None, root: Path) -> Mode:
+def tracking_mode(flag: str | None, root: Place) -> Mode:
     """The mode of W&B: the command line's word, else WANDB_MODE, else offline; offline too where no account is known.
 
     Args:
@@ -137,7 +172,7 @@ def tracking_mode(flag: str | None, root: Path) -> Mode:
     if word not in get_args(Mode):
         raise UsageError(f"{source}: unknown mode '{word}'; allowed: {', '.join(get_args(Mode))}")
     if word == "online" and not _has_account():
-        log.warning("W&B: no API key on this machine, so runs are kept offline under %s/wandb", root)
+        log.warning("W&B: no API key on this machine, so runs are kept offline under %s/wandb", local_folder(root))
         return "offline"
     return cast(Mode, word)
 

@@ -20,9 +20,10 @@ from accord.benchmark.cli.options import (
     err,
     numbers_of,
     out,
+    store_option,
     words_of,
 )
-from accord.benchmark.places import RESULTS, SCRATCH
+from accord.benchmark.places import RESULTS, SCRATCH, Place
 from accord.envs.errors import UsageError
 
 if TYPE_CHECKING:
@@ -45,7 +46,9 @@ def reproduce(
         bool, typer.Option("--short", help="Of every method of every suite the shortest row, if it takes seconds.")
     ] = False,
     jobs: Jobs = None,
-    root: Annotated[Path | None, typer.Option(help="Where the reruns are kept; by default by git revision.")] = None,
+    root: Annotated[
+        Place | None, store_option("Where the reruns are kept, a folder or a URL; by default by git revision.")
+    ] = None,
     results: Results = RESULTS,
     imports: Imports = None,
 ) -> None:
@@ -126,7 +129,7 @@ def _without_those_that_need_a_package(records: Sequence[Record]) -> list[Record
 
 
 def _rerun(
-    wanted: Sequence[Record], folder: Path, jobs: int | None, imports: Sequence[Path]
+    wanted: Sequence[Record], folder: Place, jobs: int | None, imports: Sequence[Path]
 ) -> dict[str, Record | str]:
     """Reruns by the digest of their spec, or why there is none.
 

@@ -31,7 +31,7 @@ from accord.benchmark.cli.options import (
     words_of,
 )
 from accord.benchmark.cli.printing import print_table
-from accord.benchmark.places import RESULTS, SCRATCH
+from accord.benchmark.places import RESULTS, SCRATCH, Place, local_folder
 from accord.benchmark.specs.named import EVALUATED
 from accord.envs.errors import UsageError
 
@@ -183,7 +183,7 @@ def report(
     print_report(found, selection, format, summary=summary, narrow=narrow)
     if not published:
         with store.leases.hold(f"report-{chosen.name}", wait=True):
-            write_report(found, root / "reports" / chosen.name, store.traces)
+            write_report(found, local_folder(root) / "reports" / chosen.name, store.traces)
     elif write:
         write_report(found, results / chosen.name, lambda spec: {}, part=True)
 
@@ -224,7 +224,7 @@ def _recorded(suite: Suite, store: Store, typed: str) -> list[Record]:
     return records
 
 
-def all_records(root: Path, results: Path) -> list[Record]:
+def all_records(root: Place, results: Path) -> list[Record]:
     """Every run, scratch ones first and then what is published."""
     from accord.benchmark.boards.leaderboard import read_runs
     from accord.benchmark.records.store import Store

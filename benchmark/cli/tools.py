@@ -21,12 +21,13 @@ from accord.benchmark.cli.options import (
     err,
     launcher_from,
     out,
+    path_of,
     tell,
     tracking_mode,
     words_of,
 )
 from accord.benchmark.cli.printing import print_table
-from accord.benchmark.places import RESULTS, SCRATCH
+from accord.benchmark.places import RESULTS, SCRATCH, local_folder, place_from
 from accord.envs.errors import UsageError
 
 if TYPE_CHECKING:
@@ -140,7 +141,7 @@ def scale(
     _check_device(suite.device)
     sizes = [_size(word) for word in words_of(agents)]
     tracker = Tracker(tracking_mode(wandb, root), Store(root))
-    target = results / "scale" if publish else root / "reports" / "scale"
+    target = results / "scale" if publish else local_folder(root) / "reports" / "scale"
     rows = run_scale(suite, words_of(lines), sizes, root, tell)
     if publish:
         _check_busy(rows)
@@ -180,7 +181,7 @@ def scale_quality(
     )
     if publish:
         _check_busy(rows)
-    target = results / "scale" if publish else root / "reports" / "scale"
+    target = results / "scale" if publish else local_folder(root) / "reports" / "scale"
     write_scale_quality(rows, target)
     out.print(quality_markdown(rows), soft_wrap=True)
     err.print(f"{len(rows)} cells; report in {target}/", soft_wrap=True)
@@ -233,7 +234,9 @@ def _size(word: str) -> int:
 
 
 store_app = typer.Typer(no_args_is_help=True, help="Check, clean, export and import scratch runs.")
-Archive = Annotated[Path, typer.Argument(help="A tar archive.")]
+Archive = Annotated[
+    Path, typer.Argument(help="A tar archive on this machine.", metavar="ARCHIVE", parser=place_from, callback=path_of)
+]
 
 
 @store_app.command()
@@ -253,10 +256,12 @@ def check(root: Root = SCRATCH) -> None:
 @store_app.command()
 def gc(root: Root = SCRATCH) -> None:
     """Remove what interrupted writes and dead processes left a day ago or earlier, and what was set aside."""
-    from accord.benchmark.records.upkeep import litter, remove
+    from accord.benchmark.records.files import remove
+    from accord.benchmark.records.upkeep import litter
 
     found = litter(root)
-    remove(found)
+    for place in found:
+        remove(place)
     out.print(f"{len(found)} removed under {root}/", soft_wrap=True)
 
 

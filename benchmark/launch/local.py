@@ -1,4 +1,4 @@
-"""A launcher on one machine: a process per job, progress on the terminal, stoppable.
+"""Launchers on one machine: a process per job, progress on the terminal, stoppable.
 
 Each job lives in a process of its own, forked from a server that has the libraries loaded: a crash is an outcome,
 memory figures are honest, and Ctrl-C loses at most the work since the last checkpoint.
@@ -13,6 +13,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from typing import Any
@@ -22,6 +23,8 @@ from rich.console import Console
 
 from accord.benchmark.launch.jobs import Ended, Job, Work, result_of
 from accord.benchmark.launch.queue import Queue
+from accord.benchmark.machine import one_thread
+from accord.benchmark.places import Place, is_private
 
 PRELOAD = ["__main__", "accord.benchmark.launch.start"]
 GLANCE = 0.5  # seconds between looks at the clock and at Ctrl-C
@@ -122,6 +125,38 @@ class LocalLauncher(Queue):
         for active in self._active:
             active.process.join()
         self._active.clear()
+
+
+class Here(Queue):
+    """One job after the other in this process, for a store that no other process sees; see `Launcher`."""
+
+    def __init__(self, console: Console | None = None, *, quiet: bool = False) -> None:
+        """Set up, see `LocalLauncher`."""
+        super().__init__(1, console, quiet=quiet)
+        self._given: list[Job] = []
+
+    def _start(self, job: Job) -> bool:
+        self._given.append(job)
+        return True
+
+    def _wait(self) -> list[Ended]:
+        over = []
+        while self._given:
+            job = self._given.pop()
+            with one_thread():
+                what, said = result_of(job.work, job.data, partial(self._heard, job))
+            over.append(Ended(job, **{what: said}))
+        return over
+
+    def _stop(self) -> None:
+        self._given.clear()
+
+
+def launcher_here(
+    root: Place, jobs: int | None = None, console: Console | None = None, *, quiet: bool = False
+) -> Queue:
+    """What carries jobs out on this machine: processes, or this one alone where no other sees the store."""
+    return Here(console, quiet=quiet) if is_private(root) else LocalLauncher(jobs, console, quiet=quiet)
 
 
 def _carry_out(work: Work, data: Mapping[str, Any], channel: Connection) -> None:

@@ -8,7 +8,6 @@ import socket
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -16,6 +15,7 @@ from rich.console import Console
 from accord.benchmark.forked import LostError, call_apart
 from accord.benchmark.launch.jobs import Job, Result
 from accord.benchmark.launch.remote import GLANCE, Remote, carry_out
+from accord.benchmark.places import Place
 from accord.envs.errors import UsageError
 
 SECONDS = 10.0  # that a cluster may take to answer
@@ -28,7 +28,7 @@ class RayLauncher(Remote):
 
     def __init__(
         self,
-        folder: Path,
+        folder: Place,
         jobs: int | None = None,
         console: Console | None = None,
         *,
@@ -58,7 +58,7 @@ class RayLauncher(Remote):
             with redirect_stdout(sys.stderr), super()._open():
                 yield
 
-    def _submit(self, job: Job, path: Path) -> Any:
+    def _submit(self, job: Job, path: Place) -> Any:
         call = pickle.dumps((carry_out, job.work, dict(job.data), str(path.absolute())))
         return self._task.options(name=job.title).remote(call, LOADED)
 

@@ -1,14 +1,16 @@
 """Launchers whose jobs run elsewhere: what a job shows of itself it writes to a file that both sides see.
 
-The store must be a folder that every machine sees under one path, as on a cluster's shared file system.
+The store must be a folder that every machine sees under one path, as on a cluster's shared file system, or a URL.
 """
 
 from __future__ import annotations
 
+import io
 import json
-import shutil
-import tempfile
+import logging
+import math
 import time
+import uuid
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,8 +23,13 @@ from rich.console import Console
 
 from accord.benchmark.launch.jobs import Ended, Job, Result, Work, result_of
 from accord.benchmark.launch.queue import Queue
+from accord.benchmark.places import Place, place_from
+from accord.benchmark.records.files import make_folder, remove
+from accord.benchmark.urls import Url
 
+log = logging.getLogger("accord")
 GLANCE = 0.5  # seconds between looks at what jobs wrote
+PAUSE = 2.0  # seconds between two writings of a job's file behind a URL
 MOST = 1_000  # jobs that wait in a cluster's own queue
 
 
@@ -40,7 +47,7 @@ class Away:
 
     job: Job
     handle: Any
-    path: Path
+    path: Place
     begun: bool = False
     read: int = 0
 
@@ -49,12 +56,12 @@ class Remote(Queue):
     """A launcher on other machines, without the way there."""
 
     def __init__(
-        self, folder: Path, jobs: int | None = None, console: Console | None = None, *, quiet: bool = False
+        self, folder: Place, jobs: int | None = None, console: Console | None = None, *, quiet: bool = False
     ) -> None:
         """Set up.
 
         Args:
-            folder: That all machines see; what jobs write is there as long as they are carried out.
+            folder: That all machines see, or a URL; what jobs write is there as long as they are carried out.
             jobs: Most that are handed over at a time.
             console: Where progress is shown.
             quiet: See `LocalLauncher`.
@@ -63,7 +70,7 @@ class Remote(Queue):
         self._folder, self._away, self._count = folder, list[Away](), 0
 
     @abstractmethod
-    def _submit(self, job: Job, path: Path) -> Any:
+    def _submit(self, job: Job, path: Place) -> Any:
         """Have `carry_out` called with a job's function and data, and a path to write to."""
 
     @abstractmethod
@@ -76,12 +83,13 @@ class Remote(Queue):
 
     @contextmanager
     def _open(self) -> Iterator[None]:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        self._posts = Path(tempfile.mkdtemp(prefix=".launch-", dir=self._folder))
+        make_folder(self._folder)
+        self._posts: Place = self._folder / f".launch-{uuid.uuid4().hex}"
+        make_folder(self._posts)
         try:
             yield
         finally:
-            shutil.rmtree(self._posts, ignore_errors=True)
+            remove(self._posts)
 
     def _start(self, job: Job) -> bool:
         self._count += 1
@@ -109,11 +117,15 @@ class Remote(Queue):
 
     def _read(self, away: Away) -> None:
         """Hear what a job has written since."""
-        if not away.path.exists():
+        try:
+            if isinstance(away.path, Path):
+                with away.path.open("rb") as file:
+                    file.seek(away.read)
+                    lines = file.read()
+            else:
+                lines = away.path.read_bytes()[away.read :]
+        except FileNotFoundError:
             return
-        with away.path.open("rb") as file:
-            file.seek(away.read)
-            lines = file.read()
         whole = lines.rpartition(b"\n")[0]
         away.read += len(whole) + bool(whole)
         for line in whole.splitlines():
@@ -133,7 +145,8 @@ class Remote(Queue):
 def carry_out(work: Work, data: Mapping[str, Any], path: str) -> Result:
     """A job, in a process of its own on some machine."""
     torch.set_num_threads(1)
-    with open(path, "a", encoding="utf-8") as file:
+    place = place_from(path)
+    with _Post(place) if isinstance(place, Url) else place.open("a", encoding="utf-8") as file:
 
         def write(said: Any) -> None:
             file.write(json.dumps(said) + "\n")
@@ -141,3 +154,26 @@ def carry_out(work: Work, data: Mapping[str, Any], path: str) -> Result:
 
         write(None)
         return result_of(work, data, lambda done, row: write([done, dict(row)]))
+
+
+class _Post(io.StringIO):
+    """A file behind a URL, where nothing can be added: all of it is written anew, now and then and at the end."""
+
+    def __init__(self, url: Url) -> None:
+        super().__init__()
+        self._url, self._sent = url, -math.inf
+
+    def flush(self) -> None:
+        if time.monotonic() - self._sent > PAUSE:
+            self._send()
+
+    def close(self) -> None:
+        self._send()
+        super().close()
+
+    def _send(self) -> None:
+        try:
+            self._url.write(self.getvalue().encode())
+        except OSError as fault:  # of what a job shows; what it keeps is kept elsewhere
+            log.warning("%s", fault)
+        self._sent = time.monotonic()

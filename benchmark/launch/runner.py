@@ -20,11 +20,12 @@ from accord.benchmark.launch.contexts import comparison, prepare_context, refere
 from accord.benchmark.launch.jobs import how_it_ended
 from accord.benchmark.launch.training import learned, prepare_policy, without_learning
 from accord.benchmark.machine import memory_peak, one_thread, reset_memory_peak
+from accord.benchmark.places import SCRATCH, checked_place
 from accord.benchmark.records.identity import identify
 from accord.benchmark.records.lease import TakenError
 from accord.benchmark.records.provenance import provenance_here
 from accord.benchmark.records.record import Record, Status
-from accord.benchmark.records.store import SCRATCH, Store
+from accord.benchmark.records.store import Store
 from accord.benchmark.seeding import seeded
 from accord.benchmark.specs.resolved import ResolvedRun, resolve_run
 from accord.benchmark.specs.run import EffortSpec, make_run
@@ -60,13 +61,13 @@ def run(
         settings: Changes to the method's defaults.
         steps: Agent-steps of training.
         trained_on: Address of another scenario whose policy is used.
-        root: Where runs are kept.
+        root: Where runs are kept: a folder, or a URL of fsspec.
 
     Raises:
-        UsageError: an unknown scenario, method or setting.
+        UsageError: an unknown scenario, method or setting, or a URL that cannot be listed.
     """
     effort = DEFAULT_EFFORT if steps is None else DEFAULT_EFFORT.model_copy(update={"steps": steps})
-    found, store = resolve(scenario), Store(Path(root))
+    found, store = resolve(scenario), Store(checked_place(root))
     spec = make_run(
         scenario,
         method,

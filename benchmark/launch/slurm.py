@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -12,6 +11,7 @@ from rich.console import Console
 from accord.benchmark.launch.jobs import Fault, Job, Result
 from accord.benchmark.launch.local import same_path
 from accord.benchmark.launch.remote import Remote, carry_out
+from accord.benchmark.places import Place, local_folder
 from accord.envs.errors import UsageError
 
 MINUTES = 24 * 60  # that a job may take, unless asked otherwise
@@ -22,7 +22,7 @@ class SlurmLauncher(Remote):
 
     def __init__(
         self,
-        folder: Path,
+        folder: Place,
         jobs: int | None = None,
         console: Console | None = None,
         *,
@@ -33,7 +33,7 @@ class SlurmLauncher(Remote):
         """Set up.
 
         Args:
-            folder: See `Remote`; SLURM's own output is kept in its `slurm`.
+            folder: See `Remote`; SLURM's own output is kept in `slurm` of its `local_folder`.
             jobs: Most at a time.
             console: Where progress is shown.
             cluster: Of submitit: slurm, or local for processes of this machine.
@@ -49,7 +49,7 @@ class SlurmLauncher(Remote):
         except ImportError:
             raise UsageError("--launcher slurm: needs submitit: pip install 'accord-bench[slurm]'") from None
         try:
-            self._executor = submitit.AutoExecutor(folder=folder / "slurm", cluster=cluster)
+            self._executor = submitit.AutoExecutor(folder=local_folder(folder) / "slurm", cluster=cluster)
         except RuntimeError as fault:
             raise UsageError(f"--launcher slurm: {fault}") from None
         self._executor.update_parameters(timeout_min=minutes, cpus_per_task=1, name="accord")
@@ -61,7 +61,7 @@ class SlurmLauncher(Remote):
             with self._executor.batch():  # one array
                 super()._start_ready(pending, unfinished, faults)
 
-    def _submit(self, job: Job, path: Path) -> Any:
+    def _submit(self, job: Job, path: Place) -> Any:
         return self._executor.submit(carry_out, job.work, dict(job.data), str(path.absolute()))
 
     def _ended(self, handle: Any) -> Result | None:

@@ -12,9 +12,10 @@ from rich.console import Console
 
 from accord.benchmark.launch.contexts import compared_on, context_lease, prepare_context
 from accord.benchmark.launch.jobs import Ended, Job, Launcher, Row, State, Tell, Work
-from accord.benchmark.launch.local import LocalLauncher
+from accord.benchmark.launch.local import launcher_here
 from accord.benchmark.launch.runner import carry_out, ended_badly, held, holds, run_lease
 from accord.benchmark.launch.training import policy_lease, prepare_policy
+from accord.benchmark.places import place_from
 from accord.benchmark.records.code import known_digests, take_digests
 from accord.benchmark.records.identity import identify, is_readable, policy_here
 from accord.benchmark.records.record import Record
@@ -95,7 +96,7 @@ def launch(
         store: Where they are kept.
         jobs: Processes at a time; None for one per core.
         console: Where progress is shown.
-        launcher: What carries the jobs out; processes on this machine by default.
+        launcher: What carries the jobs out; processes on this machine by default, see `launcher_here`.
         listener: Hears of each run as it begins, trains and ends.
         unlimited: Trainings that are missing have no wall-clock limit.
         imports: Python files that the processes import first: they register what the specs name.
@@ -106,13 +107,13 @@ def launch(
         KeyboardInterrupt: after every process was stopped; what was finished or checkpointed stays.
         SystemExit: the same, where it was SIGTERM.
     """
-    store.root.mkdir(parents=True, exist_ok=True)
+    store.begin()
     console = console or plain_console(stderr=True)
     found = {spec.digest: store.load(spec) for spec in specs}
     runs = _missing(specs, found)
     here = _Here(store, console, listener, runs, found)
     if runs:
-        work = (launcher or LocalLauncher(jobs, console)).work
+        work = (launcher or launcher_here(store.root, jobs, console)).work
         work(_plan(runs, store, unlimited, imports), here.ended, here.started, here.told)
     return Outcome([record for spec in specs if (record := found[spec.digest]) is not None], len(here.fresh))
 
@@ -235,4 +236,4 @@ def _given(data: Mapping[str, Any]) -> tuple[ResolvedRun, Store]:
     assert run.identity is not None
     if not is_readable(run.identity):  # then its jobs have one name at least
         run = replace(run, identity=Identity(**data["identity"]))
-    return run, Store(Path(data["root"]))
+    return run, Store(place_from(data["root"]))

@@ -24,6 +24,7 @@ from pydantic import BaseModel, ValidationError
 
 from accord.baselines.registry import make_method, nest
 from accord.benchmark.launch.runner import how_it_ended
+from accord.benchmark.places import Place
 from accord.benchmark.records.files import reading, write_file
 from accord.benchmark.records.provenance import digest_of_sources, provenance_here
 from accord.benchmark.specs.run import digest_of
@@ -41,7 +42,7 @@ S = TypeVar("S", bound=BaseModel)
 Tell = Callable[[str, Numbers], None]
 
 
-def measured(module: str, cell: BaseModel, seconds: float, memory_gib: float, folder: Path) -> tuple[Row, bool]:
+def measured(module: str, cell: BaseModel, seconds: float, memory_gib: float, folder: Place) -> tuple[Row, bool]:
     """The row of a cell, from `folder` where it is there, and whether it had to be measured.
 
     Args:

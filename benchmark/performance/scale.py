@@ -7,7 +7,6 @@ A cell is one method at one size, measured by `benchmark.performance.scale_cell`
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -15,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from accord.baselines.registry import METHODS
 from accord.benchmark.performance.cells import LEAST_SHARE, Row, busy, load_suite, measured
 from accord.benchmark.performance.scale_cell import Cell
+from accord.benchmark.places import Place
 from accord.benchmark.specs.checked import Checked
 from accord.envs.errors import UsageError
 
@@ -75,7 +75,7 @@ def load_scale() -> ScaleSuite:
 
 
 def run_scale(
-    suite: ScaleSuite, lines: Sequence[str], sizes: Sequence[int], root: Path, tell: Callable[[str], None]
+    suite: ScaleSuite, lines: Sequence[str], sizes: Sequence[int], root: Place, tell: Callable[[str], None]
 ) -> list[Row]:
     """Measure cells and return a row for each; a line ends with its first cell that did not.
 
@@ -83,7 +83,7 @@ def run_scale(
         suite: What to measure.
         lines: Names of those wanted; all where there are none.
         sizes: Numbers of agents; the suite's where there are none.
-        root: Scratch folder, where finished cells are kept.
+        root: Where scratch runs are kept, and finished cells.
         tell: Called with a line of text for each cell.
 
     Returns:

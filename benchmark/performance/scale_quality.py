@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -16,6 +15,7 @@ from accord.benchmark.launch.contexts import prepare_context
 from accord.benchmark.performance.cells import LEAST_SHARE, Row, busy, load_suite, measured
 from accord.benchmark.performance.quality_cell import QualityCell
 from accord.benchmark.performance.scale import network_of
+from accord.benchmark.places import Place
 from accord.benchmark.records.store import Store
 from accord.benchmark.specs.checked import Checked
 from accord.envs.catalogue import resolve_district
@@ -74,7 +74,7 @@ def run_scale_quality(
     lines: Sequence[str],
     sizes: Sequence[int],
     jobs: int,
-    root: Path,
+    root: Place,
     tell: Callable[[str], None],
 ) -> list[Row]:
     """Measure cells, some lines at a time, and return a row for each; a line ends with its first that is not done.
@@ -84,7 +84,7 @@ def run_scale_quality(
         lines: Names of those wanted; all where there are none.
         sizes: Numbers of agents; the suite's where there are none.
         jobs: Lines at a time, each on one thread.
-        root: Scratch folder, where finished cells are kept.
+        root: Where scratch runs are kept, and finished cells.
         tell: Called with a line of text for each cell.
 
     Returns:

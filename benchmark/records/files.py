@@ -1,35 +1,44 @@
-"""Files that are written complete or not at all, a power cut included, and read with an error that names them."""
+"""Files that are written complete or not at all, a power cut included, and read with an error that names them.
+
+In a local folder by what its file system guarantees, behind a URL by what `Url` does.
+"""
 
 from __future__ import annotations
 
 import errno
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from accord.benchmark.places import Place
+from accord.benchmark.urls import Url
 from accord.envs.errors import UsageError
 
 # What to do about a file that is part of a report.
 RESTORE = "restore it, or remove it and write the report anew"
 
 
-def write_folder(folder: Path, files: dict[str, bytes], stays: Callable[[Path], bool] = lambda kept: False) -> bool:
+def write_folder(folder: Place, files: dict[str, bytes], stays: Callable[[Place], bool] = lambda kept: False) -> bool:
     """Write a folder's files so that it is complete or absent, replacing what was there.
 
-    Of several processes that write one folder at once, the last to come stays.
+    Of several processes that write one folder at once, the last to come stays; behind a URL one may at a time.
 
     Args:
         folder: The folder.
-        files: Its files by name.
+        files: Its files by name. Behind a URL the first is written last: where it is not, the folder is absent.
         stays: What is there, a folder that holds it, is not to be replaced, also where another process has only just
             put it there.
 
     Returns:
         The files were written, and nothing that stays was there.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    if isinstance(folder, Url):
+        return _replace_behind_url(folder, files, stays)
+    assert isinstance(folder, Path)
+    make_folder(folder.parent)
     # A process that writes a file of its own into what was moved away is in the way of its removal.
     with tempfile.TemporaryDirectory(
         prefix=f".{folder.name}-", dir=folder.parent, ignore_cleanup_errors=True
@@ -59,9 +68,26 @@ def write_folder(folder: Path, files: dict[str, bytes], stays: Callable[[Path], 
                     best = old
 
 
-def write_file(path: Path, content: bytes) -> None:
+def _replace_behind_url(folder: Url, files: dict[str, bytes], stays: Callable[[Place], bool]) -> bool:
+    """See `write_folder`: without renaming, a folder is complete while its first file is there."""
+    if stays(folder):
+        return False
+    first = next(iter(files))
+    (folder / first).unlink(missing_ok=True)
+    for old in folder.files():
+        old.unlink(missing_ok=True)
+    for name in reversed(files):
+        (folder / name).write(files[name])
+    return True
+
+
+def write_file(path: Place, content: bytes) -> None:
     """Write a file so that it is complete or as before."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    if isinstance(path, Url):
+        path.write(content)
+        return
+    assert isinstance(path, Path)
+    make_folder(path.parent)
     with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}-", delete=False) as scratch:
         try:
             scratch.write(content)
@@ -76,16 +102,55 @@ def write_file(path: Path, content: bytes) -> None:
             raise
 
 
-def create_file(path: Path, content: bytes) -> None:
+def create_file(path: Place, content: bytes) -> None:
     """Write a file that is not there, in a folder that is; of several processes that do so at once, one can.
 
     Raises:
         FileExistsError: it is there.
     """
+    if isinstance(path, Url):
+        path.create(content)
+        return
+    assert isinstance(path, Path)
     with path.open("xb") as file:
         file.write(content)
         file.flush()
         _flush(file.fileno())
+
+
+def make_folder(folder: Place) -> None:
+    """Make a folder that may be there; behind a URL there are none without files."""
+    if isinstance(folder, Path):
+        folder.mkdir(parents=True, exist_ok=True)
+
+
+def rename(path: Place, name: str) -> None:
+    """Give a file or a folder another name where it lies, in the place of what has it.
+
+    Raises:
+        FileNotFoundError: it is not there.
+    """
+    if isinstance(path, Url):
+        path.move(path.parent / name)
+        return
+    assert isinstance(path, Path)
+    target = path.with_name(name)
+    if target.is_dir():
+        shutil.rmtree(target)
+    path.replace(target)
+
+
+def remove(place: Place) -> None:
+    """Remove a file or a folder, as far as it is still there."""
+    if isinstance(place, Url):
+        for file in place.files():
+            file.unlink(missing_ok=True)
+        return
+    assert isinstance(place, Path)
+    if place.is_dir():
+        shutil.rmtree(place, ignore_errors=True)
+    else:
+        place.unlink(missing_ok=True)
 
 
 def _flush(descriptor: int) -> None:
@@ -106,7 +171,7 @@ def _flush_folder(folder: Path) -> None:
 
 
 @contextmanager
-def reading(path: Path, remedy: str) -> Iterator[None]:
+def reading(path: Place, remedy: str) -> Iterator[None]:
     """Read a file: whatever is wrong with its content is one line that names it.
 
     Args:

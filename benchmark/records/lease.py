@@ -27,7 +27,8 @@ from pathlib import Path
 
 import psutil
 
-from accord.benchmark.records.files import create_file, write_file
+from accord.benchmark.places import Place
+from accord.benchmark.records.files import create_file, make_folder, write_file
 from accord.envs.errors import UsageError
 
 log = logging.getLogger("accord")
@@ -45,7 +46,7 @@ class TakenError(UsageError):
 class Leases:
     """The leases of a folder, as one process sees them."""
 
-    def __init__(self, folder: Path, expiry: float = EXPIRY, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, folder: Place, expiry: float = EXPIRY, clock: Callable[[], float] = time.monotonic) -> None:
         """Set up.
 
         Args:
@@ -107,7 +108,7 @@ class Leases:
         found = [path.name.removeprefix(f"{name}.") for path in self.folder.glob(f"{escape(name)}.*")]
         return [int(word) for word in found if word.isdecimal()]
 
-    def path(self, name: str, number: int) -> Path:
+    def path(self, name: str, number: int) -> Place:
         """The file of a number."""
         return self.folder / f"{name}.{number}"
 
@@ -116,7 +117,7 @@ class Leases:
         if number is None:
             return None
         lease = Lease(self, name, number)
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self.folder)
         try:
             create_file(self.path(name, number), lease.content())
             lease.check()

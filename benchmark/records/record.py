@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from accord.baselines.registry import explain
 from accord.benchmark.evaluation.context import Value
+from accord.benchmark.places import Place
 from accord.benchmark.records.identity import policy_name
 from accord.benchmark.records.provenance import Provenance
 from accord.benchmark.records.sealed import DamagedError, open_json
@@ -81,7 +81,7 @@ class Record(BaseModel):
         }
 
 
-def load_record(path: Path) -> Record:
+def load_record(path: Place) -> Record:
     """Read a record's JSON file, in the folder of its run.
 
     Raises:
@@ -95,7 +95,7 @@ def load_record(path: Path) -> Record:
     return record
 
 
-def read_record(path: Path) -> Record:
+def read_record(path: Place) -> Record:
     """Read a record's JSON file, wherever it lies; raises what `load_record` does."""
     fields = open_json(path.read_bytes())
     try:

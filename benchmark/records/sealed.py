@@ -9,11 +9,12 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import shutil
 from collections.abc import Mapping
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
+
+from accord.benchmark.places import Place
+from accord.benchmark.records.files import rename
 
 log = logging.getLogger("accord")
 KEY = "sha256"
@@ -75,7 +76,7 @@ def open_json(content: bytes) -> dict[str, Any]:
     return fields
 
 
-def set_aside(path: Path, why: str, then: str) -> None:
+def set_aside(path: Place, why: str, then: str) -> None:
     """Move a damaged file or folder out of the way, in the place of an earlier one, and say so in one line.
 
     Args:
@@ -83,12 +84,10 @@ def set_aside(path: Path, why: str, then: str) -> None:
         why: What is wrong, to follow its name.
         then: What happens next.
     """
-    target = path.with_name(f".{path.name.lstrip('.')}{ASIDE}")
+    name = f".{path.name.lstrip('.')}{ASIDE}"
     with suppress(FileNotFoundError):  # another process was first
-        if target.is_dir():
-            shutil.rmtree(target)
-        path.replace(target)
-    log.warning("%s: %s; kept as %s, and %s", path, why, target.name, then)
+        rename(path, name)
+    log.warning("%s: %s; kept as %s, and %s", path, why, name, then)
 
 
 def _word(body: bytes) -> bytes:

@@ -1,29 +1,30 @@
-"""Where things lie on disk: runs by the digest of their spec, policies by what they were trained on."""
+"""Where things lie in a store: runs by the digest of their spec, policies by what they were trained on."""
 
 from __future__ import annotations
 
 import io
 import json
 import logging
-from contextlib import suppress
-from pathlib import Path
+from contextlib import nullcontext, suppress
 from typing import Any
 
 import numpy as np
 import torch
 
 from accord.benchmark.evaluation.context import Context
-from accord.benchmark.places import SCRATCH
-from accord.benchmark.records.files import write_file, write_folder
+from accord.benchmark.places import SCRATCH, Place
+from accord.benchmark.records.files import make_folder, write_file, write_folder
 from accord.benchmark.records.identity import context_key
 from accord.benchmark.records.lease import EXPIRY, Leases
 from accord.benchmark.records.record import Record, load_record, read_record
 from accord.benchmark.records.sealed import DamagedError, check_zip, open_json, seal_json, seal_zip, set_aside
 from accord.benchmark.specs.run import RunSpec
+from accord.benchmark.urls import Url
 from accord.envs.errors import UsageError
 from accord.envs.scenario import Scenario
 
 log = logging.getLogger("accord")
+RECORD, TRACES = "record.json", "traces.npz"  # files of a run's folder; the first makes it complete
 OF, RUN = "of", "_run"  # keys that say which scenario or policy, and which run, a file belongs to
 LEASES = "leases"  # the folder of who does what
 TRACKED = "tracked"  # a file beside what was handed to W&B: a record, or a suite's report
@@ -31,19 +32,28 @@ CHECKPOINT = 2  # raised when what unfinished trainings keep changes
 
 
 class Store:
-    """Scratch runs under one folder, which git ignores; several processes may share it, see `leases`."""
+    """Scratch runs under one folder or URL; several processes may share it, see `leases`."""
 
-    def __init__(self, root: Path = SCRATCH, expiry: float = EXPIRY) -> None:
+    def __init__(self, root: Place = SCRATCH, expiry: float = EXPIRY) -> None:
         """Set up.
 
         Args:
-            root: The folder; it is made when first written to.
+            root: The folder, which is made when first written to, or the URL.
             expiry: See `Leases`.
         """
         self.root = root
         self.leases = Leases(root / LEASES, expiry)
 
-    def folder(self, spec: RunSpec) -> Path:
+    def begin(self) -> None:
+        """Before work is begun: make the folder; a line where several launches at once cannot share it."""
+        make_folder(self.root)
+        if isinstance(self.root, Url) and not self.root.is_exclusive():
+            log.warning(
+                "%s: of several launches at once its file system cannot give work to one alone; start one at a time",
+                self.root,
+            )
+
+    def folder(self, spec: RunSpec) -> Place:
         """A run's folder."""
         return self.root / "records" / spec.digest
 
@@ -55,7 +65,7 @@ class Store:
         """
         folder = self.folder(spec)
         try:
-            return load_record(folder / "record.json")
+            return load_record(folder / RECORD)
         except FileNotFoundError:
             return None
         except DamagedError as fault:
@@ -68,10 +78,15 @@ class Store:
         Returns:
             The record that is kept.
         """
-        files = {"record.json": seal_json(json.loads(record.model_dump_json()))}
+        files = {RECORD: seal_json(json.loads(record.model_dump_json()))}
         if traces:
-            files["traces.npz"] = _npz(traces | {RUN: np.array(record.spec.digest)})
-        written = write_folder(self.folder(record.spec), files, lambda folder: _holds_as(record, folder))
+            files[TRACES] = _npz(traces | {RUN: np.array(record.spec.digest)})
+        # Behind a URL a folder is not replaced in one step.
+        alone = (
+            self.leases.hold(f"record-{record.spec.digest}", wait=True) if isinstance(self.root, Url) else nullcontext()
+        )
+        with alone:
+            written = write_folder(self.folder(record.spec), files, lambda folder: _holds_as(record, folder))
         return record if written else self.load(record.spec) or record
 
     def tracked(self, spec: RunSpec) -> bool:
@@ -94,7 +109,7 @@ class Store:
 
     def traces(self, spec: RunSpec) -> dict[str, np.ndarray]:
         """A run's arrays for figures; none where it has none, or where they are damaged, which is said."""
-        path = self.folder(spec) / "traces.npz"
+        path = self.folder(spec) / TRACES
         try:
             return open_traces(path)
         except FileNotFoundError:
@@ -107,7 +122,7 @@ class Store:
         """Every record, or those of one suite, in the order of names and seeds; damaged ones are named and left out."""
         found = []
         # A name that begins with a dot is a folder whose writing was interrupted, or that was set aside.
-        for path in sorted(self.root.glob("records/[!.]*/record.json")):
+        for path in sorted(self.root.glob(f"records/[!.]*/{RECORD}"), key=str):
             try:
                 found.append(load_record(path))
             except FileNotFoundError:  # a new one takes its place at this moment
@@ -138,17 +153,17 @@ class Store:
         path = self._context_path(scenario)
         write_file(path, seal_json({OF: path.stem, **vars(context)}))
 
-    def _leaderboard_path(self, suite: str) -> Path:
+    def _leaderboard_path(self, suite: str) -> Place:
         return self.root / "reports" / suite / TRACKED
 
-    def _context_path(self, scenario: Scenario) -> Path:
+    def _context_path(self, scenario: Scenario) -> Place:
         return self.root / "contexts" / f"{context_key(scenario)}.json"
 
 
 class PolicyFolder:
     """One trained policy and the checkpoint of its training; also the `Checkpoint` that a method is given."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Place) -> None:
         """Set up.
 
         Args:
@@ -207,7 +222,7 @@ class PolicyFolder:
         torch.save(content | {OF: self.path.name}, buffer)
         write_file(self.path / name, seal_zip(buffer.getvalue()))
 
-    def _load(self, file: Path, then: str) -> dict[str, Any] | None:
+    def _load(self, file: Place, then: str) -> dict[str, Any] | None:
         """None where there is none, or where it is damaged."""
         try:
             return open_training(file)
@@ -218,7 +233,7 @@ class PolicyFolder:
             return None
 
 
-def open_traces(path: Path) -> dict[str, np.ndarray]:
+def open_traces(path: Place) -> dict[str, np.ndarray]:
     """The arrays in a run's folder.
 
     Raises:
@@ -234,7 +249,7 @@ def open_traces(path: Path) -> dict[str, np.ndarray]:
     return traces
 
 
-def open_context(path: Path) -> Context:
+def open_context(path: Place) -> Context:
     """What a scenario's runs are compared with.
 
     Raises:
@@ -250,7 +265,7 @@ def open_context(path: Path) -> Context:
         raise DamagedError(f"is of another version ({fault})") from None
 
 
-def open_training(path: Path) -> dict[str, Any]:
+def open_training(path: Place) -> dict[str, Any]:
     """A policy, a checkpoint or snapshots in a policy's folder; nothing that the file holds is run.
 
     Raises:
@@ -265,10 +280,10 @@ def open_training(path: Path) -> dict[str, Any]:
     return content
 
 
-def _holds_as(new: Record, folder: Path) -> bool:
+def _holds_as(new: Record, folder: Place) -> bool:
     """A folder holds a record of the same run, data, network and code that did not fail."""
     try:
-        kept = read_record(folder / "record.json")
+        kept = read_record(folder / RECORD)
     except (FileNotFoundError, DamagedError, UsageError):
         return False
     same = kept.spec.digest == new.spec.digest and kept.identity == new.identity

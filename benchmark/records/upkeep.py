@@ -2,35 +2,39 @@
 
 from __future__ import annotations
 
-import shutil
+import io
 import tarfile
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from accord.benchmark.places import Place
+from accord.benchmark.records.files import make_folder, write_file
 from accord.benchmark.records.identity import context_key
 from accord.benchmark.records.record import Record, load_record
 from accord.benchmark.records.sealed import ASIDE, DamagedError
-from accord.benchmark.records.store import LEASES, Store, open_context, open_traces, open_training
+from accord.benchmark.records.store import LEASES, RECORD, TRACES, Store, open_context, open_traces, open_training
+from accord.benchmark.urls import Url
 from accord.envs.catalogue import resolve
 from accord.envs.errors import UsageError
 
 DAY = 24 * 3600.0  # seconds; a write that began earlier is over
-KINDS: dict[str, Callable[[Path], Any]] = {
-    "records/[!.]*/record.json": load_record,
-    "records/[!.]*/traces.npz": open_traces,
+KINDS: dict[str, Callable[[Place], Any]] = {
+    f"records/[!.]*/{RECORD}": load_record,
+    f"records/[!.]*/{TRACES}": open_traces,
     "policies/*/[!.]*.pt": open_training,
     "contexts/[!.]*.json": open_context,
 }
 PLACES = ("records", "policies", "contexts")
 
 
-def faults(root: Path) -> Iterator[str]:
+def faults(root: Place) -> Iterator[str]:
     """A line for each file of a store that is not what was written there."""
     for pattern, read in KINDS.items():
-        for path in sorted(root.glob(pattern)):
+        for path in sorted(root.glob(pattern), key=str):
             try:
                 read(path)
             except DamagedError as fault:
@@ -39,22 +43,28 @@ def faults(root: Path) -> Iterator[str]:
                 yield str(fault)
 
 
-def litter(root: Path, now: float | None = None) -> list[Path]:
+def litter(root: Place, now: float | None = None) -> Sequence[Place]:
     """What interrupted writes and dead processes left a day ago or earlier, and what was set aside."""
     now = time.time() if now is None else now
+    if isinstance(root, Url):
+        return [*_litter_behind_url(root, now)]
+    assert isinstance(root, Path)
     hidden = [path for place in PLACES for path in (root / place).rglob(".*")]
     outer = [path for path in hidden if not any(parent in hidden for parent in path.parents)]
     left = [*outer, *root.glob(f"{LEASES}/*")]
     return sorted(path for path in left if path.name.endswith(ASIDE) or now - path.stat().st_mtime > DAY)
 
 
-def remove(paths: list[Path]) -> None:
-    """Remove files and folders, as far as they are still there."""
-    for path in paths:
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
+def _litter_behind_url(root: Url, now: float) -> Iterator[Url]:
+    """What was set aside, file by file, and leases; a write there leaves nothing."""
+    for place in PLACES:
+        for file in (root / place).files():
+            if any(word.startswith(".") and word.endswith(ASIDE) for word in file.relative_to(root).parts):
+                yield file
+    for file in (root / LEASES).files():
+        with suppress(FileNotFoundError):  # released at this moment
+            if now - (file.modified() or now) > DAY:
+                yield file
 
 
 def export(store: Store, suite: str, target: Path) -> int:
@@ -69,16 +79,26 @@ def export(store: Store, suite: str, target: Path) -> int:
     records = store.records(suite or None)
     if not records:
         raise UsageError(f"--suite '{suite}': no runs under {store.root}/" if suite else f"no runs under {store.root}/")
-    paths = sorted({path for record in records for path in _files_of(store, record) if path.exists()})
+    paths = sorted({path for record in records for path in _files_of(store, record)}, key=str)
     with tarfile.open(target, "w") as archive:
         for path in paths:
-            archive.add(path, path.relative_to(store.root), recursive=False)
+            with suppress(FileNotFoundError):
+                _add(archive, path, str(path.relative_to(store.root)))
     return len(records)
 
 
-def _files_of(store: Store, record: Record) -> Iterator[Path]:
+def _add(archive: tarfile.TarFile, path: Place, name: str) -> None:
+    if isinstance(path, Path):
+        archive.add(path, name, recursive=False)
+        return
+    content, info = path.read_bytes(), tarfile.TarInfo(name)
+    info.size, info.mtime = len(content), time.time()
+    archive.addfile(info, io.BytesIO(content))
+
+
+def _files_of(store: Store, record: Record) -> Iterator[Place]:
     folder = store.folder(record.spec)
-    yield from (folder / name for name in ("record.json", "traces.npz"))
+    yield from (folder / name for name in (RECORD, TRACES))
     if record.policy_name:
         yield store.root / "policies" / record.policy_name / "policy.pt"
     try:
@@ -99,15 +119,17 @@ def take_in(store: Store, source: Path) -> tuple[int, int]:
     Raises:
         UsageError: it is no such archive, or one of its files is damaged; then nothing is added.
     """
-    store.root.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".import-", dir=store.root) as scratch:
+    make_folder(store.root)
+    beside = store.root if isinstance(store.root, Path) else None
+    with tempfile.TemporaryDirectory(prefix=".import-", dir=beside) as scratch:
         new = Path(scratch)
         try:
             with tarfile.open(source) as archive:
                 archive.extractall(new, filter="data")
         except (tarfile.TarError, EOFError) as fault:
             raise UsageError(f"{source}: not an archive of accord store export ({fault})") from None
-        found = sorted(path for path in new.rglob("*") if path.is_file())
+        # A record comes last, behind what belongs to it: stopped midway, the same call adds the rest.
+        found = sorted((path for path in new.rglob("*") if path.is_file()), key=lambda p: (p.name == RECORD, p))
         known = {path for pattern in KINDS for path in new.glob(pattern)}
         strange = [path for path in found if path not in known]
         if strange or not found:
@@ -115,11 +137,17 @@ def take_in(store: Store, source: Path) -> tuple[int, int]:
             raise UsageError(f"{source}: {what}; allowed: what accord store export wrote")
         if (line := next(faults(new), None)) is not None:
             raise UsageError(f"{source}: {line.replace(f'{new}/', '')}; nothing of it was added")
-        added = 0
-        for path in found:
-            place = store.root / path.relative_to(new)
-            if not place.exists():
-                place.parent.mkdir(parents=True, exist_ok=True)
-                path.replace(place)
-                added += 1
+        added = sum(_place(path, store.root / str(path.relative_to(new))) for path in found)
     return added, len(found) - added
+
+
+def _place(path: Path, place: Place) -> bool:
+    """Put a file where none is."""
+    if place.exists():
+        return False
+    if isinstance(place, Path):
+        make_folder(place.parent)
+        path.replace(place)
+    else:
+        write_file(place, path.read_bytes())
+    return True

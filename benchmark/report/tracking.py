@@ -23,6 +23,7 @@ import pandas as pd
 from accord.baselines.registry import METHODS, REFERENCES
 from accord.benchmark.evaluation.metrics import METRICS
 from accord.benchmark.launch.jobs import Row
+from accord.benchmark.places import local_folder
 from accord.benchmark.records.record import Record
 from accord.benchmark.records.store import Store
 from accord.benchmark.specs.run import RunSpec, digest_of
@@ -49,9 +50,10 @@ class Tracker:
 
         Args:
             mode: Online, offline or disabled.
-            store: Where runs are kept, and W&B's own files.
+            store: Where runs are kept; W&B's own files are in its folder, see `local_folder`.
         """
         self.mode, self._store = mode, store
+        self._folder = local_folder(store.root)
         self._live: dict[str, _Live] = {}
 
     def __enter__(self) -> Self:
@@ -101,13 +103,13 @@ class Tracker:
         if self.mode == "disabled":
             return False
         try:
-            self._store.root.mkdir(parents=True, exist_ok=True)
+            self._folder.mkdir(parents=True, exist_ok=True)
             write()
         except Exception as fault:  # whatever goes wrong at W&B, the suite goes on
             text = " ".join(str(fault).split()) or type(fault).__name__
             self._live.clear()  # each is shown again, whole, at its end
             if self.mode == "online":
-                log.warning("W&B: %s; runs are kept offline under %s/wandb from here", text, self._store.root)
+                log.warning("W&B: %s; runs are kept offline under %s/wandb from here", text, self._folder)
                 self.mode = "offline"
                 return self._guarded(write)
             log.warning("W&B: %s; tracking is off for the rest, records are complete", text)
@@ -141,7 +143,12 @@ class Tracker:
         live.run.config.update({"provenance": record.provenance.model_dump(), "status": record.status})
         if folder is not None and policy is not None:
             artifact = wandb.Artifact(f"policy-{record.policy_name}", type="policy")
-            artifact.add_file(str(folder.path / "policy.pt"), policy="immutable")  # not copied: it stays as it is
+            file = folder.path / "policy.pt"
+            if isinstance(file, Path):
+                artifact.add_file(str(file), policy="immutable")  # not copied: it stays as it is
+            else:
+                with artifact.new_file(file.name, mode="wb") as copy:
+                    copy.write(file.read_bytes())
             live.run.log_artifact(artifact)
         live.run.finish(exit_code=int(record.status == "failed"))
         del self._live[spec.digest]
@@ -200,7 +207,7 @@ class Tracker:
                 tags=[tag[:LONGEST_TAG] for tag in dict.fromkeys(tags) if tag],
                 config=dict(config),
                 mode=self.mode,
-                dir=str(self._store.root),
+                dir=str(self._folder),
                 reinit="create_new",
                 settings=quiet,
             )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from importlib import resources
 from pathlib import Path
 
+from accord.benchmark.places import Place
+
 SUITES = "accord.benchmark.suites"  # where those lie that come with Accord
 RAN = "suites"  # the folder, under that of scratch runs, of users' own suites that were run
 EVALUATED = "evaluated"  # the suite of policies from outside that stand in no other
@@ -21,11 +23,11 @@ def suite_files() -> dict[str, Path]:
     return files_of(SUITES)
 
 
-def own_suites(root: Path | None) -> dict[str, Path]:
+def own_suites(root: Place | None) -> dict[str, Place]:
     """The files of a user's own suites that were run under a folder of scratch runs, by name."""
-    return {} if root is None else {path.stem: path for path in sorted((root / RAN).glob("[!.]*.yaml"))}
+    return {} if root is None else {path.stem: path for path in sorted((root / RAN).glob("[!.]*.yaml"), key=str)}
 
 
-def own_suite(root: Path, name: str) -> Path:
+def own_suite(root: Place, name: str) -> Place:
     """Where a user's own suite is kept that was run under a folder of scratch runs."""
     return root / RAN / f"{name}.yaml"

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
 from accord.baselines.registry import METHODS, learns
+from accord.benchmark.places import Place
 from accord.benchmark.specs.limits import MOST, MOST_SEEDS
 from accord.benchmark.specs.named import own_suites, suite_files
 from accord.benchmark.specs.run import EffortSpec
@@ -95,19 +96,19 @@ def suite_names() -> list[str]:
     return list(suite_files())
 
 
-def load_suite(name: str, root: Path | None = None) -> Suite:
+def load_suite(name: str, root: Place | None = None) -> Suite:
     """A suite by name, or a user's own by the path of its YAML file.
 
     Args:
         name: Of a suite that comes with Accord or that was run under `root`, or a path that ends in .yaml or .yml.
-        root: A folder of scratch runs.
+        root: Where scratch runs are kept.
 
     Raises:
         UsageError: no such suite, not YAML, an unknown key, a wrong type or a value out of range.
     """
-    path = Path(name)
-    if path.suffix not in (".yaml", ".yml"):
-        known = own_suites(root) | suite_files()
+    path: Place = Path(name)
+    if Path(name).suffix not in (".yaml", ".yml"):
+        known: dict[str, Place] = {**own_suites(root), **suite_files()}
         if name not in known:
             close = difflib.get_close_matches(name, known, n=1)
             hint = f"did you mean '{close[0]}'? " if close else ""

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from accord.baselines.registry import explain, refuse_flags
+from accord.benchmark.places import Place
 from accord.benchmark.specs.plain_yaml import parse
 from accord.envs.errors import UsageError
 
 M = TypeVar("M", bound=BaseModel)
 
 
-def read_model(path: Path, model: type[M], **defaults: Any) -> M:
+def read_model(path: Place, model: type[M], **defaults: Any) -> M:
     """What a file says, as a model.
 
     Args:

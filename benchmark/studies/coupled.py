@@ -18,6 +18,7 @@ from accord.baselines.rollout import begin
 from accord.benchmark.figures.canvas import PAGE_WIDTH, panels_of, save, shared_legend, style
 from accord.benchmark.figures.styles import BLUE, GREEN, VERMILION
 from accord.benchmark.launch.training import controller_of, prepare_policy
+from accord.benchmark.places import SCRATCH, Place, place_from
 from accord.benchmark.records.store import Store
 from accord.benchmark.seeding import seeded
 from accord.benchmark.specs.expand import runs_of
@@ -33,7 +34,7 @@ START = 0  # seed of the episode
 Row = Mapping[str, float]
 
 
-def curves_and_episodes(root: Path) -> tuple[list[Sequence[Row]], dict[str, dict[str, Array]]]:
+def curves_and_episodes(root: Place) -> tuple[list[Sequence[Row]], dict[str, dict[str, Array]]]:
     """Training curves of every seed; and an episode with what the first seed learned, and one with nothing learned."""
     store = Store(root)
     runs = [resolve_run(spec) for spec in runs_of(load_suite(SUITE)) if not spec.variant]
@@ -123,7 +124,7 @@ def _blocks(values: Sequence[float]) -> Array:
 def main() -> None:
     """Draw both."""
     parser = argparse.ArgumentParser(description="Figures of suite coupled.")
-    parser.add_argument("--root", type=Path, default=Path("runs"), help="where scratch runs are kept")
+    parser.add_argument("--root", type=place_from, default=SCRATCH, help="where scratch runs are kept")
     parser.add_argument("--to", type=Path, required=True, help="folder of the figures")
     asked = parser.parse_args()
     curves, episodes = curves_and_episodes(asked.root)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from accord.baselines.rollout import begin
 from accord.benchmark.launch.training import controller_of
+from accord.benchmark.places import Place
 from accord.benchmark.records.store import Store
 from accord.benchmark.seeding import seeded
 from accord.benchmark.specs.resolved import resolve_run
@@ -18,7 +19,7 @@ from accord.envs.allocation.dynamics import STEPS, ResourceAllocation
 from accord.envs.task import Step
 
 
-def film_episode(spec: RunSpec, path: Path, root: Path) -> float:
+def film_episode(spec: RunSpec, path: Path, root: Place) -> float:
     """Write an episode of a run's policy, which is trained first if the store has none.
 
     Args:

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from accord.benchmark.launch.jobs import Ended, Job, Launcher, Tell
 from accord.benchmark.machine import one_thread
+from accord.benchmark.places import Place, place_from
 from accord.benchmark.records.files import reading, write_file
 from accord.benchmark.records.identity import policy_here
 from accord.benchmark.records.provenance import digest_of_sources
@@ -63,6 +63,7 @@ def run_studies(suite: Suite, store: Store, tell: Callable[[str], None], launche
         if spec.effort is not None and store.policy(policy_here(resolve_run(spec))).finished() is None:
             raise UsageError(f"{spec.label}: no policy under {store.root}/; first: accord run {suite.name}")
     missing = [(study, spec) for study, spec in pieces if not _kept(store.root, study, spec).exists()]
+    store.begin()
     todo = [_job(study, spec, store) for study, spec in missing]
     ended = list[Ended]()
 
@@ -121,12 +122,12 @@ def _job(study: str, spec: RunSpec, store: Store) -> Job:
 
 def _make(data: Mapping[str, Any], tell: Tell) -> None:
     """A job: one study of one run."""
-    spec, store = RunSpec(**data["spec"]), Store(Path(data["root"]))
+    spec, store = RunSpec(**data["spec"]), Store(place_from(data["root"]))
     with one_thread():
         rows = STUDIES[data["study"]](resolve_run(spec), store)
     write_file(_kept(store.root, data["study"], spec), json.dumps(rows).encode())
 
 
-def _kept(root: Path, study: str, spec: RunSpec) -> Path:
+def _kept(root: Place, study: str, spec: RunSpec) -> Place:
     what = {"study": study, "spec": spec.digest, "code": digest_of_sources()}
     return root / "studies" / f"{digest_of(what)}.json"

@@ -25,6 +25,7 @@ from accord.baselines.registry import make_method, nest
 from accord.benchmark.evaluation.evaluate import evaluate
 from accord.benchmark.launch.contexts import prepare_context
 from accord.benchmark.launch.jobs import Ended, Job, Launcher, Tell
+from accord.benchmark.places import place_from
 from accord.benchmark.records.files import reading, write_file
 from accord.benchmark.records.provenance import provenance_here
 from accord.benchmark.records.store import Store
@@ -67,6 +68,7 @@ def tune(
         if method not in search.methods:
             raise UsageError(f"METHODS: '{method}' is not in the search; allowed: {', '.join(search.methods)}")
         defaults(method, search.methods[method])
+    store.begin()
     for address in search.scenarios:
         scored = parted(address)
         if isinstance(scored.protocol, Hours) and prepare_context(scored, store).oracle != "feasible":
@@ -122,7 +124,7 @@ def _left(search: Search, method: str, target: Path, store: Store) -> list[Job]:
 def _next(data: Mapping[str, Any], tell: Tell) -> str:
     """A job: carry out the next trial or final and keep the outcome; one line on it."""
     search, method = Search.model_validate(data["search"]), data["method"]
-    target, store = Path(data["target"]), Store(Path(data["root"]))
+    target, store = Path(data["target"]), Store(place_from(data["root"]))
     content = _read(search, method, target)
     trials, finals = content["trials"], content["finals"]
     space, first = search.methods[method], defaults(method, search.methods[method], search.tuned)

@@ -9,7 +9,9 @@ import pytest
 from helpers import sharing
 from helpers.sharing import Side
 
+from accord.benchmark.places import Place
 from accord.benchmark.records import lease
+from accord.benchmark.records.files import write_file
 from accord.benchmark.records.lease import EXPIRY, Lease, Leases, TakenError
 
 ELSEWHERE = {"machine": ["far", "boot", "", "me"], "pid": os.getpid(), "token": "x", "process": "process 7 on far"}
@@ -30,28 +32,25 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return Clock()
 
 
-def elsewhere(folder: Path, beats: int = 0, number: int = 1) -> Path:
+def elsewhere(folder: Place, beats: int = 0, number: int = 1) -> None:
     """The lease of a process on another machine."""
-    path = folder / f"work.{number}"
-    folder.mkdir(exist_ok=True)
-    path.write_text(json.dumps(ELSEWHERE | {"beats": beats}))
-    return path
+    write_file(folder / f"work.{number}", json.dumps(ELSEWHERE | {"beats": beats}).encode())
 
 
-def test_another_process_is_refused_in_one_line_that_says_who_is_at_work(tmp_path: Path) -> None:
-    with Leases(tmp_path / "leases").hold("work"):
-        other = Leases(tmp_path / "leases")
-        with pytest.raises(TakenError, match=f"^{tmp_path}/: process {os.getpid()} on .* is at work on work; wait"):
+def test_another_process_is_refused_in_one_line_that_says_who_is_at_work(root: Place) -> None:
+    with Leases(root / "leases").hold("work"):
+        other = Leases(root / "leases")
+        with pytest.raises(TakenError, match=f"^{root}/: process {os.getpid()} on .* is at work on work; wait"):
             other.hold("work").__enter__()
         assert other.taken("work")
         assert not other.taken("work2")
     with other.hold("work"):
         pass
-    assert not list((tmp_path / "leases").iterdir())
+    assert not list((root / "leases").glob("*"))
 
 
-def test_work_that_failed_is_free_again(tmp_path: Path) -> None:
-    leases = Leases(tmp_path)
+def test_work_that_failed_is_free_again(root: Place) -> None:
+    leases = Leases(root)
     with pytest.raises(ValueError, match="no"), leases.hold("work"):
         raise ValueError("no")
     assert not leases.taken("work")
@@ -72,26 +71,28 @@ def test_a_process_that_was_killed_on_this_machine_has_no_lease_at_once(tmp_path
 
 
 def test_a_lease_elsewhere_is_over_when_it_does_not_change_on_the_clock_of_who_looks(
-    tmp_path: Path, clock: Clock, caplog: pytest.LogCaptureFixture
+    root: Place, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    leases, file = Leases(tmp_path, clock=clock), elsewhere(tmp_path)
-    os.utime(file, times=(0, 0))  # what the other machine's clock says is of no account
+    leases = Leases(root, clock=clock)
+    elsewhere(root)
+    if isinstance(root, Path):
+        os.utime(root / "work.1", times=(0, 0))  # what the other machine's clock says is of no account
     for beats in range(3):
         assert leases.taken("work")
         clock.now += EXPIRY - 1
         assert leases.taken("work")
-        elsewhere(tmp_path, beats + 1)
+        elsewhere(root, beats + 1)
     clock.now += EXPIRY - 1
     assert leases.taken("work")
     clock.now += EXPIRY
     assert not leases.taken("work")
     assert "process 7 on far gave no sign of life; its work is taken over" in caplog.text
-    with Leases(tmp_path).hold("work"):  # also by a process that has not waited
+    with Leases(root).hold("work"):  # also by a process that has not waited
         pass
 
 
-def test_a_holder_that_was_slow_learns_that_another_has_taken_over(tmp_path: Path, clock: Clock) -> None:
-    slow, quick = Leases(tmp_path), Leases(tmp_path, clock=clock)
+def test_a_holder_that_was_slow_learns_that_another_has_taken_over(root: Place, clock: Clock) -> None:
+    slow, quick = Leases(root), Leases(root, clock=clock)
     with slow.hold("work") as late:
         late.check()
         assert quick.taken("work")

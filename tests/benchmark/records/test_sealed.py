@@ -2,7 +2,6 @@
 
 import io
 import json
-import shutil
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +13,8 @@ import torch
 from helpers.records import record
 
 from accord.benchmark.evaluation.context import Context
+from accord.benchmark.places import Place
+from accord.benchmark.records.files import write_file
 from accord.benchmark.records.sealed import DamagedError, check_zip, open_json, seal_json, seal_zip
 from accord.benchmark.records.store import PolicyFolder, Store
 from accord.envs.catalogue import resolve
@@ -74,15 +75,15 @@ def test_every_damage_is_noticed(damage: Damage) -> None:
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
 @pytest.mark.parametrize("name", ["policy.pt", "checkpoint.pt", "snapshots.pt"])
 def test_what_a_training_left_is_set_aside(
-    tmp_path: Path, name: str, damage: Damage, caplog: pytest.LogCaptureFixture
+    root: Place, name: str, damage: Damage, caplog: pytest.LogCaptureFixture
 ) -> None:
-    folder = PolicyFolder(tmp_path / "policies" / "one")
+    folder = PolicyFolder(root / "policies" / "one")
     folder.save(STATE)
     folder.save_snapshots([{"fraction": 0.5}])
     if name == "policy.pt":
         folder.finish(STATE)
     path = folder.path / name
-    path.write_bytes(damage(path.read_bytes(), np.random.default_rng(1)))
+    write_file(path, damage(path.read_bytes(), np.random.default_rng(1)))
     with caplog.at_level("WARNING", "accord"):
         assert folder.finished() is None
         assert folder.load_snapshots() == ([{"fraction": 0.5}] if name == "checkpoint.pt" else [])
@@ -92,10 +93,10 @@ def test_what_a_training_left_is_set_aside(
     assert (folder.path / f".{name}.damaged").exists()
 
 
-def test_another_policys_file_is_not_taken_for_ones_own(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    one, other = (PolicyFolder(tmp_path / name) for name in ("one", "other"))
+def test_another_policys_file_is_not_taken_for_ones_own(root: Place, caplog: pytest.LogCaptureFixture) -> None:
+    one, other = (PolicyFolder(root / name) for name in ("one", "other"))
     one.finish(STATE)
-    shutil.copytree(one.path, other.path)
+    write_file(other.path / "policy.pt", (one.path / "policy.pt").read_bytes())
     with caplog.at_level("WARNING", "accord"):
         assert other.finished() is None
     assert "is of another policy" in caplog.text
@@ -105,33 +106,31 @@ def test_another_policys_file_is_not_taken_for_ones_own(tmp_path: Path, caplog: 
 
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
-def test_a_damaged_comparison_is_computed_again(
-    tmp_path: Path, damage: Damage, caplog: pytest.LogCaptureFixture
-) -> None:
-    store, scenario = Store(tmp_path), resolve("paper_seven/ring/average-0.3")
+def test_a_damaged_comparison_is_computed_again(root: Place, damage: Damage, caplog: pytest.LogCaptureFixture) -> None:
+    store, scenario = Store(root), resolve("paper_seven/ring/average-0.3")
     other = resolve("paper_seven/ring/average-0.4")
     context = Context(oracle="feasible", oracle_objective=2.0)
     store.save_context(scenario, context)
     assert store.load_context(scenario) == context
-    (path,) = tmp_path.glob("contexts/*.json")
-    shutil.copy(path, store._context_path(other))
+    (path,) = root.glob("contexts/*.json")
+    write_file(store._context_path(other), path.read_bytes())
     with caplog.at_level("WARNING", "accord"):
         assert store.load_context(other) is None
         assert "is of another scenario" in caplog.text
-        path.write_bytes(damage(path.read_bytes(), np.random.default_rng(2)))
+        write_file(path, damage(path.read_bytes(), np.random.default_rng(2)))
         assert store.load_context(scenario) is None
     assert f"{path}: " in caplog.text
 
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
 def test_a_damaged_record_is_left_out_and_set_aside_when_its_run_is_asked_for(
-    tmp_path: Path, damage: Damage, caplog: pytest.LogCaptureFixture
+    root: Place, damage: Damage, caplog: pytest.LogCaptureFixture
 ) -> None:
-    store, made, sound = Store(tmp_path), record(), record(seed=1)
+    store, made, sound = Store(root), record(), record(seed=1)
     for one in (made, sound):
         store.save(one, {"district_import_kwh": np.arange(100.0)})
     path = store.folder(made.spec) / "record.json"
-    path.write_bytes(damage(path.read_bytes(), np.random.default_rng(3)))
+    write_file(path, damage(path.read_bytes(), np.random.default_rng(3)))
     with caplog.at_level("WARNING", "accord"):
         assert store.records() == [sound]
         assert store.load(made.spec) is None
@@ -142,15 +141,19 @@ def test_a_damaged_record_is_left_out_and_set_aside_when_its_run_is_asked_for(
 
 
 def test_another_runs_record_and_traces_are_not_taken_for_ones_own(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+    root: Place, caplog: pytest.LogCaptureFixture
 ) -> None:
-    store, made, other = Store(tmp_path), record("random"), record()
+    store, made, other = Store(root), record("random"), record()
     for one in (made, other):
         store.save(one, {"district_import_kwh": np.arange(5.0)})
-    shutil.copy(store.folder(made.spec) / "traces.npz", store.folder(other.spec))
+
+    def copy(name: str) -> None:
+        write_file(store.folder(other.spec) / name, (store.folder(made.spec) / name).read_bytes())
+
+    copy("traces.npz")
     with caplog.at_level("WARNING", "accord"):
         assert store.traces(other.spec) == {}
-        shutil.copy(store.folder(made.spec) / "record.json", store.folder(other.spec))
+        copy("record.json")
         assert store.records() == [made]
         assert store.load(other.spec) is None
     assert "is of another run" in caplog.text
@@ -159,13 +162,11 @@ def test_another_runs_record_and_traces_are_not_taken_for_ones_own(
 
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
-def test_damaged_traces_are_named_and_not_drawn(
-    tmp_path: Path, damage: Damage, caplog: pytest.LogCaptureFixture
-) -> None:
-    store, made = Store(tmp_path), record()
+def test_damaged_traces_are_named_and_not_drawn(root: Place, damage: Damage, caplog: pytest.LogCaptureFixture) -> None:
+    store, made = Store(root), record()
     store.save(made, {"district_import_kwh": np.arange(100.0)})
     path = store.folder(made.spec) / "traces.npz"
-    path.write_bytes(damage(path.read_bytes(), np.random.default_rng(4)))
+    write_file(path, damage(path.read_bytes(), np.random.default_rng(4)))
     with caplog.at_level("WARNING", "accord"):
         assert store.traces(made.spec) == {}
     assert str(path) in caplog.text

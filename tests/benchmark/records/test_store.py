@@ -1,18 +1,25 @@
 """What lies on disk: complete or absent, and refused in one line where it is of another version."""
 
+import uuid
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from helpers.records import record
 from helpers.sharing import Side, save_and_load
 
 from accord.benchmark.launch.runner import execute
+from accord.benchmark.places import Place, place_from
 from accord.benchmark.records import store as store_module
 from accord.benchmark.records.identity import policy_here
 from accord.benchmark.records.sealed import seal_json
 from accord.benchmark.records.store import CHECKPOINT, PolicyFolder, Store
 from accord.benchmark.specs.resolved import Identity, resolve_run
 from accord.benchmark.specs.run import EffortSpec, make_run
+from accord.benchmark.urls import Url
 from accord.envs.errors import UsageError
 
 ADDRESS = "synthetic_7-week/ring/average-0.4"
@@ -49,15 +56,15 @@ def test_an_unfinished_training_of_another_version_is_named(tmp_path: Path, monk
     assert execute(resolve_run(wanted), store).status == "done"
 
 
-def test_a_run_without_traces_has_none(tmp_path: Path) -> None:
-    store, made = Store(tmp_path), record()
+def test_a_run_without_traces_has_none(root: Place) -> None:
+    store, made = Store(root), record()
     assert store.traces(made.spec) == {}
     store.save(made, {})
     assert store.traces(made.spec) == {}
 
 
-def test_a_record_that_holds_is_not_replaced(tmp_path: Path) -> None:
-    store, failed, first, second = Store(tmp_path), record(status="failed"), record(cost=1.0), record(cost=2.0)
+def test_a_record_that_holds_is_not_replaced(root: Place) -> None:
+    store, failed, first, second = Store(root), record(status="failed"), record(cost=1.0), record(cost=2.0)
     other = first.model_copy(update={"identity": Identity(data="", network="", code="changed")})
     late = record(status="out of time")
     turns = [(failed, failed), (late, late), (first, late), (other, other), (failed, failed), (first, first)]
@@ -73,7 +80,63 @@ def test_many_processes_save_and_load_at_once(tmp_path: Path) -> None:
     assert not [path for path in (tmp_path / "records").iterdir() if path.name.startswith(".")]
 
 
-def test_a_policy_folder_starts_empty(tmp_path: Path) -> None:
-    folder = PolicyFolder(tmp_path / "p")
+def test_a_policy_folder_starts_empty(root: Place) -> None:
+    folder = PolicyFolder(root / "p")
     assert folder.load() is None
     assert folder.finished() is None
+
+
+def test_a_new_record_leaves_nothing_of_the_old_one(root: Place) -> None:
+    store, made = Store(root), record(status="failed")
+    store.save(made, {"district_import_kwh": np.arange(5.0)})
+    store.mark_tracked(made.spec)
+    assert store.tracked(made.spec)
+    store.mark_leaderboard_tracked("hand", "state")
+    assert (store.tracked_leaderboard("hand"), store.tracked_leaderboard("other")) == ("state", "")
+    again = record(cost=1.0)
+    store.save(again, {})
+    assert (store.load(made.spec), store.traces(made.spec), store.tracked(made.spec)) == (again, {}, False)
+    assert store.records() == [again]
+    assert not list((root / "leases").glob("*"))
+
+
+@pytest.mark.parametrize("writes", range(6))
+def test_behind_a_url_a_record_that_was_cut_short_is_absent(writes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is changed last, there is the whole record or none, never one with arrays of another."""
+    store = Store(place_from(f"memory://{uuid.uuid4().hex}"))
+    old, new = record(status="failed"), record(cost=1.0)
+    store.save(old, {"district_import_kwh": np.zeros(5)})
+    left = [writes]
+
+    def cut(change: Callable[..., None]) -> Callable[..., None]:
+        def until(url: Url, *given: Any, **named: Any) -> None:
+            if "records" in str(url):
+                left[0] -= 1
+                if left[0] < 0:
+                    raise KeyboardInterrupt
+            change(url, *given, **named)
+
+        return until
+
+    with monkeypatch.context() as patch:
+        for name in ("write", "unlink"):
+            patch.setattr(Url, name, cut(getattr(Url, name)))
+        with suppress(KeyboardInterrupt):
+            store.save(new, {"district_import_kwh": np.ones(5)})
+    found = store.load(new.spec)
+    assert found in (None, old if writes == 0 else new)
+    assert (found is None) == (0 < writes < 4)
+    if found is not None:
+        assert store.traces(new.spec)["district_import_kwh"].tolist() == [float(found == new)] * 5
+    assert store.save(new, {}) == new
+
+
+def test_a_place_that_launches_cannot_share_has_a_line(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = Store(place_from("memory://x"))
+    store.begin()
+    assert not caplog.text
+    monkeypatch.setattr(Url, "is_exclusive", lambda url: False)
+    store.begin()
+    assert "memory://x: of several launches at once its file system cannot give work to one alone" in caplog.text

@@ -4,16 +4,19 @@ import io
 import os
 import tarfile
 import time
+import uuid
 from pathlib import Path
 
 import pytest
 
 from accord.benchmark.launch.runner import execute
 from accord.benchmark.launch.start import planned
+from accord.benchmark.records.files import remove, write_file
 from accord.benchmark.records.store import Store
-from accord.benchmark.records.upkeep import DAY, export, faults, litter, remove, take_in
+from accord.benchmark.records.upkeep import DAY, export, faults, litter, take_in
 from accord.benchmark.specs.resolved import resolve_run
 from accord.benchmark.specs.run import EffortSpec, make_run
+from accord.benchmark.urls import Url
 from accord.envs.errors import UsageError
 
 ADDRESS = "synthetic_7-week/ring/average-0.4"
@@ -105,7 +108,42 @@ def test_only_what_is_over_is_removed(made: Store, tmp_path: Path) -> None:
     for path in (old, torn, dead):
         os.utime(path, times=(time.time() - 2 * DAY,) * 2)
     assert litter(other.root) == sorted([old, aside, torn, dead])
-    remove(litter(other.root))
+    for path in litter(other.root):
+        remove(path)
     assert begun.exists()
     assert litter(other.root) == []
     assert before <= {path for path in other.root.rglob("*") if path.is_file()}
+
+
+def test_a_store_goes_to_a_url_and_back(made: Store, tmp_path: Path) -> None:
+    there, back = Store(Url("memory", uuid.uuid4().hex)), Store(tmp_path / "back")
+    for source, target in ((made, there), (there, back)):
+        archive = tmp_path / "runs.tar"
+        assert export(source, "", archive) == 2
+        added, stayed = take_in(target, archive)
+        assert (added > 5, stayed) == (True, 0)
+        assert take_in(target, archive) == (0, added)
+        assert target.records() == made.records()
+        assert planned(SPECS, target) == []
+        assert not list(faults(target.root))
+    for path in back.root.glob("*/**/*.*"):
+        assert path.read_bytes() == (made.root / str(path.relative_to(back.root))).read_bytes()
+    file = there.folder(SPECS[0]) / "record.json"
+    write_file(file, file.read_bytes().replace(b"serve_now", b"serve_nov"))
+    assert list(faults(there.root)) == [f"{file}: is not what its digest says"]
+
+
+def test_behind_a_url_what_was_set_aside_and_old_leases_are_removed(monkeypatch: pytest.MonkeyPatch) -> None:
+    root = Url("memory", uuid.uuid4().hex)
+    kept = root / "records" / "b" / "record.json"
+    aside = [root / "policies" / "a" / ".policy.pt.damaged", root / "records" / ".a.damaged" / "record.json"]
+    leases = [root / "leases" / name for name in ("run-a.1", "run-b.1")]
+    for file in (kept, *aside, *leases):
+        file.write(b"")
+    assert set(litter(root)) == set(aside)
+    modified = Url.modified
+    monkeypatch.setattr(Url, "modified", lambda url: (modified(url) or 0.0) - 2 * DAY * (url == leases[0]))
+    assert set(litter(root)) == {*aside, leases[0]}
+    for place in litter(root):
+        remove(place)
+    assert set(root.files()) == {kept, leases[1]}
