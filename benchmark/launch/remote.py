@@ -75,7 +75,7 @@ class Remote(Queue):
         """End it."""
 
     @contextmanager
-    def _open(self) -> Iterator[None]:
+    def _open(self, jobs: Sequence[Job]) -> Iterator[None]:
         self._folder.mkdir(parents=True, exist_ok=True)
         self._posts = Path(tempfile.mkdtemp(prefix=".launch-", dir=self._folder))
         try:

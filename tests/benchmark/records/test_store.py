@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import torch
 from helpers.records import record
 from helpers.sharing import Side, save_and_load
 
@@ -77,3 +78,15 @@ def test_a_policy_folder_starts_empty(tmp_path: Path) -> None:
     folder = PolicyFolder(tmp_path / "p")
     assert folder.load() is None
     assert folder.finished() is None
+
+
+def test_what_a_gpu_has_left_is_read_without_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = Store(tmp_path).policy("p-t")
+    with monkeypatch.context() as elsewhere:  # tensors say in the file where they were
+        elsewhere.setattr(torch.serialization, "location_tag", lambda storage: "cuda:0")
+        folder.save({"training": torch.arange(3)})
+        folder.finish({"state": torch.arange(4)})
+    found = folder.finished()
+    assert found is not None
+    assert found["state"].tolist() == [0, 1, 2, 3]
+    assert found["state"].device.type == "cpu"
