@@ -157,9 +157,10 @@ class Ledger:
     aimed: float
 
     def since(self, before: Ledger) -> Ledger:
-        """The change of each term after `before`."""
-        level, cut = self.level - before.level, self.cut - before.cut
-        return Ledger(level, cut, self.lifted - before.lifted, self.talk - before.talk, self.aimed)
+        """The change of each term after `before`, on the processor."""
+        names = ("level", "cut", "lifted", "talk")
+        terms = {name: (getattr(self, name) - getattr(before, name)).cpu() for name in names}
+        return Ledger(**terms, aimed=self.aimed)
 
 
 class Rollout(Protocol):
@@ -168,9 +169,11 @@ class Rollout(Protocol):
     Attributes:
         seconds: Spent so far, by stage; `dynamics` are the task's, all others the controller's.
         multipliers: λ [N, m], mean prices.
+        clock: Of these seconds; on a GPU one that waits until it has done what it was given.
     """
 
     seconds: dict[str, float]
+    clock: Callable[[], float]
 
     @property
     def multipliers(self) -> Tensor:
@@ -278,6 +281,7 @@ class Method(ABC):
         random: Results depend on the seed.
         identity: A word for the class in digests of policies, which never changes; see `identity_of`.
         privileged: Its controller is handed a `ModelView`: a yardstick, not a contender.
+        on_processor: It computes on the processor whatever device is asked for: by a solver, or by code from outside.
         training_scope: What a trained policy depends on besides settings, effort and seed: the whole
             scenario, or only the population (the district and the hours of the budgets, not their levels
             and not the network), so that scenarios that differ only in execution share one training.
@@ -291,6 +295,7 @@ class Method(ABC):
     random: ClassVar[bool] = False
     identity: ClassVar[str] = ""
     privileged: ClassVar[bool] = False
+    on_processor: ClassVar[bool] = False
     training_scope: Literal["scenario", "population"] = "scenario"
     talks_in_training: ClassVar[bool] = False
     centralised_training: bool = False

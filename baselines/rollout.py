@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import repeat
 
@@ -40,6 +40,7 @@ def roll_out(
     step: Step,
     steps: int | None = None,
     spent: Spent | None = None,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> Iterator[Step]:
     """Take some steps, and give the outcome of each.
 
@@ -50,8 +51,9 @@ def roll_out(
         step: What `task.reset` gave.
         steps: How many; None for as many as are asked for.
         spent: Where seconds are added up.
+        clock: Of these seconds; on a GPU one that waits until it has done what it was given.
     """
-    clock, spent = time.perf_counter, spent or Spent()
+    spent = spent or Spent()
     for _ in repeat(None) if steps is None else repeat(None, steps):
         if step.links is not None:
             network.move(step.links)

@@ -126,7 +126,7 @@ def read_back(state: dict[str, Any]) -> dict[str, Any]:
     torch.save(state, file)
     file.seek(0)
     try:
-        found: dict[str, Any] = torch.load(file, weights_only=True)
+        found: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as fault:
         raise AssertionError(f"a state cannot be read back from a file: {' '.join(str(fault).split())}") from None
     return found

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 
 import torch
 
 CPU = torch.device("cpu")
+GPUS = "CUDA_VISIBLE_DEVICES"
 
 
 @contextmanager
@@ -51,10 +52,29 @@ def cores_allowed() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def visible_gpus() -> list[str]:
+    """GPUs that this process may use, by the names that the variable `GPUS` gives them."""
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    named = os.environ.get(GPUS, "")
+    return ([word.strip() for word in named.split(",")] if named else [str(number) for number in range(count)])[:count]
+
+
 def wait_for(device: torch.device) -> None:
     """Until an accelerator has done what it was given; a processor has."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
+
+
+def clock_of(device: torch.device) -> Callable[[], float]:
+    """Seconds; of an accelerator, when it has done what it was given."""
+    if device.type == "cpu":
+        return time.perf_counter
+
+    def clock() -> float:
+        wait_for(device)
+        return time.perf_counter()
+
+    return clock
 
 
 def reset_memory_peak(device: torch.device = CPU) -> None:
@@ -68,6 +88,19 @@ def reset_memory_peak(device: torch.device = CPU) -> None:
 def device_memory_peak(device: torch.device) -> float | None:
     """Most that tensors held on an accelerator since the last reset, MiB; None for a processor."""
     return torch.cuda.max_memory_allocated(device) / 2**20 if device.type == "cuda" else None
+
+
+def memory_since(before: float | None, device: torch.device) -> float | None:
+    """Highest size since the last reset, MiB: of a device what tensors held there, else what is resident beyond before.
+
+    Args:
+        before: `memory_peak` right after the reset.
+        device: Where tensors live.
+    """
+    held, peak = device_memory_peak(device), memory_peak()
+    if held is not None:
+        return held
+    return None if peak is None or before is None else peak - before
 
 
 def memory_peak() -> float | None:

@@ -50,6 +50,12 @@ def plant_of(spec: TaskSpec, initial: Initial, batch: int) -> dict[str, Tensor] 
     return plant
 
 
+def devices_here() -> list[str]:
+    """Devices of this machine that everything runs on: cpu, and where there are GPUs cuda and each by its number."""
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    return ["cpu", *(["cuda"] if count else []), *(f"cuda:{number}" for number in range(count))]
+
+
 def device_of(device: object) -> torch.device:
     """A device on this machine.
 
@@ -58,11 +64,12 @@ def device_of(device: object) -> torch.device:
     """
     try:
         found = torch.device(device)  # type: ignore[call-overload]
-        torch.empty(0, device=found)
+        found = torch.empty(0, device=found).device  # of several the current one, by its number
     except (TypeError, ValueError, RuntimeError, AssertionError, OverflowError):
         found = None
     if found is None or found.type == "meta":  # whose tensors hold nothing
-        raise UsageError(f"device {quoted(device)}: is not here; allowed: cpu, or cuda where there is one")
+        allowed = ", ".join(devices_here())
+        raise UsageError(f"device {quoted(device)}: is not here; allowed on this machine: {allowed}")
     return found
 
 

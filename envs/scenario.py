@@ -118,6 +118,7 @@ class Scenario(ABC):
 
     Attributes:
         address: As typed.
+        on_processor: Its task lives on the processor whatever device is asked for.
     """
 
     address: str
@@ -131,6 +132,11 @@ class Scenario(ABC):
     @abstractmethod
     def n_agents(self) -> int:
         """N."""
+
+    @property
+    def on_processor(self) -> bool:
+        """See the class."""
+        return False
 
     @property
     @abstractmethod
@@ -226,6 +232,11 @@ class EpisodicScenario(Scenario):
     def n_agents(self) -> int:
         """N."""
         return self.task().spec.n_agents
+
+    @property
+    def on_processor(self) -> bool:
+        """Third-party tasks."""
+        return bool(self.package)
 
     @cached_property
     def digest(self) -> str:

@@ -82,7 +82,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "benchmark.suites": (),
     "benchmark.searches": (),
     "benchmark.specs": ("envs", *BASE, "benchmark.places"),
-    "benchmark.evaluation": ("envs", *BASE),
+    "benchmark.evaluation": ("envs", *BASE, "benchmark.machine"),
     "benchmark.records": RECORDS,
     "benchmark.launch": LAUNCH,
     "benchmark.boards": (*FIGURES, "baselines.audit", "benchmark.markdown"),

@@ -49,7 +49,7 @@ class AllocationExpert(Method):
     """Plans for everybody; a yardstick, not a contender."""
 
     config_type = ExpertConfig
-    privileged = True
+    privileged = on_processor = True
     config: ExpertConfig
 
     def build(self, task: Task, generator: torch.Generator) -> ExpertController:

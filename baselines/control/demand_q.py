@@ -53,7 +53,7 @@ class DemandQ(Method):
     """Plans that negotiate, whose forecasts and aims were corrected by Q-learning."""
 
     config_type = DemandQConfig
-    learns = random = True
+    learns = random = on_processor = True
     identity = "baselines.demand_q.DemandQ"
     centralised_training = True
     config: DemandQConfig

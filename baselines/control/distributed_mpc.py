@@ -65,6 +65,7 @@ class DistributedMpc(Method):
     """Buildings that plan for themselves and negotiate the prices of the budgets."""
 
     config_type = DistributedMpcConfig
+    on_processor = True
     config: DistributedMpcConfig
 
     @property

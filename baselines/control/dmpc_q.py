@@ -48,6 +48,7 @@ class CoupledMpcMethod(Method):
     """A central plan of coupled linear systems by a model that stays: where `dmpc_q` begins, or the true one."""
 
     config_type = CoupledMpcConfig
+    on_processor = True
     config: CoupledMpcConfig
 
     @property
@@ -67,7 +68,7 @@ class DmpcQ(Method):
     """Local MPCs of coupled linear systems that learn their models by Q-learning."""
 
     config_type = DmpcQConfig
-    learns = random = True
+    learns = random = on_processor = True
     identity = "baselines.dmpc_q.DmpcQ"
     centralised_training = True
     config: DmpcQConfig

@@ -86,7 +86,7 @@ class Mpc(Method):
     """A central plan by linear programme, made anew every hour from a forecast."""
 
     config_type = MpcConfig
-    privileged = True
+    privileged = on_processor = True
     config: MpcConfig
 
     @property

@@ -38,7 +38,7 @@ class Outside(Method):
     """A policy from outside, see `accord evaluate`."""
 
     config_type = OutsideConfig
-    random = True
+    random = on_processor = True
     config: OutsideConfig
 
     def build(self, task: Task, generator: torch.Generator) -> OutsideController:

@@ -191,7 +191,7 @@ class _QLearning:
     ) -> None:
         self._env, self._values, self._config, self._length, self._generator = env, values, config, length, generator
         self._learner = _Learner(values, config)
-        self._replay = Replay(max(config.buffer, env.groups))
+        self._replay = Replay(max(config.buffer, env.groups), next(values.parameters()).device)
         self.optimiser, self.lr = self._learner.optimiser, config.lr
         self.parameters = sum(part.numel() for part in values.parameters())
 

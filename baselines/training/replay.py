@@ -9,13 +9,14 @@ from torch import Tensor
 class Replay:
     """The newest sequences, each of all agents of one copy; sampled uniformly. Steps come first, as in a batch."""
 
-    def __init__(self, capacity: int) -> None:
+    def __init__(self, capacity: int, device: torch.device) -> None:
         """Set up.
 
         Args:
             capacity: Sequences that are kept.
+            device: Where they are kept.
         """
-        self._capacity, self._next, self._size = capacity, 0, 0
+        self._capacity, self._device, self._next, self._size = capacity, device, 0, 0
         self._kept: dict[str, Tensor] = {}
 
     def __len__(self) -> int:
@@ -54,5 +55,6 @@ class Replay:
         """Take it back."""
         self._next, self._size = state["next"], state["size"]  # type: ignore[assignment]
         for name, values in state["kept"].items():  # type: ignore[attr-defined]
-            self._kept[name] = values.new_zeros(len(values), self._capacity, *values.shape[2:])
-            self._kept[name][:, : self._size] = values
+            shape = len(values), self._capacity, *values.shape[2:]
+            self._kept[name] = values.new_zeros(shape, device=self._device)
+            self._kept[name][:, : self._size] = values.to(self._device)

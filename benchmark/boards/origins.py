@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from accord.benchmark.records.provenance import CHANGED
 from accord.benchmark.records.record import Record
+from accord.benchmark.specs.run import CPU
 
 SHORT = 7  # characters of a revision
 
@@ -44,7 +45,19 @@ def made_by(records: Sequence[Record]) -> str:
         code = f"{len(revisions)} versions of the code{changes}"
     kinds = "one kind" if len(processors) == 1 else f"{len(processors)} kinds"
     libraries = f"torch {torch[0]}" if len(torch) == 1 else f"{len(torch)} versions of torch ({', '.join(torch)})"
-    return f"Made by {code} on {kinds} of processor ({', '.join(processors)}) with {libraries}."
+    made_on = f"Made by {code} on {kinds} of processor ({', '.join(processors)}) with {libraries}."
+    return f"{made_on} {_on_gpus(records)}".strip()
+
+
+def _on_gpus(records: Sequence[Record]) -> str:
+    """How many runs a GPU computed; empty where none."""
+    there = [record for record in records if record.spec.device != CPU]
+    if not there:
+        return ""
+    names = ", ".join(sorted({record.provenance.gpu or "unknown" for record in there}))
+    verb, rest = "was" if len(there) == 1 else "were", len(records) - len(there)
+    others = f", the other {rest:,} on processors; between the two numbers differ by rounding" if rest else ""
+    return f"{len(there):,} of {len(records):,} runs {verb} computed on a GPU ({names}){others}."
 
 
 def stale_runs(stale: int, runs: int) -> tuple[str, ...]:

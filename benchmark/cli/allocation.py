@@ -7,7 +7,19 @@ from typing import Annotated
 
 import typer
 
-from accord.benchmark.cli.options import MethodName, Results, Root, err, out, path_option, tell
+from accord.benchmark.cli.options import (
+    Address,
+    Jobs,
+    LauncherName,
+    MethodName,
+    Results,
+    Root,
+    err,
+    launcher_from,
+    out,
+    path_option,
+    tell,
+)
 from accord.benchmark.places import RESULTS, SCRATCH, local_folder
 from accord.benchmark.specs.limits import MOST
 from accord.envs.errors import UsageError
@@ -17,6 +29,9 @@ SUITE = "allocation"
 
 def studies(
     publish: Annotated[bool, typer.Option("--publish", help="Write the report to results/.")] = False,
+    jobs: Jobs = None,
+    launcher: LauncherName = "local",
+    address: Address = None,
     root: Root = SCRATCH,
     results: Results = RESULTS,
 ) -> None:
@@ -24,14 +39,14 @@ def studies(
 
     Goes on where an earlier call stopped.
     """
-    from accord.benchmark.launch.local import launcher_here
     from accord.benchmark.records.store import Store
     from accord.benchmark.specs.suite import load_suite
     from accord.benchmark.studies.make import run_studies
     from accord.benchmark.studies.report import markdown, write_studies
 
     suite = load_suite(SUITE)
-    tables = run_studies(suite, Store(root), tell, launcher_here(root, console=err, quiet=True))
+    chosen = launcher_from(launcher, address, jobs, root, quiet=True)
+    tables = run_studies(suite, Store(root), tell, chosen)
     target = (results if publish else local_folder(root) / "reports") / SUITE / "studies"
     files = write_studies(tables, target)
     out.print(markdown(tables), soft_wrap=True)

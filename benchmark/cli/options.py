@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import typer
 
 from accord.benchmark.cli.completion import method_name, method_names, suite_names
-from accord.benchmark.places import Place, is_private, local_folder, place_from
+from accord.benchmark.places import Place, local_folder, place_from
 from accord.benchmark.specs.limits import MOST, MOST_SEEDS
 from accord.benchmark.terminal import plain_console
 from accord.benchmark.urls import Url
@@ -25,9 +25,10 @@ from accord.envs.plugins import import_files
 if TYPE_CHECKING:
     from accord.benchmark.launch.jobs import Launcher
     from accord.benchmark.report.tracking import Mode
+    from accord.benchmark.specs.run import Device
 
 log = logging.getLogger("accord")
-LAUNCHERS = ("local", "ray", "slurm")
+DEVICES = ("cpu", "cuda")  # of a machine that is not this one
 out, err = plain_console(), plain_console(stderr=True)
 
 
@@ -86,6 +87,7 @@ Steps = Annotated[int | None, typer.Option(min=1, max=MOST, help="Agent-steps of
 Jobs = Annotated[int | None, typer.Option(min=1, help="Processes at a time; one per core by default.")]
 LauncherName = Annotated[str, typer.Option("--launcher", help="What carries runs out: local, ray or slurm.")]
 Address = Annotated[str | None, typer.Option(help="Of a running Ray cluster, like auto; one is started without.")]
+OnDevice = Annotated[str, typer.Option("--device", help="cpu, cuda, or one of several GPUs, like cuda:1.")]
 Wandb = Annotated[str | None, typer.Option(help="online, offline or disabled; else WANDB_MODE, else offline.")]
 Imports = Annotated[
     list[Path] | None,
@@ -123,37 +125,31 @@ def tell(line: str) -> None:
     err.print(line, soft_wrap=True)
 
 
-def launcher_from(word: str, address: str | None, jobs: int | None, root: Place, *, quiet: bool = False) -> Launcher:
-    """What carries jobs out.
+def launcher_from(
+    word: str, address: str | None, jobs: int | None, root: Place, *, device: str = "cpu", quiet: bool = False
+) -> Launcher:
+    """What carries jobs out; see `launch.start.launcher_of`."""
+    from accord.benchmark.launch.start import launcher_of
+
+    return launcher_of(word, root, err, address=address, jobs=jobs, device=device, quiet=quiet)
+
+
+def device_from(word: str, launcher: str = "local") -> Device:
+    """See that a device is here, or can be where runs are carried out; its kind.
 
     Args:
-        word: local, ray or slurm.
-        address: Of a Ray cluster.
-        jobs: At a time; None for what there is room for.
-        root: Where the store is, which every machine must see.
-        quiet: Whoever launches says what ended.
+        word: What is asked for: cpu, cuda, or one of this machine's GPUs.
+        launcher: What carries runs out.
 
     Raises:
-        UsageError: another word, an address without Ray, what it needs is not here, or another machine would not see
-            the store.
+        UsageError: another word, a GPU that is not here, or one of this machine for runs elsewhere.
     """
-    if word not in LAUNCHERS:
-        raise UsageError(f"--launcher: unknown launcher '{word}'; allowed: {', '.join(LAUNCHERS)}")
-    if address is not None and word != "ray":
-        raise UsageError("--address: only with --launcher ray")
-    if word != "local" and is_private(root):
-        raise UsageError(f"--root '{root}': no other process sees it; allowed with it: --launcher local")
-    if word == "ray":
-        from accord.benchmark.launch.ray_cluster import RayLauncher
+    from accord.envs.checks import devices_here
 
-        return RayLauncher(root, jobs, err, address=address, quiet=quiet)
-    if word == "slurm":
-        from accord.benchmark.launch.slurm import SlurmLauncher
-
-        return SlurmLauncher(root, jobs, err, quiet=quiet)
-    from accord.benchmark.launch.local import launcher_here
-
-    return launcher_here(root, jobs, err, quiet=quiet)
+    allowed, where = (devices_here(), "on this machine") if launcher == "local" else (DEVICES, f"with {launcher}")
+    if word not in allowed:
+        raise UsageError(f"--device: '{word}' is not here; allowed {where}: {', '.join(allowed)}")
+    return "cpu" if word == "cpu" else "cuda"
 
 
 def tracking_mode(flag: str | None, root: Place) -> Mode:

@@ -64,7 +64,7 @@ def reproduce(
     if not wanted:
         why = f"; {len(named)} ended at a limit, which depends on the machine" if named else ""
         raise UsageError(f"suite '{suite}': no published run is left after the filters{why}")
-    wanted = _without_those_that_need_a_package(wanted)
+    wanted = _without_those_that_need_what_is_not_here(wanted)
     wanted = _choose(wanted, within, draw, jobs) if within is not None else wanted
     wanted = shortest_of_each_method(wanted) if short else wanted
     if not wanted:
@@ -102,12 +102,17 @@ def _choose(records: Sequence[Record], within: float, draw: int, jobs: int | Non
     return [record for own in by_suite.values() for record in drawn(own, seconds, draw)]
 
 
-def _without_those_that_need_a_package(records: Sequence[Record]) -> list[Record]:
-    """Rows that can be rerun here; a line for each suite of which some cannot."""
+def _without_those_that_need_what_is_not_here(records: Sequence[Record]) -> list[Record]:
+    """Rows that can be rerun here; a line for each suite of which some want a package or a GPU."""
     from accord.envs.catalogue import DISTRICTS, family_of, resolve
+    from accord.envs.checks import devices_here
 
-    left, out_of = list(records), dict[str, list[str]]()
+    left, out_of, devices = list(records), dict[str, list[str]](), devices_here()
     for record in records:
+        if record.spec.device not in devices:
+            left.remove(record)
+            out_of.setdefault(record.spec.suite, []).append(f"they were computed on {record.spec.device}")
+            continue
         # A district of ours needs no package, and a very large one takes a minute to draw.
         if family_of(record.spec.scenario) is DISTRICTS:
             continue

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from accord.benchmark.cli.options import (
+    DEVICES,
     Address,
     Budgets,
     Imports,
     Jobs,
     LauncherName,
     Methods,
+    OnDevice,
     Results,
     Root,
     Scenarios,
@@ -24,6 +26,7 @@ from accord.benchmark.cli.options import (
     SuiteName,
     Variants,
     Wandb,
+    device_from,
     launcher_from,
     numbers_of,
     out,
@@ -38,6 +41,7 @@ from accord.envs.errors import UsageError
 if TYPE_CHECKING:
     from accord.benchmark.records.record import Record
     from accord.benchmark.records.store import Store
+    from accord.benchmark.specs.run import Device
     from accord.benchmark.specs.suite import Suite
 
 Settings = Annotated[
@@ -56,6 +60,7 @@ def run(
     seed_list: SeedList = "",
     steps: Steps = None,
     settings: Settings = None,
+    device: OnDevice = "cpu",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done, and how long.")] = False,
     jobs: Jobs = None,
     launcher: LauncherName = "local",
@@ -83,13 +88,14 @@ def run(
         numbers_of(seed_list),
         steps,
         settings_from(settings or []),
+        device_from(device, launcher),
     )
     specs = runs_of(chosen, overrides)
     check_runs(specs)
     if dry_run:
         forecast(specs, store, results, jobs)
         return
-    chosen_launcher = launcher_from(launcher, address, jobs, root)
+    chosen_launcher = launcher_from(launcher, address, jobs, root, device=device)
     with Tracker(tracking_mode(wandb, root), store) as tracker:
         well = carry_out(chosen, specs, store, tracker, chosen_launcher, imports or ())
     if not well:
@@ -193,6 +199,7 @@ def publish(
     methods: Methods = "",
     scenarios: Scenarios = "",
     variants: Variants = "",
+    device: Annotated[str, typer.Option(help="cpu or cuda: what runs on the other published stays.")] = "cpu",
     replace: Annotated[bool, typer.Option(help="Published runs that the suite does not name may go.")] = False,
     root: Root = SCRATCH,
     results: Results = RESULTS,
@@ -210,7 +217,10 @@ def publish(
     chosen = load_suite(suite, root)
     if chosen.name == EVALUATED:  # its file says which scenario was measured last, not by which policies
         raise UsageError(f"suite '{EVALUATED}': what accord evaluate measures is not published")
-    overrides = Overrides(words_of(methods), words_of(scenarios), words_of(variants))
+    if device not in DEVICES:
+        raise UsageError(f"--device: unknown device '{device}'; allowed: {', '.join(DEVICES)}")
+    kind: Device = "cpu" if device == "cpu" else "cuda"
+    overrides = Overrides(words_of(methods), words_of(scenarios), words_of(variants), device=kind)
     done = publish_runs(chosen, overrides, Store(root), results, typed=suite, replacing=replace)
     beside = f" beside {done.kept}" if done.kept else ""
     text = f"{done.published} runs published{beside}: {len(done.files)} files under {results / chosen.name}/"

@@ -15,9 +15,11 @@ from accord.benchmark.cli.options import (
     Jobs,
     LauncherName,
     MethodName,
+    OnDevice,
     Results,
     Root,
     Wandb,
+    device_from,
     err,
     launcher_from,
     out,
@@ -42,6 +44,7 @@ def tune(
     search: Annotated[
         str, typer.Option(help="Which search: a file in benchmark/searches, by the suite's name.")
     ] = "core",
+    device: OnDevice = "cpu",
     jobs: Jobs = None,
     launcher: LauncherName = "local",
     address: Address = None,
@@ -53,13 +56,13 @@ def tune(
     from accord.benchmark.tuning.search import tune as run_search
     from accord.benchmark.tuning.space import load_search
 
-    chosen = load_search(search)
+    chosen = load_search(search).model_copy(update={"device": device_from(device, launcher)})
     run_search(
         chosen,
         words_of(methods) or list(chosen.methods),
         results / "tuning" / search,
         Store(root),
-        launcher_from(launcher, address, jobs, root, quiet=True),
+        launcher_from(launcher, address, jobs, root, device=device, quiet=True),
         tell,
     )
 
@@ -112,7 +115,10 @@ def scale(
     root: Root = SCRATCH,
     results: Results = RESULTS,
 ) -> None:
-    """Measure cost and memory against the number of agents, going on where it stopped; see performance/scale.yaml."""
+    """Measure cost and memory against the number of agents, going on where it stopped; see performance/scale.yaml.
+
+    Cells stay on this machine, one at a time: a cluster's machines differ, and others may compute on them.
+    """
     from accord.benchmark.performance.scale import load_scale, run_scale
     from accord.benchmark.performance.scale_report import (
         beside_published,
@@ -138,7 +144,7 @@ def scale(
     if publish and (agents or changed):
         raise UsageError("--publish: lines are published whole; leave out --agents and the limits")
     suite = load_scale().model_copy(update=changed | ({"device": device} if device else {}))
-    _check_device(suite.device)
+    device_from(suite.device)
     sizes = [_size(word) for word in words_of(agents)]
     tracker = Tracker(tracking_mode(wandb, root), Store(root))
     target = results / "scale" if publish else local_folder(root) / "reports" / "scale"
@@ -163,7 +169,10 @@ def scale_quality(
     root: Root = SCRATCH,
     results: Results = RESULTS,
 ) -> None:
-    """Seconds and samples until a policy is good, against the number of agents; see performance/scale_quality.yaml."""
+    """Seconds and samples until a policy is good, against the number of agents; see performance/scale_quality.yaml.
+
+    Cells stay on this machine: a cluster's machines differ, and others may compute on them.
+    """
     from accord.benchmark.performance.scale_quality import load_scale_quality, run_scale_quality
     from accord.benchmark.performance.scale_report import quality_markdown, write_scale_quality
 
@@ -215,16 +224,6 @@ def _check_busy(rows: Sequence[Row]) -> None:
     held_up = [f"{row['line']} at {row['n_agents']:,}" for row in rows if busy(row) < LEAST_SHARE]
     if held_up:
         raise UsageError(f"--publish: something else ran beside {', '.join(held_up)}; give the same command again")
-
-
-def _check_device(device: str) -> None:
-    import torch
-
-    from accord.benchmark.performance.scale import CPU
-
-    here = [CPU, "cuda"] if torch.cuda.is_available() else [CPU]
-    if device not in here:
-        raise UsageError(f"--device: '{device}' is not here; allowed on this machine: {', '.join(here)}")
 
 
 def _size(word: str) -> int:

@@ -13,6 +13,7 @@ from accord.baselines.rollout import begin, roll_out
 from accord.benchmark.evaluation.context import Context, Value
 from accord.benchmark.evaluation.metrics import METRICS, compute, timing_metrics
 from accord.benchmark.evaluation.trajectory import TRACED_AGENTS, Timings, Trajectory
+from accord.benchmark.machine import clock_of
 from accord.envs.network import Network
 from accord.envs.scenario import Hours, Scenario
 from accord.envs.task import Task
@@ -42,6 +43,7 @@ def evaluate(
     generator: torch.Generator,
     *,
     episodes: int | None = None,
+    device: str = "cpu",
 ) -> Evaluation:
     """Roll a controller out and compute every metric; gradients are off.
 
@@ -53,24 +55,31 @@ def evaluate(
         scenario: What to roll out on.
         controller: What acts.
         context: What is compared with, on the same hours.
-        generator: Source of every draw.
+        generator: Source of every draw; on the processor, so that a seed draws the same wherever it is rolled out.
         episodes: At most so many of an episodic scenario.
+        device: Where the task and the network live, and what the controller was built for.
 
     Raises:
         ArithmeticError: the rollout left numbers that are not finite.
     """
     protocol = scenario.protocol
     if isinstance(protocol, Hours):
-        return _evaluate_hours(scenario, protocol, controller, context, generator)
+        return _evaluate_hours(scenario, protocol, controller, context, generator, device)
     count = protocol.count if episodes is None else min(episodes, protocol.count)
-    return _evaluate_episodes(scenario, controller, context, generator, count)
+    return _evaluate_episodes(scenario, controller, context, generator, count, device)
 
 
 def _evaluate_hours(
-    scenario: Scenario, protocol: Hours, controller: Controller, context: Context, generator: torch.Generator
+    scenario: Scenario,
+    protocol: Hours,
+    controller: Controller,
+    context: Context,
+    generator: torch.Generator,
+    device: str,
 ) -> Evaluation:
     before = scenario.trained_on
-    task, network = before.task(), scenario.network()
+    task = before.task(device)
+    network = scenario.network().to(task.device)
     first, last = protocol.measured
     earlier = before.protocol
     assert isinstance(earlier, Hours)
@@ -79,13 +88,15 @@ def _evaluate_hours(
         begin(task, controller, network, 1, generator)
         many = task.spec.n_agents > TRACED_AGENTS and before is scenario
         chunks = controller.in_chunks(task) if many else None
+        if chunks is not None:
+            chunks.clock = clock_of(task.device)
         if warmup < first and chunks is not None:
             roll_in_chunks(chunks, warmup, first - warmup, network)
         elif warmup < first:
             roll(task, controller, warmup, first - warmup, generator, network)
         network.start()
         if before is not scenario:
-            task = scenario.task()
+            task = scenario.task(device)
             controller.change(task.spec, ModelView(task) if controller.privileged else None)
         trajectory = Trajectory(task.spec, hours, controller.multiplier_limit())
         what = controller if chunks is None else chunks
@@ -106,9 +117,15 @@ def _evaluate_hours(
 
 
 def _evaluate_episodes(
-    scenario: Scenario, controller: Controller, context: Context, generator: torch.Generator, episodes: int
+    scenario: Scenario,
+    controller: Controller,
+    context: Context,
+    generator: torch.Generator,
+    episodes: int,
+    device: str,
 ) -> Evaluation:
-    task, network = scenario.task(), scenario.network()
+    task = scenario.task(device)
+    network = scenario.network().to(task.device)
     n_agents = task.spec.n_agents
     timings, steps = Timings(), 0
     added_up = {entry.adds_up for entry in METRICS.values()}
@@ -118,7 +135,7 @@ def _evaluate_episodes(
         network.reset_counters()
         first = task.reset(episodes, generator)
         running = first.alive
-        for step in roll_out(task, controller, network, first, spent=timings):
+        for step in roll_out(task, controller, network, first, spent=timings, clock=clock_of(task.device)):
             steps += 1
             returns += torch.where(running, step.reward, 0.0).double().cpu()
             for name in added_up & step.measures.keys():
@@ -152,7 +169,7 @@ def roll(
     network.reset_counters()
     timings = Timings()
     first = task.reset(1, generator, start=start, horizon=hours)
-    for step in roll_out(task, controller, network, first, hours, timings):
+    for step in roll_out(task, controller, network, first, hours, timings, clock_of(task.device)):
         if trajectory is not None:
             lam = controller.diagnostics().get("multipliers")
             trajectory.add(step, None if lam is None else lam[0], controller.disagreement_bound())

@@ -16,7 +16,7 @@ def excess_of(run: Trajectory) -> Tensor:
 def debt_of(run: Trajectory) -> Tensor | float:
     """Load still owed in each budget, per hour, [m]."""
     owed = owed_by(run)
-    return (run.spec.members * owed[:, None]).sum(0) / run.hours if owed.numel() else 0.0
+    return (run.members * owed[:, None]).sum(0) / run.hours if owed.numel() else 0.0
 
 
 def all_positive(run: Trajectory) -> bool:

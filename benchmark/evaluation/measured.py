@@ -63,7 +63,7 @@ MEASURED = (
         "low",
         section="scaling",
         clocked=True,
-        meaning="Highest resident memory in training or execution, less that of the started process.",
+        meaning="Highest resident memory in training or execution, less that of the started process; on a GPU its own.",
     ),
     Metric("parameters", "1", section="scaling", meaning="Trainable parameters."),
     Metric(

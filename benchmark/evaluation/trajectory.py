@@ -13,6 +13,7 @@ from accord.baselines.rollout import Spent
 from accord.envs.task import Step, TaskSpec
 
 DAY = 24
+MEASURES = ("import_kwh", "price", "carbon", "demand", "waiting_load")  # of which anything is worked out
 TRACED_AGENTS = 1000  # full traces are kept up to this many agents
 
 
@@ -52,7 +53,7 @@ class Slope:
 
 @dataclass
 class Trajectory:
-    """Running sums over the measured hours of one copy of a task, in float64.
+    """Running sums over the measured hours of one copy of a task, in float64, on the processor wherever the task is.
 
     Attributes:
         spec: The task's.
@@ -100,35 +101,36 @@ class Trajectory:
         self.used, self.counted = torch.zeros(m, dtype=torch.float64), torch.zeros(m, dtype=torch.float64)
         scales = [b.scale if b.scale > 0 else 1.0 for b in self.spec.budgets]
         self.scales = torch.tensor(scales, dtype=torch.float64)
-        self.limits = self.spec.limits.double()
+        self.limits = self.spec.limits.double().cpu()
+        self.members, self._resource = self.spec.members.cpu(), self.spec.resource_of.cpu()
         self._step = 0
 
     def add(self, step: Step, multipliers: Tensor | None = None, bound: Tensor | None = None) -> None:
         """Take in the outcome of one step, of one copy, multipliers [N, m] after it and the bound on them [m]."""
-        usage = step.usage[0].double()  # [N, R]
+        usage = step.usage[0].cpu().double()  # [N, R]
         if len(self.limits):
-            self._add_budgets(usage, step.counted[0].double())
+            self._add_budgets(usage, step.counted[0].cpu().double())
             if (self._step + 1) % DAY == 0:
                 self.days.append((self.used.clone(), self.counted.clone()))
-        self._add_sum("reward", step.reward[0])
-        measures = step.measures
+        self._add_sum("reward", step.reward[0].cpu())
+        measures = {name: step.measures[name][0].cpu() for name in MEASURES if name in step.measures}
         if "import_kwh" in measures and "price" in measures:
-            self._add_sum("bill", measures["import_kwh"][0] * measures["price"][0])
+            self._add_sum("bill", measures["import_kwh"] * measures["price"])
         if "import_kwh" in measures and "carbon" in measures:
-            self._add_sum("carbon", measures["import_kwh"][0] * measures["carbon"][0])
+            self._add_sum("carbon", measures["import_kwh"] * measures["carbon"])
         for name in ("import_kwh", "demand", "waiting_load"):
             if name in measures:
-                self._add_sum(name, measures[name][0])
-                self.series.setdefault(name, []).append(float(measures[name][0].double().sum()))
+                self._add_sum(name, measures[name])
+                self.series.setdefault(name, []).append(float(measures[name].double().sum()))
         if "price" in measures:
-            self.series.setdefault("price", []).append(float(measures["price"][0]))
+            self.series.setdefault("price", []).append(float(measures["price"]))
         if "waiting_load" in measures:
-            self._add_waiting(measures["waiting_load"][0])
-        self._add_multipliers(multipliers, bound)
+            self._add_waiting(measures["waiting_load"])
+        self._add_multipliers(None if multipliers is None else multipliers.cpu(), bound)
         if self.spec.n_agents <= TRACED_AGENTS:
             for name in ("import_kwh", "waiting_load"):
                 if name in measures:
-                    self.traces.setdefault(name, []).append(measures[name][0].numpy().copy())
+                    self.traces.setdefault(name, []).append(measures[name].numpy().copy())
         self._step += 1
 
     @property
@@ -142,7 +144,7 @@ class Trajectory:
         return self._step >= self.hours // DAY // 2 * DAY
 
     def _add_budgets(self, usage: Tensor, counted: Tensor) -> None:
-        resource, members = self.spec.resource_of, self.spec.members
+        resource, members = self._resource, self.members
         everybody = len(members) == 1  # then no number of N x m needs to be made
         total = usage.sum(0)[resource] if everybody else (usage[:, resource] * members).sum(0)
         self.used += counted * total

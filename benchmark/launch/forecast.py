@@ -71,7 +71,7 @@ class Forecast:
 
 
 class Times:
-    """What records took, by method and kind of scenario.
+    """What records took, by method, kind of scenario and device.
 
     A kind is the first word of an address: the district, or the family of tasks with its size.
     """
@@ -82,11 +82,12 @@ class Times:
         Args:
             records: Of any suite, wherever they were made.
         """
-        self._by_kind: dict[tuple[str, str], list[Record]] = {}
+        self._by_kind: dict[tuple[str, str, str], list[Record]] = {}
         self._used: dict[str, str] = {}  # a record's digest to its processor
         for record in records:
             if record.status == "done":
-                self._by_kind.setdefault((record.spec.method, kind_of(record.spec.scenario)), []).append(record)
+                spec = record.spec
+                self._by_kind.setdefault((spec.method, kind_of(spec.scenario), spec.device), []).append(record)
 
     @property
     def basis(self) -> str:
@@ -99,20 +100,20 @@ class Times:
     def training(self, spec: RunSpec) -> float | None:
         """Seconds of a run's training, no more than its limit; None where no record of its kind was trained."""
         assert spec.effort is not None
-        speed = self._median(spec.method, spec.trained_on or spec.scenario, "steps_per_second")
+        speed = self._median(spec, spec.trained_on or spec.scenario, "steps_per_second")
         return None if not speed else min(spec.effort.steps / speed, spec.effort.seconds)
 
     def run(self, spec: RunSpec) -> float | None:
         """Seconds of a run beside its training; None where no record of its kind was rolled out."""
         if spec.method in REFERENCES:
             return START
-        step = self._median(spec.method, spec.scenario, "step_microseconds")
+        step = self._median(spec, spec.scenario, "step_microseconds")
         # What a method without learning spends before the first step, on tuning itself.
-        before = 0.0 if spec.effort is not None else self._median(spec.method, spec.scenario, "train_seconds") or 0.0
+        before = 0.0 if spec.effort is not None else self._median(spec, spec.scenario, "train_seconds") or 0.0
         return None if step is None else START + before + 1e-6 * step * _agent_steps(spec.scenario)
 
-    def _median(self, method: str, address: str, metric: str) -> float | None:
-        records = self._by_kind.get((method, kind_of(address)), [])
+    def _median(self, spec: RunSpec, address: str, metric: str) -> float | None:
+        records = self._by_kind.get((spec.method, kind_of(address), spec.device), [])
         found = [record.metrics.get(metric) for record in records]
         values = [value for value in found if isinstance(value, (int, float)) and value == value]
         if not values:

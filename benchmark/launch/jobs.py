@@ -7,7 +7,7 @@ can carry it out. What it computes it keeps itself, atomically; what it returns 
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -26,6 +26,28 @@ Result = tuple[Literal["value", "fault", "elsewhere"], Any]  # a field of `Ended
 
 
 @dataclass(frozen=True)
+class Room:
+    """What a job asks for, or what a machine has.
+
+    Attributes:
+        cpus: Cores.
+        gpus: GPUs, or the part of one that a job is content with.
+        memory: Bytes.
+    """
+
+    cpus: int = 1
+    gpus: float = 0.0
+    memory: int = 0
+
+    def __le__(self, other: Room) -> bool:
+        """A machine with the room of `other` can carry it out."""
+        return self.cpus <= other.cpus and self.gpus <= other.gpus and self.memory <= other.memory
+
+    def __str__(self) -> str:
+        return f"{self.cpus} CPUs, {self.gpus:g} GPUs and {self.memory / 1e9:.1f} GB"
+
+
+@dataclass(frozen=True)
 class Job:
     """One piece of work.
 
@@ -36,6 +58,7 @@ class Job:
         data: What it is given.
         needs: Names of the jobs that must end well first.
         total: What it counts up to, where it tells how far it is.
+        room: What it asks of the machine that carries it out.
         look: Asked in the launching process before it begins, and again as long as it is taken.
     """
 
@@ -45,6 +68,7 @@ class Job:
     data: Mapping[str, Any] = field(default_factory=dict)
     needs: tuple[str, ...] = ()
     total: float | None = None
+    room: Room = Room()
     look: Callable[[], State] = lambda: "free"
 
 
@@ -84,9 +108,28 @@ class Launcher(Protocol):
             on_row: Called in this process, between the two, with what a job shows of itself.
 
         Raises:
+            UsageError: a job asks for more than any machine has; nothing has begun.
             KeyboardInterrupt: after every process was stopped; what was finished or checkpointed stays.
             SystemExit: the same, where it was SIGTERM.
         """
+
+
+def see_that_there_is_room(jobs: Iterable[Job], machines: Collection[Room], where: str) -> None:
+    """Refuse what would wait for ever.
+
+    Args:
+        jobs: What is to be carried out.
+        machines: What each of the machines has, or could have if nothing else ran there.
+        where: What they are, for the message.
+
+    Raises:
+        UsageError: a job asks for more than any of them has.
+    """
+    for job in jobs:
+        if not any(job.room <= machine for machine in machines):
+            found = " or ".join(sorted({str(machine) for machine in machines})) or "nothing"
+            why = "; GPUs are asked for by --device cuda" if job.room.gpus else ""
+            raise UsageError(f"resources: '{job.title}' asks for {job.room}; {where} has {found}{why}")
 
 
 def result_of(work: Work, data: Mapping[str, Any], tell: Tell) -> Result:

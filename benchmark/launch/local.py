@@ -6,11 +6,12 @@ memory figures are honest, and Ctrl-C loses at most the work since the last chec
 
 from __future__ import annotations
 
+import math
 import multiprocessing as mp
 import os
 import signal
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -18,16 +19,18 @@ from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
+import psutil
 import torch
 from rich.console import Console
 
-from accord.benchmark.launch.jobs import Ended, Job, Work, result_of
+from accord.benchmark.launch.jobs import Ended, Job, Room, Work, result_of, see_that_there_is_room
 from accord.benchmark.launch.queue import Queue
-from accord.benchmark.machine import one_thread
+from accord.benchmark.machine import GPUS, cores_allowed, one_thread, visible_gpus
 from accord.benchmark.places import Place, is_private
 
 PRELOAD = ["__main__", "accord.benchmark.launch.start"]
 GLANCE = 0.5  # seconds between looks at the clock and at Ctrl-C
+ROUNDING = 1e-9  # of shares of a GPU
 
 
 @contextmanager
@@ -52,6 +55,7 @@ class _Active:
     job: Job
     process: Any
     channel: Connection
+    gpus: Sequence[str]  # that it has, or has a part of
     result: dict[str, Any] = field(default_factory=dict)  # fields of `Ended`
     channel_open: bool = True
 
@@ -59,29 +63,63 @@ class _Active:
 class LocalLauncher(Queue):
     """Processes on this machine; see `Launcher`."""
 
-    def __init__(self, jobs: int | None = None, console: Console | None = None, *, quiet: bool = False) -> None:
+    def __init__(
+        self,
+        jobs: int | None = None,
+        console: Console | None = None,
+        *,
+        gpus: Sequence[int] | None = None,
+        quiet: bool = False,
+    ) -> None:
         """Set up.
 
         Args:
-            jobs: Processes at a time; None for one per core.
+            jobs: Processes at a time, each of one core; None for one per core.
             console: Where progress is shown.
+            gpus: Those that processes are given, by number; None for all.
             quiet: Whoever launches says what ended: only the bars are drawn, and no line for logs.
         """
         super().__init__(jobs or os.cpu_count() or 1, console, quiet=quiet)
         self._context = mp.get_context("forkserver")
         self._context.set_forkserver_preload(PRELOAD)
         self._active: list[_Active] = []
+        here = visible_gpus()
+        self._gpus = here if gpus is None else [here[number] for number in gpus]
+        self._memory = psutil.virtual_memory().total
+
+    @contextmanager
+    def _open(self, jobs: Sequence[Job]) -> Iterator[None]:
+        room = Room(max(cores_allowed(), 1), len(self._gpus), self._memory)
+        see_that_there_is_room(jobs, [room], "this machine")
+        yield
+
+    def _has_room(self, job: Job) -> bool:
+        active = [one.job.room for one in self._active]
+        cpus, memory = (sum(getattr(room, name) for room in active) for name in ("cpus", "memory"))
+        fits = cpus + job.room.cpus <= self._jobs and memory + job.room.memory <= self._memory
+        return not active or (fits and self._free_gpus(job) is not None)
+
+    def _free_gpus(self, job: Job) -> list[str] | None:
+        """GPUs with room for a job, as many as it asks for; None where there are fewer."""
+        wanted, part = math.ceil(job.room.gpus), min(job.room.gpus, 1.0)
+        taken = dict.fromkeys(self._gpus, 0.0)
+        for one in self._active:
+            for gpu in one.gpus:
+                taken[gpu] += min(one.job.room.gpus, 1.0)
+        found = [gpu for gpu, share in taken.items() if share + part <= 1 + ROUNDING][:wanted]
+        return found if len(found) == wanted else None
 
     def _prepare(self) -> None:
         with same_path():
             forkserver.ensure_running()
 
     def _start(self, job: Job) -> bool:
+        gpus = self._free_gpus(job) or []
         mine, theirs = self._context.Pipe(duplex=False)
-        process = self._context.Process(target=_carry_out, args=(job.work, dict(job.data), theirs), daemon=True)
+        process = self._context.Process(target=_carry_out, args=(job.work, dict(job.data), theirs, gpus), daemon=True)
         process.start()
         theirs.close()
-        self._active.append(_Active(job, process, mine))
+        self._active.append(_Active(job, process, mine, gpus))
         return True
 
     def _wait(self) -> list[Ended]:
@@ -153,14 +191,23 @@ class Here(Queue):
 
 
 def launcher_here(
-    root: Place, jobs: int | None = None, console: Console | None = None, *, quiet: bool = False
+    root: Place,
+    jobs: int | None = None,
+    console: Console | None = None,
+    *,
+    gpus: Sequence[int] | None = None,
+    quiet: bool = False,
 ) -> Queue:
     """What carries jobs out on this machine: processes, or this one alone where no other sees the store."""
-    return Here(console, quiet=quiet) if is_private(root) else LocalLauncher(jobs, console, quiet=quiet)
+    if is_private(root):
+        return Here(console, quiet=quiet)
+    return LocalLauncher(jobs, console, gpus=gpus, quiet=quiet)
 
 
-def _carry_out(work: Work, data: Mapping[str, Any], channel: Connection) -> None:
-    """A job's process."""
+def _carry_out(work: Work, data: Mapping[str, Any], channel: Connection, gpus: Sequence[str]) -> None:
+    """A job's process; of the machine's GPUs it sees those that it was given."""
+    if gpus:
+        os.environ[GPUS] = ",".join(gpus)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # also where the launcher was not in a main thread
     torch.set_num_threads(1)
     # A pipe that nobody reads any more: the launcher is gone, and with it the wish for an answer.

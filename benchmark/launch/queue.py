@@ -42,7 +42,7 @@ class Queue(ABC):
         pending, faults = list(jobs), dict[str, Fault]()
         unfinished, self._running, self._interrupted = {job.name for job in jobs}, set[str](), 0
         self._elsewhere, self._done = set[str](), list[Ended]()
-        with self._interruptible(), self._shown.drawn(len(jobs)), self._open():
+        with self._interruptible(), self._shown.drawn(len(jobs)), self._open(jobs):
             try:
                 while pending or self._running or self._done:
                     over = self._skip(pending, faults)
@@ -71,9 +71,17 @@ class Queue(ABC):
                 self._stop()
 
     @contextmanager
-    def _open(self) -> Iterator[None]:
-        """While entered, jobs can be started."""
+    def _open(self, jobs: Sequence[Job]) -> Iterator[None]:
+        """While entered, jobs can be started.
+
+        Raises:
+            UsageError: one of them asks for more room than there is.
+        """
         yield
+
+    def _has_room(self, job: Job) -> bool:
+        """It can be handed over now."""
+        return True
 
     @abstractmethod
     def _start(self, job: Job) -> bool:
@@ -161,6 +169,8 @@ class Queue(ABC):
             if len(self._running) >= self._jobs:
                 break
             if not unfinished.isdisjoint(job.needs) or not faults.keys().isdisjoint(job.needs):
+                continue
+            if not self._has_room(job):
                 continue
             state = job.look()
             if state == "taken":

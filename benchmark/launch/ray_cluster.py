@@ -13,8 +13,9 @@ from typing import Any
 from rich.console import Console
 
 from accord.benchmark.forked import LostError, call_apart
-from accord.benchmark.launch.jobs import Job, Result
+from accord.benchmark.launch.jobs import Job, Result, Room, see_that_there_is_room
 from accord.benchmark.launch.remote import GLANCE, Remote, carry_out
+from accord.benchmark.machine import cores_allowed
 from accord.benchmark.places import Place
 from accord.envs.errors import UsageError
 
@@ -24,7 +25,7 @@ RETRIES = 3  # of a job whose machine or process was lost; a training goes on fr
 
 
 class RayLauncher(Remote):
-    """Each job is a task of one core, whose process forks one for it; see `Launcher`."""
+    """Each job is a task, whose process forks one for it; see `Launcher`."""
 
     def __init__(
         self,
@@ -51,16 +52,20 @@ class RayLauncher(Remote):
         self._ray, self._address, self._cores = _ray(), address, jobs or os.cpu_count() or 1
 
     @contextmanager
-    def _open(self) -> Iterator[None]:
-        with cluster(self._address, self._cores) as ray:
-            self._task = ray.remote(num_cpus=1, max_retries=RETRIES, retry_exceptions=[LostError])(call_apart)
+    def _open(self, jobs: Sequence[Job]) -> Iterator[None]:
+        # One of its own may give a job all cores of the machine, however few run at a time.
+        most = min(max((job.room.cpus for job in jobs), default=1), cores_allowed())
+        with cluster(self._address, max(self._cores, most)) as ray:
+            see_that_there_is_room(jobs, _machines(ray), "the Ray cluster")
+            self._task = ray.remote(max_retries=RETRIES, retry_exceptions=[LostError])(call_apart)
             # What Ray says of lost nodes it prints where the report is to stand alone.
-            with redirect_stdout(sys.stderr), super()._open():
+            with redirect_stdout(sys.stderr), super()._open(jobs):
                 yield
 
     def _submit(self, job: Job, path: Place) -> Any:
         call = pickle.dumps((carry_out, job.work, dict(job.data), str(path.absolute())))
-        return self._task.options(name=job.title).remote(call, LOADED)
+        room = {"num_cpus": job.room.cpus, "num_gpus": job.room.gpus, "memory": job.room.memory}
+        return self._task.options(name=job.title, **room).remote(call, LOADED)
 
     def _ended(self, handle: Any) -> Result | None:
         if not self._ray.wait([handle], timeout=0)[0]:
@@ -110,6 +115,12 @@ def cluster(address: str | None, cores: int) -> Iterator[Any]:
         yield ray
     finally:
         ray.shutdown()
+
+
+def _machines(ray: Any) -> list[Room]:
+    """What each machine of a cluster has."""
+    alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    return [Room(int(has.get("CPU", 0)), has.get("GPU", 0.0), int(has.get("memory", 0))) for has in alive]
 
 
 def _ray() -> Any:

@@ -82,7 +82,7 @@ class Remote(Queue):
         """End it."""
 
     @contextmanager
-    def _open(self) -> Iterator[None]:
+    def _open(self, jobs: Sequence[Job]) -> Iterator[None]:
         make_folder(self._folder)
         self._posts: Place = self._folder / f".launch-{uuid.uuid4().hex}"
         make_folder(self._posts)

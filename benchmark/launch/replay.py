@@ -17,6 +17,7 @@ from accord.benchmark.records.record import Record
 from accord.benchmark.records.store import Store
 from accord.benchmark.seeding import seeded
 from accord.benchmark.specs.resolved import resolve_run
+from accord.benchmark.specs.run import CPU
 from accord.envs.errors import UsageError
 from accord.envs.scenario import Scenario
 
@@ -62,7 +63,7 @@ def replay(record: Record, store: Store) -> Evaluation:
     with one_thread():
         policy = _policy(record, store)
         controller = without_learning(run, generator) if policy is None else learned(run, run.scenario, policy)
-        found = evaluate(run.scenario, controller, _scales(run.scenario), generator)
+        found = evaluate(run.scenario, controller, _scales(run.scenario), generator, device=str(run.device))
     _check(record, found)
     return found
 
@@ -88,7 +89,9 @@ def _command(record: Record) -> str:
     """What carries a run of a suite out."""
     spec = record.spec
     words = ["--methods", spec.method, "--scenarios", spec.scenario, "--seed-list", str(spec.seed)]
-    return shlex.join(["accord", "run", spec.suite, *words, *(["--variants", spec.variant] if spec.variant else [])])
+    words += ["--variants", spec.variant] if spec.variant else []
+    words += ["--device", spec.device] if spec.device != CPU else []
+    return shlex.join(["accord", "run", spec.suite, *words])
 
 
 def _check(record: Record, found: Evaluation) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +20,19 @@ from accord.benchmark.evaluation.evaluate import Evaluation, evaluate
 from accord.benchmark.launch.contexts import comparison, prepare_context, reference_metrics
 from accord.benchmark.launch.jobs import how_it_ended
 from accord.benchmark.launch.training import learned, prepare_policy, without_learning
-from accord.benchmark.machine import memory_peak, one_thread, reset_memory_peak
+from accord.benchmark.machine import memory_peak, memory_since, one_thread, reset_memory_peak
 from accord.benchmark.places import SCRATCH, checked_place
 from accord.benchmark.records.identity import identify
 from accord.benchmark.records.lease import TakenError
-from accord.benchmark.records.provenance import provenance_here
+from accord.benchmark.records.provenance import provenance_of
 from accord.benchmark.records.record import Record, Status
 from accord.benchmark.records.store import Store
 from accord.benchmark.seeding import seeded
 from accord.benchmark.specs.resolved import ResolvedRun, resolve_run
-from accord.benchmark.specs.run import EffortSpec, make_run
+from accord.benchmark.specs.run import CPU, EffortSpec, make_run
 from accord.envs.catalogue import resolve
+from accord.envs.checks import devices_here
+from accord.envs.errors import UsageError, quoted
 from accord.envs.network import FaultyNetwork
 from accord.envs.scenario import Hours, Scenario
 
@@ -49,6 +52,7 @@ def run(
     settings: dict[str, object] | None = None,
     steps: int | None = None,
     trained_on: str = "",
+    device: str = CPU,
     root: str | Path = SCRATCH,
 ) -> Record:
     """Run one method on one scenario here and now, reusing what `root` already holds.
@@ -61,11 +65,14 @@ def run(
         settings: Changes to the method's defaults.
         steps: Agent-steps of training.
         trained_on: Address of another scenario whose policy is used.
+        device: Where it is trained and rolled out: cpu, or cuda, or one of several GPUs, like cuda:1.
         root: Where runs are kept: a folder, or a URL of fsspec.
 
     Raises:
-        UsageError: an unknown scenario, method or setting, or a URL that cannot be listed.
+        UsageError: an unknown scenario, method or setting, a device that is not here, or a URL that cannot be listed.
     """
+    if device not in devices_here():
+        raise UsageError(f"device {quoted(device)}: is not here; allowed on this machine: {', '.join(devices_here())}")
     effort = DEFAULT_EFFORT if steps is None else DEFAULT_EFFORT.model_copy(update={"steps": steps})
     found, store = resolve(scenario), Store(checked_place(root))
     spec = make_run(
@@ -76,10 +83,12 @@ def run(
         settings=settings,
         effort=effort,
         trained_on=trained_on,
+        device=CPU if device == CPU else "cuda",
         scenario=found,
     )
     wanted = identify(resolve_run(spec, found))
-    return held(wanted, store) or carry_out(wanted, store)[0]
+    with nullcontext() if device == CPU else torch.cuda.device(device):
+        return held(wanted, store) or carry_out(wanted, store)[0]
 
 
 def holds(kept: Record, run: ResolvedRun) -> bool:
@@ -155,8 +164,8 @@ def _check_talk(run: ResolvedRun) -> None:
     """
     network = run.scenario.network()
     if run.method is not None and isinstance(network, FaultyNetwork):
-        task, generator = run.scenario.task(), seeded(run.spec.seed, "evaluate")
-        begin(task, run.method.build(task, generator), network, 1, generator)
+        task, generator = run.task(run.scenario), seeded(run.spec.seed, "evaluate")
+        begin(task, run.method.build(task, generator), network.to(task.device), 1, generator)
 
 
 def ended_badly(run: ResolvedRun, status: Status, error: str) -> Record:
@@ -202,10 +211,10 @@ def _evaluated(
     run: ResolvedRun, controller: Controller, context: Context, generator: torch.Generator
 ) -> tuple[Evaluation, float | None]:
     """The evaluation, and by how much memory rose in it."""
-    reset_memory_peak()
+    reset_memory_peak(run.device)
     before = memory_peak()
-    evaluation = evaluate(run.scenario, controller, context, generator)
-    return evaluation, None if before is None else (memory_peak() or before) - before
+    evaluation = evaluate(run.scenario, controller, context, generator, device=str(run.device))
+    return evaluation, memory_since(before, run.device)
 
 
 def _learning_curve(run: ResolvedRun, store: Store, snapshots: list[dict[str, Any]]) -> dict[str, np.ndarray]:
@@ -214,11 +223,11 @@ def _learning_curve(run: ResolvedRun, store: Store, snapshots: list[dict[str, An
     scenario = run.scenario.validation or run.scenario
     context = prepare_context(scenario, store)
     shown = OVER_HOURS if isinstance(scenario.protocol, Hours) else IN_EPISODES
-    controller = run.method.build(scenario.task(), seeded(run.spec.seed, "train"))
+    controller = run.method.build(run.task(scenario), seeded(run.spec.seed, "train"))
     curve: dict[str, list[float]] = {name: [] for name in ("steps", "seconds", *shown)}
     for row in snapshots:
         controller.load_state_dict(row["state"])
-        metrics = _metrics_if_finite(scenario, controller, context, seeded(run.spec.seed, "validate"))
+        metrics = _metrics_if_finite(scenario, controller, context, seeded(run.spec.seed, "validate"), str(run.device))
         for name in ("steps", "seconds"):
             curve[name].append(row[name])
         for name, metric in shown.items():
@@ -228,11 +237,11 @@ def _learning_curve(run: ResolvedRun, store: Store, snapshots: list[dict[str, An
 
 
 def _metrics_if_finite(
-    scenario: Scenario, controller: Controller, context: Context, generator: torch.Generator
+    scenario: Scenario, controller: Controller, context: Context, generator: torch.Generator, device: str
 ) -> dict[str, Value]:
     """A point of a curve may be a controller that diverges: a hole, not the run's end."""
     try:
-        return evaluate(scenario, controller, context, generator, episodes=CURVE_EPISODES).metrics
+        return evaluate(scenario, controller, context, generator, episodes=CURVE_EPISODES, device=device).metrics
     except ArithmeticError:
         return {}
 
@@ -243,7 +252,7 @@ def _record(run: ResolvedRun, status: Status, error: str, metrics: dict[str, Val
         status=status,
         error=error,
         metrics=metrics | {"n_agents": run.scenario.n_agents},
-        provenance=provenance_here().model_copy(update={"data_digest": run.scenario.digest}),
+        provenance=provenance_of(run.spec.device, run.scenario.digest),
         policy=run.policy,
         identity=identify(run).identity,
     )

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any
 
 from rich.console import Console
 
-from accord.benchmark.launch.jobs import Fault, Job, Result
+from accord.benchmark.launch.jobs import Fault, Job, Result, Room
 from accord.benchmark.launch.local import same_path
 from accord.benchmark.launch.remote import Remote, carry_out
 from accord.benchmark.places import Place, local_folder
@@ -18,7 +21,7 @@ MINUTES = 24 * 60  # that a job may take, unless asked otherwise
 
 
 class SlurmLauncher(Remote):
-    """Each job is one of SLURM's, with one core; see `Launcher`."""
+    """Each job is one of SLURM's; those of one room that are ready together are one array; see `Launcher`."""
 
     def __init__(
         self,
@@ -48,21 +51,31 @@ class SlurmLauncher(Remote):
             import submitit
         except ImportError:
             raise UsageError("--launcher slurm: needs submitit: pip install 'accord-bench[slurm]'") from None
+        self._make = partial(submitit.AutoExecutor, folder=local_folder(folder) / "slurm", cluster=cluster)
+        self._minutes, self._executors = minutes, dict[Room, Any]()
         try:
-            self._executor = submitit.AutoExecutor(folder=local_folder(folder) / "slurm", cluster=cluster)
+            self._make()
         except RuntimeError as fault:
             raise UsageError(f"--launcher slurm: {fault}") from None
-        self._executor.update_parameters(timeout_min=minutes, cpus_per_task=1, name="accord")
         self._lost = submitit.core.utils.UncompletedJobError, submitit.core.utils.FailedJobError
 
+    @contextmanager
+    def _open(self, jobs: Sequence[Job]) -> Iterator[None]:
+        for room in {job.room for job in jobs}:
+            self._executors[room] = self._make()
+            self._executors[room].update_parameters(timeout_min=self._minutes, name="accord", **parameters(room))
+        with super()._open(jobs):
+            yield
+
     def _start_ready(self, pending: list[Job], unfinished: set[str], faults: Mapping[str, Fault]) -> None:
-        with same_path(), warnings.catch_warnings():
+        with same_path(), warnings.catch_warnings(), ExitStack() as arrays:
             warnings.simplefilter("ignore", RuntimeWarning)  # that there is nothing to hand over
-            with self._executor.batch():  # one array
-                super()._start_ready(pending, unfinished, faults)
+            for executor in self._executors.values():
+                arrays.enter_context(executor.batch())
+            super()._start_ready(pending, unfinished, faults)
 
     def _submit(self, job: Job, path: Place) -> Any:
-        return self._executor.submit(carry_out, job.work, dict(job.data), str(path.absolute()))
+        return self._executors[job.room].submit(carry_out, job.work, dict(job.data), str(path.absolute()))
 
     def _ended(self, handle: Any) -> Result | None:
         if not handle.done():
@@ -75,3 +88,13 @@ class SlurmLauncher(Remote):
 
     def _cancel(self, handle: Any) -> None:
         handle.cancel()
+
+
+def parameters(room: Room) -> dict[str, Any]:
+    """What is asked of SLURM, in the words of submitit; a part of a GPU is a whole one there, and memory in GiB."""
+    asked: dict[str, Any] = {"cpus_per_task": room.cpus}
+    if room.gpus:
+        asked["gpus_per_node"] = math.ceil(room.gpus)
+    if room.memory:
+        asked["mem_gb"] = room.memory / 2**30
+    return asked

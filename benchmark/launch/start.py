@@ -11,21 +11,23 @@ from typing import Any, Literal, Protocol
 from rich.console import Console
 
 from accord.benchmark.launch.contexts import compared_on, context_lease, prepare_context
-from accord.benchmark.launch.jobs import Ended, Job, Launcher, Row, State, Tell, Work
+from accord.benchmark.launch.jobs import Ended, Job, Launcher, Room, Row, State, Tell, Work
 from accord.benchmark.launch.local import launcher_here
 from accord.benchmark.launch.runner import carry_out, ended_badly, held, holds, run_lease
 from accord.benchmark.launch.training import policy_lease, prepare_policy
-from accord.benchmark.places import place_from
+from accord.benchmark.places import Place, is_private, place_from
 from accord.benchmark.records.code import known_digests, take_digests
 from accord.benchmark.records.identity import identify, is_readable, policy_here
 from accord.benchmark.records.record import Record
 from accord.benchmark.records.store import Store
 from accord.benchmark.specs.resolved import Identity, ResolvedRun, resolve_run
-from accord.benchmark.specs.run import RunSpec
+from accord.benchmark.specs.run import CPU, RunSpec
 from accord.benchmark.terminal import plain_console
+from accord.envs.errors import UsageError
 from accord.envs.plugins import import_files
 
 Kind = Literal["optimum", "training", "run"]
+LAUNCHERS = ("local", "ray", "slurm")
 
 
 class Listener(Protocol):
@@ -118,6 +120,49 @@ def launch(
     return Outcome([record for spec in specs if (record := found[spec.digest]) is not None], len(here.fresh))
 
 
+def launcher_of(
+    word: str,
+    root: Place,
+    console: Console,
+    *,
+    address: str | None = None,
+    jobs: int | None = None,
+    device: str = CPU,
+    quiet: bool = False,
+) -> Launcher:
+    """What carries jobs out, by the words that people type.
+
+    Args:
+        word: local, ray or slurm.
+        root: Where the store is, which every machine must see.
+        console: Where progress is shown.
+        address: Of a Ray cluster.
+        jobs: At a time; None for what there is room for.
+        device: One of this machine's GPUs by its number is the one that local processes are given; else they get any.
+        quiet: Whoever launches says what ended.
+
+    Raises:
+        UsageError: another word, an address without Ray, what it needs is not here, or another machine would not see
+            the store.
+    """
+    if word not in LAUNCHERS:
+        raise UsageError(f"--launcher: unknown launcher '{word}'; allowed: {', '.join(LAUNCHERS)}")
+    if address is not None and word != "ray":
+        raise UsageError("--address: only with --launcher ray")
+    if word != "local" and is_private(root):
+        raise UsageError(f"--root '{root}': no other process sees it; allowed with it: --launcher local")
+    if word == "ray":
+        from accord.benchmark.launch.ray_cluster import RayLauncher
+
+        return RayLauncher(root, jobs, console, address=address, quiet=quiet)
+    if word == "slurm":
+        from accord.benchmark.launch.slurm import SlurmLauncher
+
+        return SlurmLauncher(root, jobs, console, quiet=quiet)
+    number = device.partition(":")[2]
+    return launcher_here(root, jobs, console, gpus=[int(number)] if number else None, quiet=quiet)
+
+
 def planned(specs: Sequence[RunSpec], store: Store) -> list[Planned]:
     """What `launch` would do: optima and trainings that are missing, each once, and the runs, in its order."""
     runs = _missing(specs, {spec.digest: store.load(spec) for spec in specs})
@@ -191,7 +236,8 @@ def _plan(runs: Mapping[str, ResolvedRun], store: Store, unlimited: bool, import
             needs.append(f"policy {policy_here(run)}")
             title = f"train {spec.method} seed {spec.seed}"
             look = _look(store, policy_lease(run), store.policy(policy_here(run)).finished)
-            jobs.setdefault(needs[-1], Job(needs[-1], title, _train, data, total=spec.effort.steps, look=look))
+            training = Job(needs[-1], title, _train, data, total=spec.effort.steps, room=_room(spec), look=look)
+            jobs.setdefault(needs[-1], training)
         for hours, scenario in compared_on(run).items():
             if store.load_context(scenario) is None:
                 needs.append(f"{hours} {sorted(scenario.comparison_key.items())}")
@@ -199,9 +245,16 @@ def _plan(runs: Mapping[str, ResolvedRun], store: Store, unlimited: bool, import
                 look = _look(store, context_lease(scenario), partial(store.load_context, scenario))
                 jobs.setdefault(needs[-1], Job(needs[-1], title, _compare, {**data, "hours": hours}, look=look))
         look = _look(store, run_lease(run), partial(held, run, store))
-        jobs[name] = Job(name, spec.label, _run, data, tuple(needs), look=look)
+        jobs[name] = Job(name, spec.label, _run, data, tuple(needs), room=_room(spec), look=look)
     common = {"code": known_digests(), "imports": [str(file.absolute()) for file in imports]}
     return [replace(job, data={**job.data, **common}) for job in jobs.values()]
+
+
+def _room(spec: RunSpec) -> Room:
+    """What a run asks for; a GPU where it is computed on one."""
+    asked = spec.resources
+    gpus = 0.0 if spec.device == CPU else asked.gpus or 1.0
+    return Room(asked.cpus, gpus, asked.memory or 0)
 
 
 def _look(store: Store, lease: str, load: Callable[[], Any]) -> Callable[[], State]:

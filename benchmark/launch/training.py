@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from accord.baselines.base import Controller, Effort, Training
-from accord.benchmark.machine import memory_peak, one_thread, reset_memory_peak
+from accord.benchmark.machine import memory_peak, memory_since, one_thread, reset_memory_peak
 from accord.benchmark.records.identity import identify, policy_here
 from accord.benchmark.records.lease import Lease
 from accord.benchmark.records.provenance import provenance_here
@@ -71,7 +71,8 @@ def _train(run: ResolvedRun, folder: PolicyFolder, lease: Lease, progress: Progr
     effort, method, scenario = run.spec.effort, run.method, run.trained_on
     assert effort is not None
     assert method is not None
-    task = scenario.task()
+    task = run.task(scenario)
+    # Draws are the processor's wherever the run computes: a seed means the same, and a checkpoint goes on anywhere.
     generator = seeded(run.spec.seed, "train")
     curve: list[dict[str, float]] = []
 
@@ -80,14 +81,13 @@ def _train(run: ResolvedRun, folder: PolicyFolder, lease: Lease, progress: Progr
         if progress is not None:
             progress(row)
 
-    reset_memory_peak()
+    reset_memory_peak(task.device)
     before = memory_peak()
     keeper = _CurveKeeper(folder, lease, curve, effort.snapshots)
     with one_thread():
         controller = method.train(
-            task, scenario.network(), Training(Effort(effort.steps, seconds), generator, log, keeper)
+            task, scenario.network().to(task.device), Training(Effort(effort.steps, seconds), generator, log, keeper)
         )
-    peak = memory_peak()
     steps = curve[-1]["steps"] if curve else 0.0
     lease.check()
     folder.finish(
@@ -99,7 +99,7 @@ def _train(run: ResolvedRun, folder: PolicyFolder, lease: Lease, progress: Progr
             "seconds": curve[-1]["seconds"] if curve else 0.0,
             "steps": steps,
             "learned_steps": curve[-1].get("learned_steps") if curve else None,
-            "peak_memory": None if peak is None or before is None else peak - before,
+            "peak_memory": memory_since(before, task.device),
             "revision": provenance_here().git_revision,
         }
     )
@@ -116,14 +116,14 @@ def controller_of(run: ResolvedRun, store: Store, scenario: Scenario) -> Control
 def without_learning(run: ResolvedRun, generator: torch.Generator) -> Controller:
     """The controller of a method that does not learn; it may tune itself on the training scenario."""
     assert run.method is not None
-    known = run.trained_on
-    return run.method.train(known.task(), known.network(), Training.without_effort(generator))
+    task, network = run.task(run.trained_on), run.trained_on.network()
+    return run.method.train(task, network.to(task.device), Training.without_effort(generator))
 
 
 def learned(run: ResolvedRun, scenario: Scenario, policy: Mapping[str, Any]) -> Controller:
     """The controller of a finished policy."""
     assert run.method is not None
-    controller = run.method.build(scenario.task(), seeded(run.spec.seed, "train"))
+    controller = run.method.build(run.task(scenario), seeded(run.spec.seed, "train"))
     controller.load_state_dict(policy["state"])
     return controller
 

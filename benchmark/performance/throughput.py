@@ -220,7 +220,8 @@ def measure_peer(python: str, algorithm: str, address: str, width: int, seconds:
 def main(arguments: list[str] | None = None) -> None:
     """The command line; see the module."""
     parser = argparse.ArgumentParser(
-        prog="python -m accord.benchmark.performance.throughput", description="How fast methods train."
+        prog="python -m accord.benchmark.performance.throughput",
+        description="How fast methods train; on this machine, since a cluster's machines differ and may be shared.",
     )
     parser.add_argument("methods", nargs="*", help="Names; by default the learning methods.")
     parser.add_argument("--peers", help="Python of an environment with BenchMARL, to run beside ours.")

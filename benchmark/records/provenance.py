@@ -32,7 +32,7 @@ CHANGED = "+changes"  # after a revision whose code was changed since
 
 
 class Provenance(BaseModel):
-    """Where a record was made."""
+    """Where a record was made; of GPUs the one that computed it, None where a processor did."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -80,6 +80,17 @@ def provenance_here() -> Provenance:
         memory_gib=round(psutil.virtual_memory().total / 2**30, 1),
         gpu=torch.cuda.get_device_name() if torch.cuda.is_available() else None,
     )
+
+
+def provenance_of(device: str, data: str) -> Provenance:
+    """Of a run that was computed here.
+
+    Args:
+        device: cpu or cuda.
+        data: Digest of its data.
+    """
+    here = provenance_here()
+    return here.model_copy(update={"data_digest": data, "gpu": None if device == "cpu" else here.gpu})
 
 
 @cache

@@ -20,7 +20,7 @@ DIGESTS = {
     CODE: "code of another version",
     TRAINING: "trained by another version",
 }
-WORDS = {"catalogue": "catalogue", "schema_version": "spec of schema"}
+WORDS = {"catalogue": "catalogue", "schema_version": "spec of schema", "device": "on"}
 _UNNAMED = object()
 
 
@@ -29,9 +29,10 @@ def groups(records: Iterable[Record]) -> dict[Key, list[Record]]:
 
     A set-up is all that a run's result depends on beside its names and its seed: every field of its spec, and the
     digests of data, network and code in its identity. How a run ended is no part of it. The last word of the key says
-    what tells one set-up from others of the same names: `20,000 steps`, `ppo.lr=0.001`, `code of another version`.
-    It is empty where there is one, and for the set-up of most runs where digests alone differ. Where seeds agree,
-    records of different set-ups come in the order of what is written of these.
+    what tells one set-up from others of the same names: `20,000 steps`, `ppo.lr=0.001`, `on cuda`.
+    It is empty where there is one, and for the set-up of most runs where digests alone differ; what was computed on a
+    GPU says so in any case. Where seeds agree, records of different set-ups come in the order of what is written of
+    these.
     """
     named: dict[tuple[str, str, str, str], dict[str, list[Record]]] = {}
     placed = [(setup_of(record), record) for record in records]
@@ -58,12 +59,10 @@ def _names(record: Record) -> tuple[str, str, str, str]:
 
 
 def _labels(setups: Mapping[str, Sequence[Record]]) -> list[str]:
-    """What tells each set-up from the others, each another word."""
-    if len(setups) == 1:
-        return [""]
+    """What tells each set-up from the others, each another word, and in any case what is not the processor's."""
     flat = [_flat(json.loads(setup)) for setup in setups]
     names = sorted({name for fields in flat for name in fields})
-    differing = [n for n in names if any(f.get(n, _UNNAMED) != flat[0].get(n, _UNNAMED) for f in flat)]
+    differing = [n for n in names if n == "device" or any(f.get(n, _UNNAMED) != flat[0].get(n, _UNNAMED) for f in flat)]
     runs = zip(flat, setups.values(), strict=True)
     # The first of those with most runs, and of those that kept digests, if any did.
     common, _ = max(runs, key=lambda pair: ("identity" not in pair[0], len(pair[1])))

@@ -274,7 +274,7 @@ def open_training(path: Place) -> dict[str, Any]:
     """
     raw = path.read_bytes()
     check_zip(raw)
-    content: dict[str, Any] = torch.load(io.BytesIO(raw), weights_only=True)
+    content: dict[str, Any] = torch.load(io.BytesIO(raw), map_location="cpu", weights_only=True)
     if content.pop(OF, "") != path.parent.name:
         raise DamagedError("is of another policy")
     return content

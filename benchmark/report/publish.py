@@ -17,7 +17,7 @@ from accord.benchmark.report.report import SuiteReport, write_report
 from accord.benchmark.specs.expand import runs_of
 from accord.benchmark.specs.overrides import Overrides
 from accord.benchmark.specs.resolved import resolve_run
-from accord.benchmark.specs.run import RunSpec
+from accord.benchmark.specs.run import CPU, RunSpec
 from accord.benchmark.specs.suite import Suite
 from accord.envs.catalogue import resolve
 from accord.envs.errors import UsageError
@@ -60,7 +60,7 @@ def publish_runs(
 
     Args:
         suite: The suite.
-        overrides: Methods, scenarios and variants that are published; all of them without any.
+        overrides: Methods, scenarios and variants that are published, all of them without any, and on which device.
         store: Where the runs lie.
         results: Where published suites lie.
         typed: How the suite was named, for the message.
@@ -73,7 +73,8 @@ def publish_runs(
     specs = runs_of(suite, overrides)
     records = [record for spec in specs if (record := store.load(spec)) is not None]
     chosen = {name: getattr(overrides, name) for name in ("methods", "scenarios", "variants")}
-    words = " ".join([typed, *(f"--{name} {','.join(value)}" for name, value in chosen.items() if value)])
+    on = [] if overrides.device == CPU else [f"--device {overrides.device}"]
+    words = " ".join([typed, *(f"--{name} {','.join(value)}" for name, value in chosen.items() if value), *on])
     missing, stale = len(specs) - len(records), sum(map(is_stale, records))
     uncommitted = sum(map(is_uncommitted, records))
     if missing:
@@ -87,20 +88,22 @@ def publish_runs(
 
     def place(spec: RunSpec) -> tuple[str, ...]:
         # A whole method also takes the place of variants that its suite has no longer.
-        return (spec.scenario, spec.method, *([spec.variant] if overrides.variants else []))
+        return (spec.scenario, spec.method, spec.device, *([spec.variant] if overrides.variants else []))
 
     # Who publishes a part reads what is there and writes it again with the part.
     with Leases(results / LEASES).hold(f"publication-{suite.name}"):
         target, replaced = results / suite.name, {place(spec) for spec in specs}
-        part = any(chosen.values())
+        part = any(chosen.values()) or bool(on)
         earlier = published_runs(suite, results) if (target / "runs.parquet").exists() else []
         kept = [record for record in earlier if place(record.spec) not in replaced]
-        if kept and not part and not replacing:
+        lost = [] if part else [record for record in kept if record.spec.device == CPU]
+        if lost and not replacing:
             raise UsageError(
-                f"suite '{suite.name}': {len(kept)} of {len(earlier)} runs under {target}/ are not of this suite, such "
-                f"as {kept[0].spec.label}; --replace drops them, another --results leaves them"
+                f"suite '{suite.name}': {len(lost)} of {len(earlier)} runs under {target}/ are not of this suite, such "
+                f"as {lost[0].spec.label}; --replace drops them, another --results leaves them"
             )
-        kept, part = kept if part else [], part and bool(earlier)
+        kept = [record for record in kept if record not in lost]
+        part = part and bool(earlier)
         # Nothing that is published here is stale; what is kept was published by the code of its day.
         report = replace(summary_of(suite, [*kept, *records], store), stale=frozenset())
         files = write_report(report, target, store.traces, part=part)

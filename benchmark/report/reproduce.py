@@ -1,8 +1,8 @@
 """Do published results come out again? Compares reruns with what is published.
 
-On the same kind of machine every metric is the same, to rounding. On another one training goes another way, as with
-another seed, so there is one test per row: the verdict is one of the published seeds', and the score (objective or
-return) lies in the interval that the published seeds predict a new one in.
+On the same kind of machine every metric is the same, to rounding. On another one, and on any GPU, training goes another
+way, as with another seed, so there is one test per row: the verdict is one of the published seeds', and the score
+(objective or return) lies in the interval that the published seeds predict a new one in.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from accord.benchmark.places import SCRATCH
 from accord.benchmark.records.provenance import Provenance, provenance_here
 from accord.benchmark.records.record import Record
 from accord.benchmark.records.setups import setup_of
-from accord.benchmark.specs.run import digest_of
+from accord.benchmark.specs.run import CPU, digest_of
 from accord.envs.catalogue import is_episodic
 
 # A row of another kind of machine fails by chance this often, where scores are normal.
@@ -77,9 +77,12 @@ def compare(published: Record, again: Record, seeds: Sequence[Record]) -> Rerun:
         seeds: The published records of all seeds of its set-up.
     """
     strict = _bit_for_bit(published, again)
-    if published.provenance.same_class(again.provenance):
+    if published.spec.device != CPU:
+        kind = f"a GPU, which does not sum in one order (published on {kind_of(published.provenance)})"
+    elif published.provenance.same_class(again.provenance):
         return strict
-    kind = f"another kind of machine (published on {kind_of(published.provenance)})"
+    else:
+        kind = f"another kind of machine (published on {kind_of(published.provenance)})"
     if strict.held:
         return Rerun(True, f"{strict.how} on {kind}")
     return _elsewhere(published, again, seeds, kind)

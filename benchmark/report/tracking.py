@@ -26,7 +26,7 @@ from accord.benchmark.launch.jobs import Row
 from accord.benchmark.places import local_folder
 from accord.benchmark.records.record import Record
 from accord.benchmark.records.store import Store
-from accord.benchmark.specs.run import RunSpec, digest_of
+from accord.benchmark.specs.run import CPU, RunSpec, digest_of
 
 Mode = Literal["online", "offline", "disabled"]
 PROJECT = "accord"  # with the suite's name after it, unless WANDB_PROJECT names another
@@ -242,8 +242,9 @@ def settings(spec: RunSpec) -> dict[str, Any]:
 
 
 def tags(spec: RunSpec) -> list[str]:
-    """The suite, the first word of the address, which names the district or the family of tasks, and the method's."""
-    return [spec.suite, spec.scenario.partition("/")[0], _family(spec.method)]
+    """The suite, the first word of the address, which names the district or the family, the method's; a GPU."""
+    found = [spec.suite, spec.scenario.partition("/")[0], _family(spec.method)]
+    return found if spec.device == CPU else [*found, spec.device]
 
 
 def sectioned(record: Record) -> dict[str, Any]:

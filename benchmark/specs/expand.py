@@ -100,6 +100,8 @@ def _expand(suite: Suite, index: int, entry: Entry, chosen: Overrides) -> Iterat
                         settings=settings,
                         effort=effort,
                         trained_on=entry.trained_on,
+                        device=chosen.device,
+                        resources=suite.resources.over(entry.resources),
                         scenario=scenario,
                         runs_here=False,
                     )

@@ -20,6 +20,7 @@ from accord.baselines.registry import (
     unknown_name,
 )
 from accord.benchmark.specs.plain_yaml import parse
+from accord.benchmark.specs.run import CPU, Device
 from accord.benchmark.specs.settings import text_of
 from accord.benchmark.specs.suite import Entry, Suite
 from accord.envs.errors import UsageError
@@ -39,6 +40,7 @@ class Overrides:
         steps: Agent-steps of training.
         settings: By dotted name, what the methods are run with on top of their variants; the runs are variants of their
             own, whose names say so.
+        device: Where runs are computed that can be computed there, see `make_run`.
     """
 
     methods: Sequence[str] = ()
@@ -49,6 +51,7 @@ class Overrides:
     seed_list: Sequence[int] = ()
     steps: int | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
+    device: Device = CPU
 
     def check_against(self, suite: Suite) -> None:
         """Raise a `UsageError` for a name that nothing knows, and for seeds that are given twice."""

@@ -5,15 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from accord.baselines.base import Method, identity_of
 from accord.baselines.registry import METHODS, REFERENCES, explain, unknown_name
-from accord.benchmark.specs.run import RunSpec, digest_of
+from accord.benchmark.specs.run import CPU, RunSpec, digest_of
 from accord.envs.catalogue import VERSION, resolve
+from accord.envs.checks import device_of
 from accord.envs.errors import UsageError
 from accord.envs.scenario import Scenario
-from accord.envs.task import Budget
+from accord.envs.task import Budget, Task
 
 
 class Identity(BaseModel):
@@ -56,6 +58,19 @@ class ResolvedRun:
     method: Method | None
     policy: str
     identity: Identity | None = None
+
+    @property
+    def device(self) -> torch.device:
+        """Where it is computed: of several GPUs the current one.
+
+        Raises:
+            UsageError: it is not on this machine.
+        """
+        return device_of(self.spec.device)
+
+    def task(self, scenario: Scenario) -> Task:
+        """A fresh task of a scenario on the run's device."""
+        return scenario.task(str(self.device))
 
     @property
     def has_curve(self) -> bool:
@@ -108,6 +123,7 @@ def training_digest(spec: RunSpec, method: Method | None, trained_on: Scenario) 
             "config": _as_written(config.training_key(), config.model_dump(), spec.config),
             "effort": spec.identity()["effort"],
             "seed": spec.seed,
+            **({} if spec.device == CPU else {"device": spec.device}),
             **world,
         }
     )

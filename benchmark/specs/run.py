@@ -6,18 +6,23 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
+from accord.baselines.base import Method
 from accord.baselines.registry import REFERENCES, learns, make_method
 from accord.benchmark.specs.checked import Checked
 from accord.benchmark.specs.limits import MOST
+from accord.benchmark.specs.resources import Resources
 from accord.envs.catalogue import VERSION, resolve
 from accord.envs.errors import UsageError, quoted
 from accord.envs.scenario import Scenario
 
 SCHEMA = 2  # of the specs that are made now
+Device = Literal["cpu", "cuda"]
+CPU: Device = "cpu"
+USUAL = Resources()
 
 
 class EffortSpec(Checked):
@@ -39,17 +44,23 @@ class RunSpec(Checked):
     config: dict[str, Any] = Field(default_factory=dict, description="Every setting of the method, defaults included.")
     effort: EffortSpec | None = Field(None, description="None for a method that does not learn.")
     trained_on: str = Field("", description="Address of another scenario whose policy is used; empty for its own.")
+    device: Device = Field(CPU, description="Where it is trained and rolled out; numbers differ by rounding.")
     catalogue: int = Field(VERSION, description="Version of the catalogue that gave the address its meaning.")
 
+    resources: Resources = Field(
+        USUAL, exclude=True, description="What launchers ask for; nothing depends on it, and it is not kept."
+    )
     schema_version: int = Field(1, ge=1, le=SCHEMA, description="Which fields the digest is made of; see `identity`.")
 
     def identity(self) -> dict[str, Any]:
         """What the digest is made of, and how a spec is written down: every field.
 
         Specs of schema 1 were written before there were transfers and learning curves. What they do not use of these
-        stays out, so that published runs keep their digests.
+        stays out, so that published runs keep their digests; so does the processor, which all of them ran on.
         """
         fields = self.model_dump(mode="json")
+        if self.device == CPU:
+            del fields["device"]
         if self.schema_version == 1:
             del fields["schema_version"]
             if not self.trained_on:
@@ -67,7 +78,8 @@ class RunSpec(Checked):
     def label(self) -> str:
         """For people."""
         variant = f" [{self.variant}]" if self.variant else ""
-        return f"{self.scenario} {self.method}{variant} seed {self.seed}"
+        where = "" if self.device == CPU else f" on {self.device}"
+        return f"{self.scenario} {self.method}{variant} seed {self.seed}{where}"
 
 
 def make_run(
@@ -80,6 +92,8 @@ def make_run(
     settings: dict[str, Any] | None = None,
     effort: EffortSpec | None = None,
     trained_on: str = "",
+    device: Device = CPU,
+    resources: Resources = USUAL,
     scenario: Scenario | None = None,
     runs_here: bool = True,
 ) -> RunSpec:
@@ -94,6 +108,8 @@ def make_run(
         settings: Changes to the method's defaults.
         effort: Of the training; left out where nothing is learned.
         trained_on: Address of another scenario whose policy is used.
+        device: Of what can be computed there; see `device_for`; a bound needs none.
+        resources: What it asks of the machine that carries it out.
         scenario: What the address means, where that is known already.
         runs_here: It is to be carried out, and not only read of.
 
@@ -111,20 +127,27 @@ def make_run(
     if method in REFERENCES:
         if settings:
             raise UsageError(f"method '{method}': a bound has no settings")
-        return RunSpec.of(suite=suite, scenario=address, method=method, seed=seed, schema_version=SCHEMA)
-    trained = learns(method)
-    config = make_method(method, settings).config
+        names = {"suite": suite, "scenario": address, "method": method, "seed": seed}
+        return RunSpec.of(**names, resources=resources, schema_version=SCHEMA)
+    trained, made = learns(method), make_method(method, settings)
     return RunSpec.of(
         suite=suite,
         scenario=address,
         method=method,
         variant=variant if trained or settings else "",
         seed=seed,
-        config=config.model_dump(mode="json"),
+        config=made.config.model_dump(mode="json"),
         effort=effort if trained else None,
         trained_on=trained_on if trained else "",
+        device=device_for(made, found, device),
+        resources=resources,
         schema_version=SCHEMA,
     )
+
+
+def device_for(method: Method, scenario: Scenario, device: Device) -> Device:
+    """What of a device is wanted: what a method or a task keeps to the processor runs there whatever is asked for."""
+    return CPU if method.on_processor or scenario.on_processor else device
 
 
 def in_scenario(address: str, parts: Sequence[str]) -> bool:

@@ -13,6 +13,7 @@ from accord.baselines.registry import METHODS, learns
 from accord.benchmark.places import Place
 from accord.benchmark.specs.limits import MOST, MOST_SEEDS
 from accord.benchmark.specs.named import own_suites, suite_files
+from accord.benchmark.specs.resources import Resources
 from accord.benchmark.specs.run import EffortSpec
 from accord.benchmark.specs.yaml_file import read_model
 from accord.envs.errors import UsageError
@@ -37,6 +38,7 @@ class Entry(BaseModel):
     seeds: int | None = Field(None, ge=1, le=MOST_SEEDS, description="Instead of the suite's.")
     steps: int | None = Field(None, gt=0, le=MOST, description="Agent-steps of training instead of the suite's.")
     seconds: float | None = Field(None, gt=0, description="Limit of a training instead of the suite's.")
+    resources: Resources | None = Field(None, description="What is said here instead of what the suite says.")
 
     def variants_of(self, method: str) -> dict[str, dict[str, Any]]:
         """Those that a method has: all of one that learns; of a rule those whose settings it knows; of a bound none."""
@@ -77,6 +79,7 @@ class Suite(BaseModel):
     subject: str = Field("consensus-gossip", description="The method that others are compared with.")
     seeds: int = Field(ge=1, le=MOST_SEEDS)
     effort: EffortSpec
+    resources: Resources = Field(Resources(), description="What each run asks of the machine that carries it out.")
     entries: tuple[Entry, ...] = Field(min_length=1)
 
     _source: str = PrivateAttr("")

@@ -1,7 +1,7 @@
 """The figures of Esfahani and Gros' example: what changes while plans learn, and an episode before and after.
 
 `python -m accord.benchmark.studies.coupled --root runs --to results/coupled/figures` looks at the policies of suite
-`coupled` in a store, and trains those that it lacks.
+`coupled` in a store, and runs those that it lacks, by `--launcher` as `accord run` does.
 """
 
 from __future__ import annotations
@@ -17,13 +17,18 @@ from numpy.typing import NDArray
 from accord.baselines.rollout import begin
 from accord.benchmark.figures.canvas import PAGE_WIDTH, panels_of, save, shared_legend, style
 from accord.benchmark.figures.styles import BLUE, GREEN, VERMILION
-from accord.benchmark.launch.training import controller_of, prepare_policy
-from accord.benchmark.places import SCRATCH, Place, place_from
+from accord.benchmark.launch.jobs import Launcher
+from accord.benchmark.launch.start import LAUNCHERS, launch, launcher_of
+from accord.benchmark.launch.training import controller_of
+from accord.benchmark.places import SCRATCH, place_from
+from accord.benchmark.records.identity import policy_here
 from accord.benchmark.records.store import Store
 from accord.benchmark.seeding import seeded
 from accord.benchmark.specs.expand import runs_of
 from accord.benchmark.specs.resolved import ResolvedRun, resolve_run
 from accord.benchmark.specs.suite import load_suite
+from accord.benchmark.terminal import plain_console
+from accord.envs.errors import UsageError
 from accord.envs.toy.coupled_linear import AGENTS, BOUNDS, COUPLINGS, STEPS
 
 Array = NDArray[np.float64]
@@ -34,16 +39,14 @@ START = 0  # seed of the episode
 Row = Mapping[str, float]
 
 
-def curves_and_episodes(root: Place) -> tuple[list[Sequence[Row]], dict[str, dict[str, Array]]]:
+def curves_and_episodes(store: Store, launcher: Launcher) -> tuple[list[Sequence[Row]], dict[str, dict[str, Array]]]:
     """Training curves of every seed; and an episode with what the first seed learned, and one with nothing learned."""
-    store = Store(root)
     runs = [resolve_run(spec) for spec in runs_of(load_suite(SUITE)) if not spec.variant]
     learned = [run for run in runs if run.spec.method == LEARNS]
-    curves = []
-    for run in learned:
-        policy = prepare_policy(run, store)
-        assert policy is not None
-        curves.append(policy["curve"])
+    if failed := launch([run.spec for run in learned], store, launcher=launcher).failed:
+        raise UsageError(f"{len(failed)} of {len(learned)} runs failed, the first of them {failed[0].spec.label}")
+    policies = [store.policy(policy_here(run)).finished() for run in learned]
+    curves = [policy["curve"] for policy in policies if policy is not None]
     plain = next(run for run in runs if run.spec.method == STAYS)
     return curves, {"learned": episode(learned[0], store), "unlearned": episode(plain, store)}
 
@@ -126,8 +129,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Figures of suite coupled.")
     parser.add_argument("--root", type=place_from, default=SCRATCH, help="where scratch runs are kept")
     parser.add_argument("--to", type=Path, required=True, help="folder of the figures")
+    parser.add_argument("--launcher", choices=LAUNCHERS, default=LAUNCHERS[0], help="what carries runs out")
+    parser.add_argument("--address", help="of a running Ray cluster")
+    parser.add_argument("--jobs", type=int, help="processes at a time")
     asked = parser.parse_args()
-    curves, episodes = curves_and_episodes(asked.root)
+    try:
+        launcher = launcher_of(
+            asked.launcher, asked.root, plain_console(stderr=True), address=asked.address, jobs=asked.jobs
+        )
+        curves, episodes = curves_and_episodes(Store(asked.root), launcher)
+    except UsageError as mistake:
+        parser.error(str(mistake))
     with style():
         for name, figure in (("learning", draw_learning(curves)), ("episode", draw_episodes(episodes))):
             for path in save(figure, asked.to / name):

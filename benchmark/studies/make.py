@@ -116,7 +116,7 @@ def _pieces(specs: Sequence[RunSpec], subject: str) -> Iterator[Piece]:
 
 
 def _job(study: str, spec: RunSpec, store: Store) -> Job:
-    data = {"study": study, "spec": spec.model_dump(mode="json"), "root": str(store.root)}
+    data = {"study": study, "spec": spec.model_dump(mode="json"), "root": str(store.root.absolute())}
     return Job(f"{study} {spec.digest}", f"{study}: {spec.label}", _make, data)
 
 

@@ -20,18 +20,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from accord.baselines.base import Effort, Training
+from accord.baselines.base import Effort, Method, Training
 from accord.baselines.registry import make_method, nest
 from accord.benchmark.evaluation.evaluate import evaluate
 from accord.benchmark.launch.contexts import prepare_context
-from accord.benchmark.launch.jobs import Ended, Job, Launcher, Tell
+from accord.benchmark.launch.jobs import Ended, Job, Launcher, Room, Tell
 from accord.benchmark.places import place_from
 from accord.benchmark.records.files import reading, write_file
 from accord.benchmark.records.provenance import provenance_here
 from accord.benchmark.records.store import Store
 from accord.benchmark.seeding import seeded
+from accord.benchmark.specs.run import CPU, device_for
 from accord.benchmark.tuning.space import Range, Search, defaults, only_executes
 from accord.envs.catalogue import resolve
+from accord.envs.checks import device_of
 from accord.envs.districts.district import HOURS
 from accord.envs.errors import UsageError
 from accord.envs.scenario import Hours, Scenario
@@ -114,10 +116,13 @@ def _left(search: Search, method: str, target: Path, store: Store) -> list[Job]:
     """The trials and finals of a method that `target` does not hold; what one asks for depends on those before it."""
     found = _read(search, method, target)
     left = search.trials + search.finals.best - len(found["trials"]) - len(found["finals"])
-    data = {"search": search.model_dump(mode="json"), "method": method, "target": str(target), "root": str(store.root)}
+    data = {"search": search.model_dump(mode="json"), "method": method, "target": str(target.absolute())}
+    data["root"] = str(store.root.absolute())
     names = [f"{method} {n}" for n in range(left)]
+    room = Room() if search.device == CPU else Room(gpus=1.0)
     return [
-        Job(name, f"tune {method}", _next, data, needs=tuple(names[max(0, n - 1) : n])) for n, name in enumerate(names)
+        Job(name, f"tune {method}", _next, data, needs=tuple(names[max(0, n - 1) : n]), room=room)
+        for n, name in enumerate(names)
     ]
 
 
@@ -211,9 +216,11 @@ def _train(search: Search, method: str, settings: dict[str, Any], steps: int) ->
     trained = {}
     for address in search.scenarios:
         scenario, rows = parted(address), list[Mapping[str, float]]()
-        controller = make_method(method, nest(settings), tuned=search.tuned).train(
-            scenario.task(),
-            scenario.network(),
+        made = make_method(method, nest(settings), tuned=search.tuned)
+        task = scenario.task(_device(search, made, scenario))
+        controller = made.train(
+            task,
+            scenario.network().to(task.device),
             Training(Effort(steps, float("inf")), seeded(search.seed, "train"), rows.append),
         )
         trained[address] = _Trained(controller.state_dict(), rows[-1]["seconds"] if rows else 0.0)
@@ -228,11 +235,13 @@ def _measure(
     for address, trained in states.items():
         scored = parted(address)
         made = make_method(method, nest(settings), tuned=search.tuned)
-        controller = made.build(scored.task(), seeded(search.seed, "train"))
+        device = _device(search, made, scored)
+        controller = made.build(scored.task(device), seeded(search.seed, "train"))
         controller.load_state_dict(trained.state)
         context = prepare_context(scored, store)
         try:
-            metrics: dict[str, Any] = evaluate(scored, controller, context, seeded(search.seed, "evaluate")).metrics
+            generator = seeded(search.seed, "evaluate")
+            metrics: dict[str, Any] = evaluate(scored, controller, context, generator, device=device).metrics
             kept = {name: float(metrics[name]) for name in OUTCOME if metrics[name] is not None}
             outcome = {"score": min(FAILED, score(metrics)), **kept}
         except ArithmeticError:
@@ -240,6 +249,10 @@ def _measure(
         outcomes[address] = outcome | {"seconds": trained.seconds}
     total = sum(outcome["score"] for outcome in outcomes.values()) / len(outcomes)
     return {"settings": settings, "score": total, "outcomes": outcomes}
+
+
+def _device(search: Search, method: Method, scenario: Scenario) -> str:
+    return str(device_of(device_for(method, scenario, search.device)))
 
 
 def _read(search: Search, method: str, target: Path) -> dict[str, Any]:

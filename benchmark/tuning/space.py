@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from accord.baselines.registry import make_method, nest
 from accord.benchmark.specs.limits import MOST
 from accord.benchmark.specs.named import files_of
+from accord.benchmark.specs.run import CPU, Device
 from accord.benchmark.specs.yaml_file import read_model
 from accord.envs.errors import UsageError
 
@@ -54,6 +55,7 @@ class Search(BaseModel):
     steps: int = Field(gt=0, description="Agent-steps of each training.")
     seed: int = Field(ge=0, le=MOST, description="Of every training; no published run has it.")
     scenarios: tuple[str, ...] = Field(min_length=1)
+    device: Device = Field(CPU, description="Where trials are trained and scored that can be.")
     finals: Finals
     methods: dict[str, dict[str, Range]]
 

@@ -180,6 +180,11 @@ class CityLearnScenario(Scenario):
         return self.model.n_agents
 
     @property
+    def on_processor(self) -> bool:
+        """The simulator."""
+        return True
+
+    @property
     def digest(self) -> str:
         """SHA-256 over the district's numbers and the kind, hex."""
         return hashlib.sha256(f"{self.model.digest} {self.kind}".encode()).hexdigest()

@@ -163,5 +163,5 @@ def test_what_is_no_text_is_no_address() -> None:
 
 @pytest.mark.parametrize("device", ["here", 99, None, "meta"])
 def test_what_is_no_device_is_refused(device: object) -> None:
-    with pytest.raises(UsageError, match=f"^device {device!r}: is not here; allowed: cpu"):
+    with pytest.raises(UsageError, match=f"^device {device!r}: is not here; allowed on this machine: cpu"):
         accord.envs.make("games/two_step", device)  # type: ignore[arg-type]

@@ -1,6 +1,7 @@
 """Jobs that processes elsewhere carry out."""
 
 import os
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -41,3 +42,20 @@ def taken_once(data: Mapping[str, Any], tell: Tell) -> str:
         path.touch()
         raise TakenError("another process is at work on it")
     return "done"
+
+
+def beside(data: Mapping[str, Any], tell: Tell) -> tuple[str | None, list[str]]:
+    """The GPUs that it was given, and the names of others that were at work when it began."""
+    folder, name = Path(data["folder"]), data["name"]
+    others = sorted(path.stem for path in folder.glob("*.at-work"))
+    (folder / f"{name}.at-work").touch()
+    time.sleep(0.2)
+    (folder / f"{name}.at-work").unlink()
+    return os.environ.get("CUDA_VISIBLE_DEVICES"), others
+
+
+def given_by_ray(call: bytes, loaded: list[str]) -> tuple[str, dict[str, float]]:
+    """In place of a job: what its task was given."""
+    import ray
+
+    return "value", ray.get_runtime_context().get_assigned_resources()

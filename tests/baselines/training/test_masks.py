@@ -88,7 +88,7 @@ def test_masks_of_some_steps_hold_in_these_steps(name: str) -> None:
 
 
 def test_sequences_without_a_mask_allow_everything_beside_those_that_have_one() -> None:
-    replay = Replay(3)
+    replay = Replay(3, torch.device("cpu"))
     shut = torch.zeros(2, 1, dtype=torch.bool)
     for row in ({}, {"mask": shut}, {}, {}):
         replay.add({"obs": torch.zeros(2, 1), **row})

@@ -21,7 +21,7 @@ def held(replay: Replay, seed: int = 0) -> set[float]:
 
 
 def test_the_newest_sequences_push_out_the_oldest() -> None:
-    replay = Replay(5)
+    replay = Replay(5, torch.device("cpu"))
     replay.add(rows(0, 1, 2))
     assert (len(replay), held(replay)) == (3, {0, 1, 2})
     replay.add(rows(3, 4, 5))
@@ -33,7 +33,7 @@ def test_the_newest_sequences_push_out_the_oldest() -> None:
 
 @pytest.mark.parametrize("first", [(0, 1, 2), (0, 1, 2, 3, 4), (0, 1, 2, 3, 4, 5, 6)])
 def test_replay_goes_on_where_it_was_saved(first: tuple[int, ...]) -> None:
-    replay, fresh = Replay(7), Replay(7)
+    replay, fresh = (Replay(7, torch.device("cpu")) for _ in range(2))
     for part in (first, (10, 11, 12)):
         replay.add(rows(*part))
     fresh.load_state_dict(replay.state_dict())

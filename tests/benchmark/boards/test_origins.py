@@ -53,3 +53,11 @@ def test_versions_and_machines_are_counted() -> None:
 def test_a_policy_of_another_version_counts() -> None:
     assert made_by([made(policy_revision="a" * 40)]).startswith("Made by one version")
     assert made_by([made(policy_revision="c" * 40)]).startswith("Made by 2 versions")
+
+
+def test_what_a_gpu_computed_is_counted() -> None:
+    gpu = made(gpu="G1")
+    there = gpu.model_copy(update={"spec": gpu.spec.model_copy(update={"device": "cuda"})})
+    others = "the other 1 on processors; between the two numbers differ by rounding."
+    assert made_by([made(), there, there]).endswith(f" 2 of 3 runs were computed on a GPU (G1), {others}")
+    assert made_by([there]).endswith(" 1 of 1 runs was computed on a GPU (G1).")

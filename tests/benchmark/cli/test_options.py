@@ -4,8 +4,9 @@ import logging
 from pathlib import Path
 
 import pytest
+import torch
 
-from accord.benchmark.cli.options import numbers_of, tracking_mode
+from accord.benchmark.cli.options import device_from, numbers_of, tracking_mode
 from accord.benchmark.specs.limits import MOST
 from accord.envs.errors import UsageError
 
@@ -50,3 +51,15 @@ def test_seeds_are_those_that_tables_hold() -> None:
     assert numbers_of(f"0, 3,{MOST}") == [0, 3, MOST]
     with pytest.raises(UsageError, match=f"--seed-list: '{MOST + 1}' is not a seed; allowed: .* to {MOST}"):
         numbers_of(f"0,{MOST + 1}")
+
+
+def test_a_device_is_here_or_where_runs_are_carried_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert device_from("cpu") == "cpu"
+    assert device_from("cuda", "ray") == device_from("cuda", "slurm") == "cuda"
+    with pytest.raises(UsageError, match=r"--device: 'cuda:1' is not here; allowed with slurm: cpu, cuda$"):
+        device_from("cuda:1", "slurm")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert device_from("cuda") == device_from("cuda:1") == "cuda"
+    with pytest.raises(UsageError, match=r"'cuda:2' is not here; allowed on this machine: cpu, cuda, cuda:0, cuda:1$"):
+        device_from("cuda:2")

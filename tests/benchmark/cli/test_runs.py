@@ -318,6 +318,8 @@ def test_a_method_that_cannot_be_audited_does_not_stop_the_report(
         ),
         (["scale", "--published"], "nothing is published under results/scale/; first: accord scale --publish"),
         (["scale", "--published", "--agents", "4"], "--published: the report is printed as it is; leave out all but"),
+        (["run", "tiny.yaml", "--device", "cuda:7"], "--device: 'cuda:7' is not here; allowed on this machine: cpu"),
+        (["tune", "--device", "gpu"], "--device: 'gpu' is not here; allowed on this machine: cpu"),
         (["scale", "--device", "gpu"], "--device: 'gpu' is not here; allowed on this machine: cpu"),
         (["scale-quality", "gosip"], "LINES: 'gosip' is not in the suite; allowed: consensus-gossip, "),
         (["scale-quality", "--agents", "4", "--publish"], "--publish: the suite is published whole; leave out LINES"),

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from helpers.records import record
 from helpers.sharing import Side, save_and_load
 
@@ -140,3 +141,15 @@ def test_a_place_that_launches_cannot_share_has_a_line(
     monkeypatch.setattr(Url, "is_exclusive", lambda url: False)
     store.begin()
     assert "memory://x: of several launches at once its file system cannot give work to one alone" in caplog.text
+
+
+def test_what_a_gpu_has_left_is_read_without_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = Store(tmp_path).policy("p-t")
+    with monkeypatch.context() as elsewhere:  # tensors say in the file where they were
+        elsewhere.setattr(torch.serialization, "location_tag", lambda storage: "cuda:0")
+        folder.save({"training": torch.arange(3)})
+        folder.finish({"state": torch.arange(4)})
+    found = folder.finished()
+    assert found is not None
+    assert found["state"].tolist() == [0, 1, 2, 3]
+    assert found["state"].device.type == "cpu"
