@@ -62,8 +62,9 @@ class CoupledLinear(Task):
             action=Box(1, -1.0, 1.0),
             state_dim=2 * AGENTS,
             horizon=STEPS,
-            agent_scale=torch.ones(AGENTS),
+            agent_scale=torch.ones(AGENTS, device=self.device),
             agent_types=torch.arange(AGENTS),
+            device=self.device,
             units={"position": "m", "velocity": "m/step", "settled_distance": "m", "outside_share": "-"},
             plant=("position", "velocity"),
         )

@@ -66,8 +66,9 @@ class MatrixGame(Task):
             action=Discrete(n_actions),
             state_dim=states,
             horizon=rules.steps,
-            agent_scale=torch.ones(2),
+            agent_scale=torch.ones(2, device=self.device),
             agent_types=torch.arange(2),
+            device=self.device,
         )
 
     def reset(
