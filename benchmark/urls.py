@@ -174,9 +174,9 @@ class Url:
         helps = "allowed: a folder, or one URL that fsspec opens, like s3://bucket/prefix"
         if login := PASSWORD.match(self.path):
             shown = f"{self.protocol}://…{self.path[login.end() - 1 :]}"
-            raise UsageError(f"--root '{shown}': holds a password; allowed: credentials in the environment")
+            raise UsageError(f"--root {shown!r}: holds a password; allowed: credentials in the environment")
         if "::" in str(self) or not self.path.strip("/"):
-            raise UsageError(f"--root '{self}': names no place of one file system; {helps}")
+            raise UsageError(f"--root {str(self)!r}: names no place of one file system; {helps}")
         try:
             (self / ".nothing").files()  # only a bucket that is missing is refused
         except OSError as fault:
@@ -189,7 +189,7 @@ class Url:
                 helps = "the environment must hold credentials that may list, read and write there, as fsspec reads it"
             elif not isinstance(cause, ImportError | ValueError):
                 helps = "see that the network reaches it, and what the environment says of it"
-            raise UsageError(f"--root '{self}': {_line(cause)}; {helps}") from None
+            raise UsageError(f"--root {str(self)!r}: {_line(cause)}; {helps}") from None
 
     def _create(self, content: bytes) -> None:
         with _creating, self._opened() as (system, path):

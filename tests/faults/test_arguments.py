@@ -15,6 +15,7 @@ from accord.benchmark.cli.main import app
 from accord.benchmark.cli.tools import store_app
 from accord.benchmark.launch.queue import Queue
 from accord.benchmark.performance import cells, profiling, scale_quality
+from accord.benchmark.places import Place
 from accord.benchmark.report import publish
 from accord.benchmark.studies import film
 from accord.benchmark.tuning import search
@@ -42,7 +43,8 @@ def options_of(command: Callable[..., Any]) -> list[Option]:
         info = next((part for part in getattr(hint, "__metadata__", ()) if isinstance(part, OptionInfo)), None)
         if info is None or name == "imports":
             continue
-        kinds = [kind for kind in (get_args(hint)[0], *get_args(get_args(hint)[0])) if kind in (bool, int, float, Path)]
+        given = (get_args(hint)[0], *get_args(get_args(hint)[0]))
+        kinds = [Path if kind is Place else kind for kind in given if kind in (bool, int, float, Path, Place)]
         words = [word for word in info.param_decls or () if word.startswith("--")]
         word = words[0] if words else f"--{name.replace('_', '-')}"
         found.append(Option(word, kinds[0] if kinds else str, info.min, info.max))
@@ -98,6 +100,7 @@ NUMBERS = (
 PATHS = (
     *("nowhere", "nowhere.yaml", "tiny.yaml", "/dev/null", "x" * 300, "no/such/folder", "runs", "results", ".", "~"),
     *("\udcff", "with\nline", "policy.py", "policy.py:policy", "empty.yaml", "list.yaml", "runs/records", "a" * 5000),
+    *("memory://x", "nothing://x", "s3://", "memory://a::b", "file://nowhere", "x://u:p@y"),
 )
 TEXTS = (
     *(
