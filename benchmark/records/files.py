@@ -62,7 +62,8 @@ def write_folder(folder: Path, files: dict[str, bytes], stays: Callable[[Path], 
 def write_file(path: Path, content: bytes) -> None:
     """Write a file so that it is complete or as before."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}-", delete=False) as scratch:
+    scratched = tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}-", delete=False)
+    with _naming(path), scratched as scratch:
         try:
             scratch.write(content)
             scratch.flush()
@@ -82,10 +83,20 @@ def create_file(path: Path, content: bytes) -> None:
     Raises:
         FileExistsError: it is there.
     """
-    with path.open("xb") as file:
+    with _naming(path), path.open("xb") as file:
         file.write(content)
         file.flush()
         _flush(file.fileno())
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Where writing fails the error names the file, which a full disk does not."""
+    try:
+        yield
+    except OSError as fault:
+        fault.filename = fault.filename or str(path)
+        raise
 
 
 def _flush(descriptor: int) -> None:
