@@ -16,7 +16,7 @@ CONTRACT = ("envs.errors", "envs.spelling", "envs.task", "envs.checks", "envs.ne
 BASE = (*CONTRACT, "baselines.base", "baselines.registry", "baselines.rollout")
 LEARNING = (*BASE, "baselines.multipliers", "baselines.training", "envs.multipliers", "envs.districts.district")
 HARNESS = ("benchmark.specs", "benchmark.evaluation", "benchmark.records")
-RECORDS = ("envs", *BASE, "benchmark.seeding", "benchmark.places", "benchmark.urls", *HARNESS)
+RECORDS = ("envs", *BASE, "benchmark.seeding", "benchmark.places", "benchmark.processes", "benchmark.urls", *HARNESS)
 LAUNCH = (*RECORDS, "benchmark.launch", "benchmark.forked", "benchmark.machine", "benchmark.terminal")
 FIGURES = (*LAUNCH, "benchmark.figures", "benchmark.statistics")
 
@@ -76,6 +76,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "benchmark.markdown": (),
     "benchmark.urls": ("envs.errors",),
     "benchmark.places": ("envs.errors", "benchmark.urls"),
+    "benchmark.processes": (),
     "benchmark.terminal": (),
     "benchmark.statistics": (),
     "benchmark.index": ("envs", "baselines", *HARNESS),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 from collections import Counter
@@ -16,8 +17,9 @@ from accord.baselines.base import Method
 from accord.baselines.registry import METHODS, REFERENCES, make_method
 from accord.benchmark.evaluation.context import Value
 from accord.benchmark.evaluation.metrics import METRICS
-from accord.benchmark.records.files import RESTORE, reading, write_file
+from accord.benchmark.records.files import RESTORE, reading
 from accord.benchmark.records.provenance import Provenance
+from accord.benchmark.records.published import read_published, write_published
 from accord.benchmark.records.record import Record
 from accord.benchmark.records.setups import Key, groups
 from accord.benchmark.specs.resolved import Identity
@@ -71,18 +73,18 @@ def runs_table(records: Iterable[Record]) -> pd.DataFrame:
 
 
 def write_runs(records: Iterable[Record], path: Path) -> None:
-    """Write the runs table as Parquet, complete or as before."""
-    write_file(path, runs_table(records).to_parquet(index=False))
+    """Write the runs table as Parquet, complete or as before, and its digest."""
+    write_published(path.parent, {path.name: runs_table(records).to_parquet(index=False)})
 
 
 def read_runs(path: Path) -> list[Record]:
     """The records behind a published runs table; a metric that is blank there is None.
 
     Raises:
-        UsageError: the file cannot be read.
+        UsageError: the file cannot be read, or is not what was published.
     """
     with reading(path, RESTORE):
-        table = pd.read_parquet(path)
+        table = pd.read_parquet(io.BytesIO(read_published(path)))
         fixed = {*_NAMES, "seed", *_ENDED, *_ORIGIN}
         metrics = [name for name in table.columns if name not in fixed]
         return [_record(row, metrics) for row in table.astype(object).to_dict("records")]

@@ -239,17 +239,22 @@ Archive = Annotated[
 
 
 @store_app.command()
-def check(root: Root = SCRATCH) -> None:
-    """Hold every file against its digest; exit status 1 if one is not what was written there."""
+def check(root: Root = SCRATCH, results: Results = RESULTS) -> None:
+    """Hold every file against its digest, published ones too; exit status 1 if one is not what was written there."""
+    from accord.benchmark.records.published import changed
     from accord.benchmark.records.upkeep import faults
 
     found = list(faults(root))
+    published = list(changed(results))
     for line in found:
         out.print(line, soft_wrap=True)
     if found:
         out.print(f"{len(found)} damaged under {root}/; accord run carries out again what they were of", soft_wrap=True)
+    for line in published:
+        out.print(line, soft_wrap=True)
+    if found or published:
         raise typer.Exit(1)
-    out.print(f"nothing is damaged under {root}/", soft_wrap=True)
+    out.print(f"nothing is damaged under {root}/ and {results}/", soft_wrap=True)
 
 
 @store_app.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pandas as pd
 
 from accord.benchmark.figures.sweeps import Traces
 from accord.benchmark.records.files import RESTORE, reading
+from accord.benchmark.records.published import read_published
 from accord.benchmark.records.record import Record
 from accord.benchmark.records.setups import groups
 
@@ -47,8 +49,9 @@ def read_curves(path: Path) -> pd.DataFrame:
     """A table as it was written; names without a word stay empty, and so do set-ups where there is no such column.
 
     Raises:
-        UsageError: the file cannot be read.
+        UsageError: the file cannot be read, or is not what was published.
     """
     with reading(path, RESTORE):
-        table = pd.read_csv(path, dtype=TYPES, keep_default_na=False, na_values={name: [""] for name in POINT})
+        text = io.BytesIO(read_published(path))
+        table = pd.read_csv(text, dtype=TYPES, keep_default_na=False, na_values={name: [""] for name in POINT})
     return table if SETUP in table else table.assign(**{SETUP: ""})

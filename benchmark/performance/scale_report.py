@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +18,8 @@ from accord.benchmark.evaluation.metric import BLANK
 from accord.benchmark.figures.canvas import PAGE_WIDTH, legend_of, panels_of, save, set_log, style
 from accord.benchmark.figures.styles import Line, choose, colours, handle, left_out, shapes, styles_of
 from accord.benchmark.performance.stages import STAGES
-from accord.benchmark.records.files import RESTORE, reading, write_file
+from accord.benchmark.records.files import RESTORE, reading
+from accord.benchmark.records.published import read_published, write_published
 from accord.benchmark.statistics import slope
 
 FEWEST = 3  # sizes for an exponent with an interval
@@ -134,7 +136,7 @@ def published_cells(target: Path) -> pd.DataFrame:
     if not path.exists():
         return pd.DataFrame()
     with reading(path, RESTORE):
-        return pd.read_csv(path, encoding="utf-8")
+        return pd.read_csv(io.BytesIO(read_published(path)), encoding="utf-8")
 
 
 def named_apart(table: pd.DataFrame, target: Path) -> pd.DataFrame:
@@ -242,9 +244,7 @@ def write_scale_quality(rows: Sequence[dict[str, Any]], target: Path) -> list[Pa
     """
     table = pd.DataFrame(list(rows)).drop(columns="fresh", errors="ignore")
     contents = {"quality.csv": table.to_csv(index=False), "quality.md": quality_markdown(rows)}
-    for name, text in contents.items():
-        write_file(target / name, text.encode())
-    return [target / name for name in contents]
+    return write_published(target, {name: text.encode() for name, text in contents.items()})
 
 
 def quality_markdown(rows: Sequence[dict[str, Any]]) -> str:
@@ -295,9 +295,7 @@ def write_scale(table: pd.DataFrame, target: Path) -> list[Path]:
         "fits.csv": pd.DataFrame(exponents).to_csv(index=False),
         "scale.md": markdown(table),
     }
-    for name, text in contents.items():
-        write_file(target / name, text.encode())
-    files = [target / name for name in contents]
+    files = write_published(target, {name: text.encode() for name, text in contents.items()})
     with style():
         for device, part in table.groupby("device", sort=False):
             stem = target / "figures" / ("scaling" if device == "cpu" else f"scaling-{device}")

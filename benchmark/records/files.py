@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -14,11 +15,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from accord.benchmark.places import Place
+from accord.benchmark.processes import is_running, machine_word
 from accord.benchmark.urls import Url
 from accord.envs.errors import UsageError
 
 # What to do about a file that is part of a report.
 RESTORE = "restore it, or remove it and write the report anew"
+WRITER = re.compile(r"~(\d+)-([0-9a-f]{8})-")
 
 
 def write_folder(folder: Place, files: dict[str, bytes], stays: Callable[[Place], bool] = lambda kept: False) -> bool:
@@ -41,7 +44,7 @@ def write_folder(folder: Place, files: dict[str, bytes], stays: Callable[[Place]
     make_folder(folder.parent)
     # A process that writes a file of its own into what was moved away is in the way of its removal.
     with tempfile.TemporaryDirectory(
-        prefix=f".{folder.name}-", dir=folder.parent, ignore_cleanup_errors=True
+        prefix=scratch_name(folder.name), dir=folder.parent, ignore_cleanup_errors=True
     ) as scratch:
         best = new = Path(scratch) / "new"
         new.mkdir()
@@ -88,7 +91,8 @@ def write_file(path: Place, content: bytes) -> None:
         return
     assert isinstance(path, Path)
     make_folder(path.parent)
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}-", delete=False) as scratch:
+    prefix = scratch_name(path.name)
+    with _naming(path), tempfile.NamedTemporaryFile(dir=path.parent, prefix=prefix, delete=False) as scratch:
         try:
             scratch.write(content)
             scratch.flush()
@@ -112,7 +116,7 @@ def create_file(path: Place, content: bytes) -> None:
         path.create(content)
         return
     assert isinstance(path, Path)
-    with path.open("xb") as file:
+    with _naming(path), path.open("xb") as file:
         file.write(content)
         file.flush()
         _flush(file.fileno())
@@ -151,6 +155,31 @@ def remove(place: Place) -> None:
         shutil.rmtree(place, ignore_errors=True)
     else:
         place.unlink(missing_ok=True)
+
+
+def scratch_name(name: str) -> str:
+    """The beginning of a hidden name for what this process is writing, by which others see whose it is."""
+    return f".{name}~{os.getpid()}-{machine_word()}-"
+
+
+def remove_scratch(root: Place) -> None:
+    """Remove what processes of this machine that are no more were writing, up to two folders below one."""
+    if isinstance(root, Path):  # behind a URL a write leaves nothing
+        for pattern in (".*", "*/.*", "*/*/.*"):
+            for path in root.glob(pattern):
+                writer = WRITER.search(path.name)
+                if writer and writer[2] == machine_word() and not is_running(int(writer[1])):
+                    remove(path)
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Where writing fails the error names the file, which a full disk does not."""
+    try:
+        yield
+    except OSError as fault:
+        fault.filename = fault.filename or str(path)
+        raise
 
 
 def _flush(descriptor: int) -> None:

@@ -21,13 +21,11 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
-from functools import cache
 from glob import escape
 from pathlib import Path
 
-import psutil
-
 from accord.benchmark.places import Place
+from accord.benchmark.processes import is_running, this_machine
 from accord.benchmark.records.files import create_file, make_folder, write_file
 from accord.envs.errors import UsageError
 
@@ -157,7 +155,7 @@ class Lease:
     def __init__(self, leases: Leases, name: str, number: int) -> None:
         """Set up, see `Leases.hold`."""
         self._leases, self._name, self._number, self._beats = leases, name, number, 0
-        self._fields = {"machine": _machine(), "pid": os.getpid(), "token": uuid.uuid4().hex, "process": _process()}
+        self._fields = {"machine": this_machine(), "pid": os.getpid(), "token": uuid.uuid4().hex, "process": _process()}
 
     def check(self) -> None:
         """See that no other process has taken the lease since.
@@ -199,12 +197,9 @@ def _is_dead(content: bytes) -> bool:
         holder = json.loads(content)
     except ValueError:  # it is about to be written
         return False
-    if holder["machine"] != _machine():
+    if holder["machine"] != [*this_machine()]:
         return False
-    try:
-        return psutil.Process(holder["pid"]).status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
+    return not is_running(holder["pid"])
 
 
 def _holder(content: bytes) -> str:
@@ -212,17 +207,6 @@ def _holder(content: bytes) -> str:
         return str(json.loads(content)["process"])
     except ValueError:
         return "another process"
-
-
-@cache
-def _machine() -> list[str]:
-    """Where process numbers mean the same: the host since its last start, and the container and user on it."""
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-        space = os.readlink("/proc/self/ns/pid")
-    except OSError:  # not Linux
-        boot, space = str(psutil.boot_time()), ""
-    return [socket.gethostname(), boot, space, psutil.Process().username()]
 
 
 def _process() -> str:

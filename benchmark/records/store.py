@@ -13,7 +13,7 @@ import torch
 
 from accord.benchmark.evaluation.context import Context
 from accord.benchmark.places import SCRATCH, Place
-from accord.benchmark.records.files import make_folder, write_file, write_folder
+from accord.benchmark.records.files import make_folder, remove_scratch, write_file, write_folder
 from accord.benchmark.records.identity import context_key
 from accord.benchmark.records.lease import EXPIRY, Leases
 from accord.benchmark.records.record import Record, load_record, read_record
@@ -45,8 +45,12 @@ class Store:
         self.leases = Leases(root / LEASES, expiry)
 
     def begin(self) -> None:
-        """Before work is begun: make the folder; a line where several launches at once cannot share it."""
+        """Before work is begun.
+
+        Make the folder, remove what dead processes were writing, and say where several launches cannot share it.
+        """
         make_folder(self.root)
+        remove_scratch(self.root)
         if isinstance(self.root, Url) and not self.root.is_exclusive():
             log.warning(
                 "%s: of several launches at once its file system cannot give work to one alone; start one at a time",

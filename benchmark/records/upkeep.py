@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from accord.benchmark.places import Place
-from accord.benchmark.records.files import make_folder, write_file
+from accord.benchmark.records.files import make_folder, scratch_name, write_file
 from accord.benchmark.records.identity import context_key
 from accord.benchmark.records.record import Record, load_record
 from accord.benchmark.records.sealed import ASIDE, DamagedError
@@ -121,7 +121,7 @@ def take_in(store: Store, source: Path) -> tuple[int, int]:
     """
     make_folder(store.root)
     beside = store.root if isinstance(store.root, Path) else None
-    with tempfile.TemporaryDirectory(prefix=".import-", dir=beside) as scratch:
+    with tempfile.TemporaryDirectory(prefix=scratch_name("import"), dir=beside) as scratch:
         new = Path(scratch)
         try:
             with tarfile.open(source) as archive:

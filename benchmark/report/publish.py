@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from accord.benchmark.boards.leaderboard import read_runs
+from accord.benchmark.records.files import remove_scratch
 from accord.benchmark.records.identity import identity_here
 from accord.benchmark.records.lease import Leases
 from accord.benchmark.records.provenance import CHANGED
@@ -92,6 +93,7 @@ def publish_runs(
 
     # Who publishes a part reads what is there and writes it again with the part.
     with Leases(results / LEASES).hold(f"publication-{suite.name}"):
+        remove_scratch(results)
         target, replaced = results / suite.name, {place(spec) for spec in specs}
         part = any(chosen.values()) or bool(on)
         earlier = published_runs(suite, results) if (target / "runs.parquet").exists() else []

@@ -19,7 +19,7 @@ from accord.benchmark.boards.summary import Summary, summarise
 from accord.benchmark.boards.tables import Layout, lay_out
 from accord.benchmark.figures.curves import curves_table
 from accord.benchmark.figures.sweeps import Contexts, Traces
-from accord.benchmark.records.files import write_file
+from accord.benchmark.records.published import write_published
 from accord.benchmark.records.record import Record
 from accord.benchmark.specs.suite import Suite
 from accord.envs.errors import UsageError
@@ -149,6 +149,5 @@ def write_report(report: SuiteReport, target: Path, traces: Traces, *, part: boo
     if len(curves):
         texts["curves.csv"] = curves.to_csv(index=False)
     write_runs(records, target / "runs.parquet")
-    for name, text in texts.items():
-        write_file(target / name, text.encode())
-    return [target / "runs.parquet", *(target / name for name in texts), *figures]
+    files = write_published(target, {name: text.encode() for name, text in texts.items()})
+    return [target / "runs.parquet", *files, *figures]

@@ -25,7 +25,7 @@ from accord.benchmark.figures.styles import (
     shapes,
     styles_of,
 )
-from accord.benchmark.records.files import write_file
+from accord.benchmark.records.published import write_published
 from accord.benchmark.studies.gap import GAP_EPISODES
 from accord.benchmark.studies.make import STUDIED, TRAINED_THERE, Tables
 from accord.benchmark.studies.reassignment import AFTER, HELD, RECOVERED, SHAKEN
@@ -43,11 +43,10 @@ def write_studies(tables: Tables, target: Path) -> list[Path]:
     """Write a CSV for each study, `studies.md` and the figure; return the files."""
     contents = {f"{study}.csv": table.to_csv(index=False) for study, table in tables.items()}
     contents["studies.md"] = markdown(tables)
-    for name, text in contents.items():
-        write_file(target / name, text.encode())
+    files = write_published(target, {name: text.encode() for name, text in contents.items()})
     with style():
         drawn = save(draw_gap(tables["gap"]), target / "figures" / "gap")
-    return [*(target / name for name in contents), *drawn]
+    return [*files, *drawn]
 
 
 def markdown(tables: Tables) -> str:

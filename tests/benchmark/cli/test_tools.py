@@ -8,6 +8,7 @@ from helpers.command_line import call
 from helpers.records import record
 
 from accord.benchmark.performance import cells as measuring
+from accord.benchmark.records.published import write_published
 from accord.benchmark.records.store import Store
 
 
@@ -36,7 +37,12 @@ def test_a_store_is_checked_cleaned_and_taken_elsewhere(
     here, there, archive = tmp_path / "here", tmp_path / "there", tmp_path / "runs.tar"
     made = record()
     Store(here).save(made, {})
-    assert store("check", "--root", str(here)) == (0, f"nothing is damaged under {here}/\n", "")
+    words = ["check", "--root", str(here), "--results", str(tmp_path)]
+    assert store(*words) == (0, f"nothing is damaged under {here}/ and {tmp_path}/\n", "")
+    (kept,) = write_published(tmp_path / "tiny", {"runs.parquet": b"one"})
+    kept.write_bytes(b"two")
+    status, said, _ = store(*words)
+    assert (status, said.split(": ")[0]) == (1, str(kept))
     assert store("export", str(archive), "--root", str(here))[:2] == (0, f"1 runs in {archive}\n")
     assert store("import", str(archive), "--root", str(there))[:2] == (
         0,

@@ -1,18 +1,24 @@
-"""Published runs and the policies that they name keep their digests, whatever moves or is added."""
+"""Published files are what was written; their runs and policies keep their digests, whatever moves or is added."""
 
+import subprocess
 from pathlib import Path
+from random import Random
 
 import pandas as pd
 import pytest
+from helpers.damage import DAMAGES, Damage
 
 import accord.baselines
 from accord.baselines.base import Method, identity_of
 from accord.benchmark.boards.leaderboard import read_runs
+from accord.benchmark.records import published
+from accord.benchmark.records.published import SUMS, changed, read_published, write_published
 from accord.benchmark.specs.expand import runs_of
 from accord.benchmark.specs.resolved import resolve_run
 from accord.benchmark.specs.run import RunSpec
 from accord.benchmark.specs.suite import load_suite
 from accord.envs.demand_response.scenario import DistrictScenario
+from accord.envs.errors import UsageError
 
 RESULTS = Path(__file__).parents[3] / "results"
 SUITES = ("allocation", "citylearn", "core", "coupled", "hourly", "large", "networks", "paper", "shift", "validation")
@@ -89,3 +95,66 @@ def test_a_class_that_learns_in_another_way_does_not_inherit_its_parents_word() 
     parent: type[Method] = accord.baselines.METHODS["ippo"].method
     child = type("Child", (parent,), {"__module__": "outside"})
     assert identity_of(child) == "outside.Child"
+
+
+FILES = {"runs.parquet": bytes(range(200)), "leaderboard.md": b"| method |\n"}
+
+
+def test_published_files_have_digests_that_others_read_too(tmp_path: Path) -> None:
+    assert write_published(tmp_path, FILES) == [tmp_path / name for name in FILES]
+    write_published(tmp_path, {"studies.md": b"# Studies\n"})
+    assert {path.name: read_published(path) for path in tmp_path.iterdir() if path.name != SUMS} == {
+        **FILES,
+        "studies.md": b"# Studies\n",
+    }
+    subprocess.run(["sha256sum", "--check", "--strict", SUMS], cwd=tmp_path, check=True)
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_what_was_done_to_a_published_file_is_noticed(tmp_path: Path, damage: Damage) -> None:
+    write_published(tmp_path / "core", FILES)
+    for number in range(50):
+        for name, content in FILES.items():
+            path = tmp_path / "core" / name
+            path.write_bytes(damage(content, Random(number)))
+            with pytest.raises(UsageError, match=f"{name}: is not what its digest in {SUMS} says; restore it"):
+                read_published(path)
+            assert [line.split(": ")[0] for line in changed(tmp_path)] == [str(path)]
+            path.write_bytes(content)
+    assert list(changed(tmp_path)) == []
+
+
+def test_a_file_in_anothers_place_and_digests_that_were_harmed_are_noticed(tmp_path: Path) -> None:
+    path, sums = write_published(tmp_path / "core", FILES)[0], tmp_path / "core" / SUMS
+    path.write_bytes(FILES["leaderboard.md"])
+    with pytest.raises(UsageError, match="is not what its digest"):
+        read_published(path)
+    path.write_bytes(FILES[path.name])
+    for harmed in (b"", sums.read_bytes()[:-9], b"no digest\n", b"\xff" + sums.read_bytes()):
+        sums.write_bytes(harmed)
+        with pytest.raises(UsageError, match=SUMS):
+            read_published(path)
+    path.unlink()
+    assert list(changed(tmp_path))
+
+
+def test_whenever_writing_stops_every_file_is_what_a_digest_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new = {name: content * 2 for name, content in FILES.items()}
+    write = published.write_file
+    for stop in range(len(FILES) + 2):
+        folder, left = tmp_path / str(stop), [stop]
+
+        def last(path: Path, content: bytes, left: list[int] = left) -> None:
+            left[0] -= 1
+            if left[0] < 0:
+                raise KeyboardInterrupt
+            write(path, content)
+
+        write_published(folder, FILES)
+        with monkeypatch.context() as patch:
+            patch.setattr(published, "write_file", last)
+            with pytest.raises(KeyboardInterrupt):
+                write_published(folder, new)
+        assert all(read_published(folder / name) in (FILES[name], new[name]) for name in FILES)
