@@ -21,7 +21,7 @@ def write_published(folder: Path, files: Mapping[str, bytes]) -> list[Path]:
     """Write files and their digests, so that at every moment each file is what a digest of its name says.
 
     Returns:
-        The files.
+        All of them.
     """
     folder.mkdir(parents=True, exist_ok=True)
     new = {name: {hashlib.sha256(content).hexdigest()} for name, content in files.items()}
@@ -32,7 +32,7 @@ def write_published(folder: Path, files: Mapping[str, bytes]) -> list[Path]:
     for name, content in files.items():
         write_file(folder / name, content)
     _write(folder, kept | new)
-    return [folder / name for name in files]
+    return [folder / name for name in (*files, SUMS)]
 
 
 def read_published(path: Path) -> bytes:

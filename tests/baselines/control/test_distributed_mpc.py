@@ -30,7 +30,7 @@ def rolled_out(hours: int, **settings: Any) -> tuple[Negotiators, Network, float
 
 
 def test_many_rounds_agree_on_what_is_used_and_on_prices() -> None:
-    controller, _, _, price = rolled_out(2, rounds=60, gossip=8, horizon=24)
+    controller, _, _, price = rolled_out(2, rounds=60, gossip=8, horizon=24, carry=2.97, aim=0.984, rho=0.01)
     mean = controller._use[0].mean(0)
     assert np.allclose(controller._mean[0], mean, atol=0.02 * mean.max())
     assert np.ptp(controller._price[0], axis=0).max() < 0.05

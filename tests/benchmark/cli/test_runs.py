@@ -10,6 +10,7 @@ from accord.baselines.base import Controller, Method, MethodConfig
 from accord.baselines.registry import METHODS, Entry
 from accord.benchmark.boards.leaderboard import read_runs
 from accord.benchmark.launch.runner import execute
+from accord.benchmark.records.published import write_published
 from accord.benchmark.records.store import Store
 from accord.benchmark.report import bounds
 from accord.benchmark.specs.resolved import resolve_run
@@ -191,7 +192,7 @@ def test_a_part_of_a_suite_replaces_its_own_scenarios_and_keeps_the_others(accor
     assert {name: len(values) for name, values in whole.items()} == {"games/two_step": 2, "games/qtran": 2}
     table = pd.read_parquet(published)
     table["episode_return"] = 99.0
-    table.to_parquet(published)
+    write_published(published.parent, {published.name: table.to_parquet()})
 
     assert accord("run", str(suite), "--scenarios", "qtran", "--wandb", "disabled", *second)[0] == 0
     status, said, _ = accord("publish", str(suite), "--scenarios", "games/qtran", *second, *results)
@@ -222,7 +223,7 @@ def test_some_methods_replace_their_own_runs_and_figures_that_would_lack_the_oth
     assert drawn
     assert accord("run", str(suite), "--methods", "rule_based", "--wandb", "disabled", *second)[0] == 0
     earlier = pd.read_parquet(folder / "runs.parquet").assign(identity="")  # of before there were digests
-    earlier.to_parquet(folder / "runs.parquet")
+    write_published(folder, {"runs.parquet": earlier.to_parquet()})
     status, said, _ = accord("publish", str(suite), "--methods", "rule_based", *second, *results)
     assert status == 0
     assert said.startswith("1 runs published beside 1:")
@@ -243,7 +244,7 @@ def test_a_variant_is_published_beside_the_others_of_its_method(accord: Accord, 
     assert accord("publish", str(suite), *first, *results)[0] == 0
     table = pd.read_parquet(published)
     table["episode_return"] = 99.0
-    table.to_parquet(published)
+    write_published(published.parent, {published.name: table.to_parquet()})
     variant = ["--variants", "narrow", *second]
     assert accord("run", str(suite), "--wandb", "disabled", *variant)[0] == 0
     status, said, _ = accord("publish", str(suite), *variant, *results)

@@ -39,7 +39,7 @@ def test_a_store_is_checked_cleaned_and_taken_elsewhere(
     Store(here).save(made, {})
     words = ["check", "--root", str(here), "--results", str(tmp_path)]
     assert store(*words) == (0, f"nothing is damaged under {here}/ and {tmp_path}/\n", "")
-    (kept,) = write_published(tmp_path / "tiny", {"runs.parquet": b"one"})
+    kept, _ = write_published(tmp_path / "tiny", {"runs.parquet": b"one"})
     kept.write_bytes(b"two")
     status, said, _ = store(*words)
     assert (status, said.split(": ")[0]) == (1, str(kept))

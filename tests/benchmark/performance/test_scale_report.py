@@ -116,6 +116,7 @@ def test_table_and_files_say_where_a_line_grows_and_stops(tmp_path: Path) -> Non
     assert text.endswith(f"\n\n{BRACKETS}\n")
     files = write_scale(table, tmp_path)
     assert {path.name for path in files} == {
+        "SHA256SUMS",
         "cells.csv",
         "fits.csv",
         "scale.md",

@@ -101,7 +101,7 @@ FILES = {"runs.parquet": bytes(range(200)), "leaderboard.md": b"| method |\n"}
 
 
 def test_published_files_have_digests_that_others_read_too(tmp_path: Path) -> None:
-    assert write_published(tmp_path, FILES) == [tmp_path / name for name in FILES]
+    assert write_published(tmp_path, FILES) == [tmp_path / name for name in (*FILES, SUMS)]
     write_published(tmp_path, {"studies.md": b"# Studies\n"})
     assert {path.name: read_published(path) for path in tmp_path.iterdir() if path.name != SUMS} == {
         **FILES,
