@@ -117,9 +117,13 @@ def create_file(path: Place, content: bytes) -> None:
         return
     assert isinstance(path, Path)
     with _naming(path), path.open("xb") as file:
-        file.write(content)
-        file.flush()
-        _flush(file.fileno())
+        try:
+            file.write(content)
+            file.flush()
+            _flush(file.fileno())
+        except BaseException:  # half a lease would be taken for one that is about to be written
+            path.unlink()
+            raise
 
 
 def make_folder(folder: Place) -> None:

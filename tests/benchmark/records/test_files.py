@@ -1,7 +1,11 @@
 """Files are complete or as before, however many write them, and one that was cut short is named."""
 
+import errno
 import json
 import os
+import resource
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -12,7 +16,15 @@ from pydantic import BaseModel
 from accord.benchmark.boards.leaderboard import read_runs, write_runs
 from accord.benchmark.figures.curves import read_curves
 from accord.benchmark.performance.cells import measured
-from accord.benchmark.records.files import create_file, reading, write_file, write_folder
+from accord.benchmark.processes import machine_word
+from accord.benchmark.records.files import (
+    create_file,
+    reading,
+    remove_scratch,
+    scratch_name,
+    write_file,
+    write_folder,
+)
 from accord.benchmark.records.provenance import digest_of_sources
 from accord.benchmark.specs.run import digest_of
 from accord.benchmark.tuning.search import _read
@@ -80,6 +92,40 @@ def test_a_write_that_fails_leaves_what_was_there_and_nothing_else(tmp_path: Pat
         write_file(tmp_path / "taken", b"2")
     assert sorted(os.listdir(tmp_path)) == ["record", "taken"]
     assert (tmp_path / "record" / "a").read_bytes() == b"1"
+
+
+def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    found = list[OSError]()
+    for write in (write_file, create_file):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
+        try:
+            write(tmp_path / write.__name__, bytes(1000))
+        except OSError as fault:
+            found.append(fault)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert [fault.errno for fault in found] == [errno.EFBIG] * 2
+    assert [fault.filename for fault in found] == [str(tmp_path / name) for name in ("write_file", "create_file")]
+    assert list(tmp_path.iterdir()) == []  # nor is half of it left
+
+
+def test_what_dead_processes_were_writing_goes_and_nothing_else(tmp_path: Path) -> None:
+    over = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
+    mine = scratch_name("record")
+    dead = mine.replace(f"~{os.getpid()}-", f"~{int(over.stdout)}-")
+    elsewhere = dead.replace(machine_word(), "0" * 8)
+    for folder in (tmp_path, tmp_path / "records", tmp_path / "policies" / "one"):
+        for name in (mine, dead, elsewhere, ".record.damaged", "record.json"):
+            write_file(folder / f"{name}x" / "new" / "a", b"1") if name == dead else write_file(folder / name, b"1")
+    remove_scratch(tmp_path)
+    for folder in (tmp_path, tmp_path / "records", tmp_path / "policies" / "one"):
+        assert {path.name for path in folder.iterdir()} - {"records", "policies"} == {
+            mine,
+            elsewhere,
+            ".record.damaged",
+            "record.json",
+        }
 
 
 def cut(path: Path, length: int) -> Path:
