@@ -1,6 +1,7 @@
 """A small sweep in processes of its own, what may happen to them, and whether a plain rerun makes it good."""
 
 import errno
+import io
 import os
 import signal
 import sys
@@ -10,11 +11,12 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from helpers.launchers import Here
 from helpers.records import numbers
 from helpers.sharing import Forking, Side
+from rich.console import Console
 
 from accord.benchmark.launch import launch
+from accord.benchmark.launch.local import Here
 from accord.benchmark.records.store import LEASES, Store
 from accord.benchmark.specs.run import EffortSpec, RunSpec, make_run
 from accord.envs.errors import UsageError
@@ -92,7 +94,7 @@ HAPPENINGS: dict[str, Callable[[str], None]] = {
 def one_by_one(root: Path, at: int, what: str, pipe: Connection) -> None:
     """Carry the sweep out in this process, with something that happens at one change of a file."""
     changes = Changes(root, at, HAPPENINGS.get(what, lambda path: None))
-    pipe.send(_ending(root, Here(), changes))
+    pipe.send(_ending(root, Here(Console(file=io.StringIO())), changes))
 
 
 def side_by_side(root: Path, pipe: Connection) -> None:
