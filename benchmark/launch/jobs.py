@@ -22,6 +22,7 @@ Row = Mapping[str, float]  # numbers by name
 Tell = Callable[[float, Row], None]  # how far a job is, in the unit of its `total`, and what it has to show
 Work = Callable[[Mapping[str, Any], Tell], Any]
 State = Literal["free", "taken", "done"]  # nobody's, of another launch that is at it, or done by one
+TRAINING = ("torch._dynamo",)  # what a training loads: an optimiser's first step does, for two seconds
 Result = tuple[Literal["value", "fault", "elsewhere"], Any]  # a field of `Ended`, and what it is
 
 
@@ -59,6 +60,7 @@ class Job:
         needs: Names of the jobs that must end well first.
         total: What it counts up to, where it tells how far it is.
         room: What it asks of the machine that carries it out.
+        loads: Modules that it loads as it goes on; a launcher may load them once for all.
         look: Asked in the launching process before it begins, and again as long as it is taken.
     """
 
@@ -69,6 +71,7 @@ class Job:
     needs: tuple[str, ...] = ()
     total: float | None = None
     room: Room = Room()
+    loads: tuple[str, ...] = ()
     look: Callable[[], State] = lambda: "free"
 
 

@@ -109,7 +109,8 @@ class LocalLauncher(Queue):
         found = [gpu for gpu, share in taken.items() if share + part <= 1 + ROUNDING][:wanted]
         return found if len(found) == wanted else None
 
-    def _prepare(self) -> None:
+    def _prepare(self, jobs: Sequence[Job]) -> None:
+        self._context.set_forkserver_preload([*PRELOAD, *sorted({module for job in jobs for module in job.loads})])
         with same_path():
             forkserver.ensure_running()
 

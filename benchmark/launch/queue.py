@@ -42,7 +42,7 @@ class Queue(ABC):
         pending, faults = list(jobs), dict[str, Fault]()
         unfinished, self._running, self._interrupted = {job.name for job in jobs}, set[str](), 0
         self._elsewhere, self._done = set[str](), list[Ended]()
-        with self._interruptible(), self._shown.drawn(len(jobs)), self._open(jobs):
+        with self._interruptible(jobs), self._shown.drawn(len(jobs)), self._open(jobs):
             try:
                 while pending or self._running or self._done:
                     over = self._skip(pending, faults)
@@ -106,7 +106,7 @@ class Queue(ABC):
         self._on_row(job, row)
 
     @contextmanager
-    def _interruptible(self) -> Iterator[None]:
+    def _interruptible(self, jobs: Sequence[Job]) -> Iterator[None]:
         """Handle SIGINT and SIGTERM between jobs only; a second one interrupts at once."""
         if threading.current_thread() is not threading.main_thread():
             yield
@@ -114,7 +114,7 @@ class Queue(ABC):
         before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
         # Processes that begin now inherit this: the launcher decides what Ctrl-C means.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        self._prepare()
+        self._prepare(jobs)
         for number in before:
             signal.signal(number, self._interrupt)
         try:
@@ -123,7 +123,7 @@ class Queue(ABC):
             for number, handler in before.items():
                 signal.signal(number, handler)
 
-    def _prepare(self) -> None:  # noqa: B027
+    def _prepare(self, jobs: Sequence[Job]) -> None:  # noqa: B027
         """Begin processes that are not to hear of Ctrl-C."""
 
     def _interrupt(self, number: int, _: object) -> None:

@@ -11,7 +11,7 @@ from typing import Any, Literal, Protocol
 from rich.console import Console
 
 from accord.benchmark.launch.contexts import compared_on, context_lease, prepare_context
-from accord.benchmark.launch.jobs import Ended, Job, Launcher, Room, Row, State, Tell, Work
+from accord.benchmark.launch.jobs import TRAINING, Ended, Job, Launcher, Room, Row, State, Tell, Work
 from accord.benchmark.launch.local import launcher_here
 from accord.benchmark.launch.runner import carry_out, ended_badly, held, holds, run_lease
 from accord.benchmark.launch.training import policy_lease, prepare_policy
@@ -236,7 +236,8 @@ def _plan(runs: Mapping[str, ResolvedRun], store: Store, unlimited: bool, import
             needs.append(f"policy {policy_here(run)}")
             title = f"train {spec.method} seed {spec.seed}"
             look = _look(store, policy_lease(run), store.policy(policy_here(run)).finished)
-            training = Job(needs[-1], title, _train, data, total=spec.effort.steps, room=_room(spec), look=look)
+            total, room = spec.effort.steps, _room(spec)
+            training = Job(needs[-1], title, _train, data, total=total, room=room, loads=TRAINING, look=look)
             jobs.setdefault(needs[-1], training)
         for hours, scenario in compared_on(run).items():
             if store.load_context(scenario) is None:

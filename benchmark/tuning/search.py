@@ -24,8 +24,9 @@ from accord.baselines.base import Effort, Method, Training
 from accord.baselines.registry import make_method, nest
 from accord.benchmark.evaluation.evaluate import evaluate
 from accord.benchmark.launch.contexts import prepare_context
-from accord.benchmark.launch.jobs import Ended, Job, Launcher, Room, Tell
+from accord.benchmark.launch.jobs import TRAINING, Ended, Job, Launcher, Room, Tell
 from accord.benchmark.places import place_from
+from accord.benchmark.records.code import known_digests, take_digests
 from accord.benchmark.records.files import reading, write_file
 from accord.benchmark.records.provenance import provenance_here
 from accord.benchmark.records.store import Store
@@ -117,17 +118,18 @@ def _left(search: Search, method: str, target: Path, store: Store) -> list[Job]:
     found = _read(search, method, target)
     left = search.trials + search.finals.best - len(found["trials"]) - len(found["finals"])
     data = {"search": search.model_dump(mode="json"), "method": method, "target": str(target.absolute())}
-    data["root"] = str(store.root.absolute())
+    data |= {"root": str(store.root.absolute()), "code": known_digests()}
     names = [f"{method} {n}" for n in range(left)]
     room = Room() if search.device == CPU else Room(gpus=1.0)
     return [
-        Job(name, f"tune {method}", _next, data, needs=tuple(names[max(0, n - 1) : n]), room=room)
+        Job(name, f"tune {method}", _next, data, needs=tuple(names[max(0, n - 1) : n]), room=room, loads=TRAINING)
         for n, name in enumerate(names)
     ]
 
 
 def _next(data: Mapping[str, Any], tell: Tell) -> str:
     """A job: carry out the next trial or final and keep the outcome; one line on it."""
+    take_digests(data["code"])
     search, method = Search.model_validate(data["search"]), data["method"]
     target, store = Path(data["target"]), Store(place_from(data["root"]))
     content = _read(search, method, target)

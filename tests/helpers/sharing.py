@@ -19,6 +19,7 @@ from rich.console import Console
 
 from accord.baselines.registry import METHODS
 from accord.benchmark.launch import launch
+from accord.benchmark.launch.jobs import Job
 from accord.benchmark.launch.local import PRELOAD, LocalLauncher
 from accord.benchmark.records import lease
 from accord.benchmark.records.lease import Leases
@@ -58,7 +59,7 @@ class Forking(LocalLauncher):
         super().__init__(jobs, Console(file=io.StringIO()))
         self._context = mp.get_context("fork")  # type: ignore[assignment]
 
-    def _prepare(self) -> None:
+    def _prepare(self, jobs: Sequence[Job]) -> None:
         pass
 
 
