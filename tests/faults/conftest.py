@@ -7,9 +7,9 @@ from random import Random
 
 import pytest
 from helpers.cases import Draw
-from helpers.launchers import Here
 
 from accord.benchmark.launch import launch
+from accord.benchmark.launch.local import Here
 from accord.benchmark.records.store import Store
 from accord.benchmark.report import publish
 from accord.benchmark.specs.expand import runs_of

@@ -7,10 +7,10 @@ import pytest
 from helpers.cases import Draw
 from helpers.command_line import call
 from helpers.damage import DAMAGES
-from helpers.launchers import Here
 from helpers.records import numbers
 
 from accord.benchmark.launch import launch
+from accord.benchmark.launch.local import Here
 from accord.benchmark.records.store import Store
 from accord.benchmark.report import publish
 from accord.benchmark.specs.expand import runs_of

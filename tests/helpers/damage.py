@@ -37,3 +37,5 @@ DAMAGES: dict[str, Damage] = {
     "emptied": emptied,
     "appended": appended,
 }
+# A file that goes on after its end may say what it said.
+LOSSES = {name: damage for name, damage in DAMAGES.items() if name != "appended"}

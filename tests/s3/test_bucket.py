@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 from helpers.command_line import call
-from helpers.launchers import Here
 from helpers.records import numbers
 from helpers.sharing import NOTING, noting
 
 from accord.benchmark.launch import launch
+from accord.benchmark.launch.local import Here
 from accord.benchmark.places import checked_place
 from accord.benchmark.records.store import Store
 from accord.benchmark.report import publish

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.launchers import Here
 
 from accord.benchmark.cli import carrying_out
 from accord.benchmark.cli import runs as commands
 from accord.benchmark.launch import runner, start
+from accord.benchmark.launch.local import Here
 from accord.benchmark.launch.runner import run
 from accord.benchmark.report import report
 from accord.benchmark.specs import resolved

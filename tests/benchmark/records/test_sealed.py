@@ -3,13 +3,14 @@
 import io
 import json
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from helpers.damage import DAMAGES, LOSSES, Damage
 from helpers.records import record
 
 from accord.benchmark.evaluation.context import Context
@@ -21,24 +22,6 @@ from accord.envs.catalogue import resolve
 
 FIELDS = {"a": [1, 2.5, None], "b": {"c": "ü"}}
 STATE = {"curve": [], "state": {"w": torch.arange(3.0)}}
-Damage = Callable[[bytes, np.random.Generator], bytes]
-
-
-def flipped(content: bytes, generator: np.random.Generator) -> bytes:
-    at, bit = int(generator.integers(len(content))), int(generator.integers(8))
-    return content[:at] + bytes([content[at] ^ 1 << bit]) + content[at + 1 :]
-
-
-def cut(content: bytes, generator: np.random.Generator) -> bytes:
-    return content[: int(generator.integers(len(content)))]
-
-
-def zeros(content: bytes, generator: np.random.Generator) -> bytes:
-    at = int(generator.integers(len(content) - 1))
-    return content[:at] + bytes(len(content) - at)
-
-
-DAMAGES = {"flipped": flipped, "cut": cut, "zeros": zeros}
 
 
 def saved(content: dict[str, Any]) -> bytes:
@@ -60,7 +43,7 @@ def test_sealed_files_are_read_by_everything_else_too(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
 def test_every_damage_is_noticed(damage: Damage) -> None:
-    generator = np.random.default_rng(0)
+    generator = Random(0)
     archive, text = seal_zip(saved({"w": torch.arange(300.0)})), seal_json(FIELDS)
     for _ in range(300):
         with pytest.raises(DamagedError):
@@ -72,7 +55,7 @@ def test_every_damage_is_noticed(damage: Damage) -> None:
             continue
 
 
-@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+@pytest.mark.parametrize("damage", LOSSES.values(), ids=LOSSES)
 @pytest.mark.parametrize("name", ["policy.pt", "checkpoint.pt", "snapshots.pt"])
 def test_what_a_training_left_is_set_aside(
     root: Place, name: str, damage: Damage, caplog: pytest.LogCaptureFixture
@@ -83,7 +66,7 @@ def test_what_a_training_left_is_set_aside(
     if name == "policy.pt":
         folder.finish(STATE)
     path = folder.path / name
-    write_file(path, damage(path.read_bytes(), np.random.default_rng(1)))
+    write_file(path, damage(path.read_bytes(), Random(1)))
     with caplog.at_level("WARNING", "accord"):
         assert folder.finished() is None
         assert folder.load_snapshots() == ([{"fraction": 0.5}] if name == "checkpoint.pt" else [])
@@ -105,7 +88,7 @@ def test_another_policys_file_is_not_taken_for_ones_own(root: Place, caplog: pyt
     assert torch.equal(kept["state"]["w"], STATE["state"]["w"])  # type: ignore[index]
 
 
-@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+@pytest.mark.parametrize("damage", LOSSES.values(), ids=LOSSES)
 def test_a_damaged_comparison_is_computed_again(root: Place, damage: Damage, caplog: pytest.LogCaptureFixture) -> None:
     store, scenario = Store(root), resolve("paper_seven/ring/average-0.3")
     other = resolve("paper_seven/ring/average-0.4")
@@ -117,12 +100,12 @@ def test_a_damaged_comparison_is_computed_again(root: Place, damage: Damage, cap
     with caplog.at_level("WARNING", "accord"):
         assert store.load_context(other) is None
         assert "is of another scenario" in caplog.text
-        write_file(path, damage(path.read_bytes(), np.random.default_rng(2)))
+        write_file(path, damage(path.read_bytes(), Random(2)))
         assert store.load_context(scenario) is None
     assert f"{path}: " in caplog.text
 
 
-@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+@pytest.mark.parametrize("damage", LOSSES.values(), ids=LOSSES)
 def test_a_damaged_record_is_left_out_and_set_aside_when_its_run_is_asked_for(
     root: Place, damage: Damage, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -130,7 +113,7 @@ def test_a_damaged_record_is_left_out_and_set_aside_when_its_run_is_asked_for(
     for one in (made, sound):
         store.save(one, {"district_import_kwh": np.arange(100.0)})
     path = store.folder(made.spec) / "record.json"
-    write_file(path, damage(path.read_bytes(), np.random.default_rng(3)))
+    write_file(path, damage(path.read_bytes(), Random(3)))
     with caplog.at_level("WARNING", "accord"):
         assert store.records() == [sound]
         assert store.load(made.spec) is None
@@ -161,12 +144,12 @@ def test_another_runs_record_and_traces_are_not_taken_for_ones_own(
     assert store.traces(made.spec)["district_import_kwh"].tolist() == [0.0, 1.0, 2.0, 3.0, 4.0]
 
 
-@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+@pytest.mark.parametrize("damage", LOSSES.values(), ids=LOSSES)
 def test_damaged_traces_are_named_and_not_drawn(root: Place, damage: Damage, caplog: pytest.LogCaptureFixture) -> None:
     store, made = Store(root), record()
     store.save(made, {"district_import_kwh": np.arange(100.0)})
     path = store.folder(made.spec) / "traces.npz"
-    write_file(path, damage(path.read_bytes(), np.random.default_rng(4)))
+    write_file(path, damage(path.read_bytes(), Random(4)))
     with caplog.at_level("WARNING", "accord"):
         assert store.traces(made.spec) == {}
     assert str(path) in caplog.text

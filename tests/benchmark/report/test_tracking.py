@@ -14,13 +14,13 @@ from typing import Any
 import pandas as pd
 import pytest
 import wandb
-from helpers.launchers import Here
 from PIL import Image
 from wandb.proto import wandb_internal_pb2
 
 from accord.baselines.registry import METHODS
 from accord.benchmark.launch import launch
 from accord.benchmark.launch.jobs import Row
+from accord.benchmark.launch.local import Here
 from accord.benchmark.records.record import Record
 from accord.benchmark.records.store import Store
 from accord.benchmark.report.tracking import Tracker

@@ -8,12 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from helpers.launchers import Here
 
 from accord.benchmark.evaluation.context import Context
 from accord.benchmark.evaluation.evaluate import evaluate
 from accord.benchmark.launch.jobs import Ended
-from accord.benchmark.launch.local import LocalLauncher
+from accord.benchmark.launch.local import Here, LocalLauncher
 from accord.benchmark.launch.runner import execute
 from accord.benchmark.launch.training import controller_of
 from accord.benchmark.records.published import SUMS
