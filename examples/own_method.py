@@ -23,11 +23,12 @@ class ThroughDynamics(Method):
     def build(self, task, generator):
         torch.manual_seed(int(torch.randint(2**31, (), generator=generator)))
         layers = torch.nn.Linear(task.spec.obs_dim, 64), torch.nn.Tanh(), torch.nn.Linear(64, task.spec.action.size)
-        return NetworkController(torch.nn.Sequential(*layers, torch.nn.Sigmoid()))
+        return NetworkController(torch.nn.Sequential(*layers, torch.nn.Sigmoid()).to(task.device))
 
     def train(self, task, network, training):
         controller, spec, done, began = self.build(task, training.generator), task.spec, 0, time.perf_counter()
-        adam, prices = torch.optim.Adam(controller.net.parameters(), 3e-3), torch.zeros(len(spec.budgets))
+        adam = torch.optim.Adam(controller.net.parameters(), 3e-3)
+        prices = torch.zeros(len(spec.budgets), device=task.device)
         while done < training.effort.steps and time.perf_counter() - began < training.effort.seconds:
             step, loss, excess = task.reset(16, training.generator, horizon=24, initial="random"), 0.0, 0.0
             for _ in range(24):
