@@ -25,8 +25,9 @@ from pydantic import BaseModel, ValidationError
 from accord.baselines.registry import make_method, nest
 from accord.benchmark.launch.runner import how_it_ended
 from accord.benchmark.places import Place
-from accord.benchmark.records.files import reading, write_file
+from accord.benchmark.records.files import write_file
 from accord.benchmark.records.provenance import digest_of_sources, provenance_here
+from accord.benchmark.records.sealed import open_kept, seal_json
 from accord.benchmark.specs.run import digest_of
 from accord.benchmark.specs.yaml_file import read_model
 from accord.envs.errors import UsageError
@@ -58,18 +59,17 @@ def measured(module: str, cell: BaseModel, seconds: float, memory_gib: float, fo
         `stopped_busy` (processor time over wall-clock time). One that had no core to itself is not kept.
 
     Raises:
-        UsageError: a user's mistake ended the cell, or the file of a finished one cannot be read.
+        UsageError: a user's mistake ended the cell.
     """
     limits = {"seconds": seconds, "memory_gib": memory_gib}
     what = {"cell": cell.model_dump(mode="json"), "limits": limits, "code": digest_of_sources()}
     path = folder / f"{digest_of(what)}.json"
-    if path.exists():
-        with reading(path, "remove it, and the cell is measured again"):
-            row: Row = json.loads(path.read_text(encoding="utf-8"))["row"]
-        return row, False
+    kept = open_kept(path, what, "the cell is measured again")
+    if kept is not None:
+        return kept["row"], False
     row = _watched(module, cell, seconds, memory_gib * GIBIBYTE)
     if row["status"] != "failed" and busy(row) >= LEAST_SHARE:  # what failed or was held up may not be the next time
-        write_file(path, (json.dumps({**what, "row": row}, indent=1) + "\n").encode())
+        write_file(path, seal_json({**what, "row": row}))
     return row, True
 
 

@@ -76,6 +76,26 @@ def open_json(content: bytes) -> dict[str, Any]:
     return fields
 
 
+def open_kept(path: Place, of: Mapping[str, Any], then: str) -> dict[str, Any] | None:
+    """The fields of sealed JSON; None where there is none, and where it is damaged, which sets it aside.
+
+    Args:
+        path: The file.
+        of: Fields that it must have: what it was worked out for.
+        then: What happens where it is damaged, see `set_aside`.
+    """
+    try:
+        fields = open_json(path.read_bytes())
+        if any(fields.get(name) != value for name, value in of.items()):
+            raise DamagedError("is of something else")
+        return fields
+    except FileNotFoundError:
+        return None
+    except DamagedError as fault:
+        set_aside(path, str(fault), then)
+        return None
+
+
 def set_aside(path: Place, why: str, then: str) -> None:
     """Move a damaged file or folder out of the way, in the place of an earlier one, and say so in one line.
 

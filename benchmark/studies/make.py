@@ -5,7 +5,6 @@ Most of their time is the expert's with thirty and fifty agents; they are made i
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -14,9 +13,10 @@ import pandas as pd
 from accord.benchmark.launch.jobs import Ended, Job, Launcher, Tell
 from accord.benchmark.machine import one_thread
 from accord.benchmark.places import Place, place_from
-from accord.benchmark.records.files import reading, write_file
+from accord.benchmark.records.files import write_file
 from accord.benchmark.records.identity import policy_here
 from accord.benchmark.records.provenance import digest_of_sources
+from accord.benchmark.records.sealed import open_kept, seal_json
 from accord.benchmark.records.store import Store
 from accord.benchmark.specs.expand import runs_of
 from accord.benchmark.specs.resolved import ResolvedRun, resolve_run
@@ -56,13 +56,13 @@ def run_studies(suite: Suite, store: Store, tell: Callable[[str], None], launche
         Tables `contraction`, `gap` and `reassignment`.
 
     Raises:
-        UsageError: a policy is missing, a study failed, or a file of the store cannot be read.
+        UsageError: a policy is missing, or a study failed.
     """
     pieces = list(_pieces(runs_of(suite), suite.subject))
     for _, spec in pieces:
         if spec.effort is not None and store.policy(policy_here(resolve_run(spec))).finished() is None:
             raise UsageError(f"{spec.label}: no policy under {store.root}/; first: accord run {suite.name}")
-    missing = [(study, spec) for study, spec in pieces if not _kept(store.root, study, spec).exists()]
+    missing = [(study, spec) for study, spec in pieces if _kept(store.root, study, spec) is None]
     store.begin()
     todo = [_job(study, spec, store) for study, spec in missing]
     ended = list[Ended]()
@@ -79,9 +79,10 @@ def run_studies(suite: Suite, store: Store, tell: Callable[[str], None], launche
     rows: dict[str, list[Row]] = {study: [] for study in STUDIES}
     for study, spec in pieces:
         names = {"scenario": spec.scenario, "method": spec.method, "variant": spec.variant, "seed": spec.seed}
-        path = _kept(store.root, study, spec)
-        with reading(path, "remove it, and the study is made again"):
-            rows[study] += [names | row for row in json.loads(path.read_text(encoding="utf-8"))]
+        made = _kept(store.root, study, spec)
+        if made is None:
+            raise UsageError(f"the study {study} of {spec.label} was taken away; the same command makes it again")
+        rows[study] += [names | row for row in made]
     # The expert's episodes are those of every variant.
     policies, experts = [row for row in rows["gap"] if row["as"] == "policy"], rows.pop("expert")
     rows["gap"] += [
@@ -125,9 +126,16 @@ def _make(data: Mapping[str, Any], tell: Tell) -> None:
     spec, store = RunSpec(**data["spec"]), Store(place_from(data["root"]))
     with one_thread():
         rows = STUDIES[data["study"]](resolve_run(spec), store)
-    write_file(_kept(store.root, data["study"], spec), json.dumps(rows).encode())
+    path, of = _place(store.root, data["study"], spec)
+    write_file(path, seal_json({**of, "rows": rows}))
 
 
-def _kept(root: Place, study: str, spec: RunSpec) -> Place:
-    what = {"study": study, "spec": spec.digest, "code": digest_of_sources()}
-    return root / "studies" / f"{digest_of(what)}.json"
+def _kept(root: Place, study: str, spec: RunSpec) -> list[Row] | None:
+    fields = open_kept(*_place(root, study, spec), "the study is made again")
+    return None if fields is None else fields["rows"]
+
+
+def _place(root: Place, study: str, spec: RunSpec) -> tuple[Place, dict[str, str]]:
+    """The file of a study, and what it is of."""
+    of = {"study": study, "spec": spec.digest, "code": digest_of_sources()}
+    return root / "studies" / f"{digest_of(of)}.json", of

@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from accord.benchmark.boards.leaderboard import read_runs, write_runs
 from accord.benchmark.figures.curves import read_curves
+from accord.benchmark.performance import cells
 from accord.benchmark.performance.cells import measured
 from accord.benchmark.processes import machine_word
 from accord.benchmark.records.files import (
@@ -25,8 +26,6 @@ from accord.benchmark.records.files import (
     write_file,
     write_folder,
 )
-from accord.benchmark.records.provenance import digest_of_sources
-from accord.benchmark.specs.run import digest_of
 from accord.benchmark.tuning.search import _read
 from accord.benchmark.tuning.space import load_search
 from accord.envs.errors import UsageError
@@ -151,14 +150,25 @@ class Cell(BaseModel):
     size: int
 
 
-def test_a_measured_cell_that_was_cut_is_named(tmp_path: Path) -> None:
-    what = {"cell": {"size": 1}, "limits": {"seconds": 1.0, "memory_gib": 1.0}, "code": digest_of_sources()}
-    path = tmp_path / f"{digest_of(what)}.json"
-    path.write_text(json.dumps({**what, "row": {"status": "done"}}))
-    assert measured("nowhere", Cell(size=1), 1.0, 1.0, tmp_path) == ({"status": "done"}, False)
+def test_a_measured_cell_that_was_harmed_or_is_anothers_is_set_aside_and_measured_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = iter([{"status": "done", "n": 1}, {"status": "done", "n": 2}, {"status": "done", "n": 3}])
+    monkeypatch.setattr(cells, "_watched", lambda *of: next(rows))
+    monkeypatch.setattr(cells, "busy", lambda row: 1.0)
+    cell = Cell(size=1)
+    assert measured("nowhere", cell, 1.0, 1.0, tmp_path) == ({"status": "done", "n": 1}, True)
+    assert measured("nowhere", cell, 1.0, 1.0, tmp_path) == ({"status": "done", "n": 1}, False)
+    (path,) = tmp_path.iterdir()
     cut(path, 50)
-    with pytest.raises(UsageError, match=f"^{path}: cannot be read .*; remove it, and the cell is measured again$"):
-        measured("nowhere", Cell(size=1), 1.0, 1.0, tmp_path)
+    assert measured("nowhere", cell, 1.0, 1.0, tmp_path) == ({"status": "done", "n": 2}, True)
+    assert f"{path}: is cut short" in caplog.text
+    measured("nowhere", Cell(size=2), 1.0, 1.0, tmp_path)
+    (other,) = {file for file in tmp_path.glob("[!.]*") if file != path}
+    path.write_bytes(other.read_bytes())
+    with pytest.raises(StopIteration):
+        measured("nowhere", cell, 1.0, 1.0, tmp_path)
+    assert f"{path}: is of something else" in caplog.text
 
 
 def test_a_search_that_was_cut_is_named(tmp_path: Path) -> None:

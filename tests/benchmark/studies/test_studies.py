@@ -1,6 +1,5 @@
 """The studies of multi-resource allocation: on a small suite, and on play whose answer is known."""
 
-import json
 from functools import partial
 from pathlib import Path
 
@@ -24,7 +23,7 @@ from accord.benchmark.specs.run import RunSpec
 from accord.benchmark.specs.suite import Suite, load_suite
 from accord.benchmark.studies.contraction import _by_agreement, contraction
 from accord.benchmark.studies.gap import Changed, flown, gap
-from accord.benchmark.studies.make import _job, _kept, run_studies
+from accord.benchmark.studies.make import _job, _kept, _place, run_studies
 from accord.benchmark.studies.policies import headed_for
 from accord.benchmark.studies.reassignment import _recovery, reassignment
 from accord.benchmark.studies.report import _reassignment, gap_parts, write_studies
@@ -104,7 +103,10 @@ def test_studies_are_made_side_by_side(store: Store) -> None:
     assert not any(over.fault for over in ended)
     for job in asked:
         spec = RunSpec(**job.data["spec"])
-        assert json.loads(_kept(store.root, "contraction", spec).read_text()) == contraction(resolve_run(spec), store)
+        assert _kept(store.root, "contraction", spec) == contraction(resolve_run(spec), store)
+    path, _ = _place(store.root, "contraction", spec)
+    path.write_bytes(path.read_bytes()[:-9])
+    assert _kept(store.root, "contraction", spec) is None, "it is made again"
 
 
 def test_fresh_states_contract_and_their_trajectories_meet(store: Store) -> None:
