@@ -20,13 +20,15 @@ Digests = dict[str, set[str]]  # by a file's name
 def write_published(folder: Path, files: Mapping[str, bytes]) -> list[Path]:
     """Write files and their digests, so that at every moment each file is what a digest of its name says.
 
+    In a folder without digests the other files get those of what they are.
+
     Returns:
         All of them.
     """
     folder.mkdir(parents=True, exist_ok=True)
     new = {name: {hashlib.sha256(content).hexdigest()} for name, content in files.items()}
     # While files are replaced, both digests of each stand there.
-    before = _digests(folder) or {name: {_digest(folder / name)} for name in files if (folder / name).exists()}
+    before = _digests(folder) or {path.name: {_digest(path)} for path in folder.glob("[!.]*") if path.is_file()}
     kept = {name: digests for name, digests in before.items() if (folder / name).exists()}
     _write(folder, {name: _of(kept, name) | _of(new, name) for name in {**kept, **new}})
     for name, content in files.items():

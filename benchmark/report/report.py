@@ -26,6 +26,7 @@ from accord.envs.errors import UsageError
 
 FORMATS = ("md", "latex", "csv")
 OTHER_WORDS = {"markdown": "md"}
+CURVES = "curves.csv"
 NO_FIGURES = "No figures: these runs left no traces and have no gap to an optimum."
 
 
@@ -135,7 +136,7 @@ def write_report(report: SuiteReport, target: Path, traces: Traces, *, part: boo
 
     suite, records = report.suite, report.records
     target.mkdir(parents=True, exist_ok=True)
-    curves = curves_table(records, traces, target / "curves.csv")
+    curves = curves_table(records, traces, target / CURVES)
     contexts = report.contexts or (lambda address: None)
     figures = draw_figures(records, target / "figures", traces, contexts, curves=curves, keep=part)
     shown = [f"![{path.stem}](figures/{path.name})" for path in figures if path.suffix == ".png"] or [NO_FIGURES]
@@ -147,7 +148,9 @@ def write_report(report: SuiteReport, target: Path, traces: Traces, *, part: boo
         "improvement.csv": improvements(records, suite.subject).to_csv(index=False),
     }
     if len(curves):
-        texts["curves.csv"] = curves.to_csv(index=False)
+        texts[CURVES] = curves.to_csv(index=False)
+    else:
+        (target / CURVES).unlink(missing_ok=True)  # of other runs
     write_runs(records, target / "runs.parquet")
     files = write_published(target, {name: text.encode() for name, text in texts.items()})
     return [target / "runs.parquet", *files, *figures]

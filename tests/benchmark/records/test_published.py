@@ -110,6 +110,15 @@ def test_published_files_have_digests_that_others_read_too(tmp_path: Path) -> No
     subprocess.run(["sha256sum", "--check", "--strict", SUMS], cwd=tmp_path, check=True)
 
 
+def test_what_lay_in_a_folder_without_digests_is_taken_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "curves.csv").write_bytes(b"steps\n1\n")
+    write_published(tmp_path, FILES)
+    assert read_published(tmp_path / "curves.csv") == b"steps\n1\n"
+    (tmp_path / "curves.csv").write_bytes(b"steps\n2\n")
+    with pytest.raises(UsageError, match=r"curves\.csv: is not what its digest"):
+        read_published(tmp_path / "curves.csv")
+
+
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
 def test_what_was_done_to_a_published_file_is_noticed(tmp_path: Path, damage: Damage) -> None:
     write_published(tmp_path / "core", FILES)

@@ -12,7 +12,7 @@ from accord.benchmark.boards.leaderboard import TABLE_COLUMNS, read_runs
 from accord.benchmark.boards.tables import SMOKE
 from accord.benchmark.figures.curves import POINT, RUN, SETUP, read_curves
 from accord.benchmark.launch.runner import execute
-from accord.benchmark.records.published import SUMS
+from accord.benchmark.records.published import SUMS, changed
 from accord.benchmark.records.record import Record
 from accord.benchmark.records.store import Store
 from accord.benchmark.report.report import NO_FIGURES, SuiteReport, write_report
@@ -223,6 +223,17 @@ def test_a_part_keeps_curves_and_figures_of_runs_whose_traces_are_elsewhere(
     assert {path.name for path in written} == set(before)
     changed = {path.name for path in written if path.read_bytes() != before[path.name]}
     assert changed <= {"leaderboard.md", SUMS}  # where figures come in another order
+
+
+def test_runs_without_curves_do_not_keep_those_of_others(
+    target: Path, records: list[Record], store: Store, tmp_path: Path
+) -> None:
+    shutil.copytree(target, tmp_path / "kept")
+    rules = [record for record in records if record.spec.method == "serve_now"]
+    for _ in range(2):  # the second reads what the first left
+        write_report(report_of(rules, store), tmp_path / "kept", store.traces)
+    assert not (tmp_path / "kept" / "curves.csv").exists()
+    assert list(changed(tmp_path / "kept")) == []
 
 
 def episodic(seed: int, method: str, value: float, like: Record) -> Record:
