@@ -12,9 +12,9 @@ import pytest
 import torch
 from rich.console import Console
 
-from accord.benchmark.launch import launch
+from accord.benchmark.launch import launch, start
 from accord.benchmark.launch import shown as showing
-from accord.benchmark.launch.jobs import Ended, Job, Row, Tell
+from accord.benchmark.launch.jobs import TRAINING, Ended, Job, Row, Tell
 from accord.benchmark.launch.local import LocalLauncher
 from accord.benchmark.records.record import Record, load_record
 from accord.benchmark.records.store import Store
@@ -150,6 +150,16 @@ def test_a_killed_process_is_a_failed_row(
     assert record.status == "failed"
     assert record.error == "the process ended with signal 9"
     assert record.metrics == {"n_agents": 7}
+
+
+def test_trainings_say_what_their_optimiser_loads(tmp_path: Path) -> None:
+    used = "import sys, torch; torch.optim.Adam([torch.zeros(1, requires_grad=True)]); print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", used], capture_output=True, text=True, check=True).stdout.split()
+    assert set(TRAINING) <= set(loaded)
+    spec = next(run for run in runs_of(load_suite("quick")) if run.method == "consensus-gossip")
+    jobs = start._plan(start._missing([spec], {spec.digest: None}), Store(tmp_path), False, ())
+    assert [job.loads for job in jobs if job.title.startswith("train ")] == [TRAINING]
+    assert {job.loads for job in jobs if not job.title.startswith("train ")} == {()}
 
 
 def test_a_suite_that_was_stopped_goes_on_where_it_was(tmp_path: Path) -> None:
