@@ -13,7 +13,6 @@ search that was stopped goes on, and the same search finds the same.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -29,6 +28,7 @@ from accord.benchmark.places import place_from
 from accord.benchmark.records.code import known_digests, take_digests
 from accord.benchmark.records.files import reading, write_file
 from accord.benchmark.records.provenance import provenance_here
+from accord.benchmark.records.sealed import open_json, seal_json
 from accord.benchmark.records.store import Store
 from accord.benchmark.seeding import seeded
 from accord.benchmark.specs.run import CPU, device_for
@@ -157,7 +157,7 @@ def _next(data: Mapping[str, Any], tell: Tell) -> str:
     best = min(finals or trials, key=_score)
     content["best"] = {"settings": best["settings"], "score": best["score"]}
     content["git_revision"] = provenance_here().git_revision
-    write_file(target / f"{method}.json", (json.dumps(content, indent=1) + "\n").encode())
+    write_file(target / f"{method}.json", seal_json(content))
     return f"{stage} {len(done)} of {of}, score {done[-1]['score']:.3f}, best {min(map(_score, done)):.3f}"
 
 
@@ -268,7 +268,7 @@ def _read(search: Search, method: str, target: Path) -> dict[str, Any]:
     if not path.exists():
         return what | {"trials": [], "finals": []}
     with reading(path, "move it away to begin a new search"):
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        content = open_json(path.read_bytes())
         found = {name: content[name] for name in (*what, "trials", "finals")}
     if {name: found[name] for name in what} != what:
         raise UsageError(f"{path}: holds another search; move it away to begin a new one")

@@ -2,13 +2,16 @@
 
 import json
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
 import torch
+from helpers.damage import LOSSES, Damage
 
 from accord.baselines.registry import METHODS, make_method, nest
 from accord.benchmark.launch.local import LocalLauncher
+from accord.benchmark.records.sealed import open_json, seal_json
 from accord.benchmark.records.store import Store
 from accord.benchmark.specs.expand import runs_of
 from accord.benchmark.specs.named import files_of
@@ -47,7 +50,7 @@ SMALL = Search(
 
 
 def told(target: Path, method: str) -> dict:
-    return json.loads((target / f"{method}.json").read_text())
+    return open_json((target / f"{method}.json").read_bytes())
 
 
 @pytest.mark.parametrize("name", files_of(HOME))
@@ -73,7 +76,7 @@ def test_a_search_begins_with_the_defaults_and_goes_on_where_it_stopped(whole: P
     assert found["trials"][0]["settings"] == defaults(method, SMALL.methods[method])
     assert found["best"]["score"] == found["finals"][0]["score"]
     halfway = found | {"trials": found["trials"][:1], "finals": []}
-    (tmp_path / f"{method}.json").write_text(json.dumps(halfway))
+    (tmp_path / f"{method}.json").write_bytes(seal_json(halfway))
     tune(SMALL, [method], tmp_path, Store(whole / "runs"), LocalLauncher(1, quiet=True), lambda line: None)
     assert without_seconds(told(tmp_path, method)) == without_seconds(found)
 
@@ -159,6 +162,27 @@ def test_another_search_does_not_go_on_in_the_same_file(whole: Path) -> None:
         )
 
 
+@pytest.mark.parametrize("damage", LOSSES.values(), ids=LOSSES)
+def test_trials_that_were_damaged_are_refused(damage: Damage, tmp_path: Path) -> None:
+    good, file = ROOT / "results" / "tuning" / "planning" / "mpc.json", tmp_path / "mpc.json"
+    search, content = load_search("planning"), good.read_bytes()
+    for seed in range(10):
+        file.write_bytes(damage(content, Random(seed)))
+        if spoken(file) == spoken(good):  # a space became a tab
+            assert _read(search, "mpc", tmp_path) == _read(search, "mpc", good.parent)
+        else:
+            with pytest.raises(UsageError, match=f"^{file}: cannot be read .*; move it away to begin a new search"):
+                _read(search, "mpc", tmp_path)
+
+
+def spoken(path: Path) -> Any:
+    """What a file of JSON says; None where it is none."""
+    try:
+        return json.loads(path.read_bytes())
+    except ValueError:
+        return None
+
+
 def used(name: str, method: str, search: Search) -> dict[str, Any]:
     """The settings that a suite's runs of a method have: those of `tuned.yaml`, or the suite's own."""
     if name in ("core", "planning") or search.tuned:
@@ -197,7 +221,7 @@ def test_settings_of_the_campus_alone_are_what_the_searches_found_best_there() -
     assert len(runs) == 6
     for method, run in runs.items():
         search = "execution" if method == "mappo-moving-gossip" else "core"
-        found = json.loads((ROOT / "results" / "tuning" / search / f"{method}.json").read_text())
+        found = told(ROOT / "results" / "tuning" / search, method)
         tried = [one for final in found["finals"] for one in final["tried"]]
         best = min(tried, key=lambda one: one["outcomes"][run.scenario]["score"])
         check_same(run.config, best["settings"], method)
