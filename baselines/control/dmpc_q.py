@@ -48,7 +48,7 @@ class CoupledMpcMethod(Method):
     """A central plan of coupled linear systems by a model that stays: where `dmpc_q` begins, or the true one."""
 
     config_type = CoupledMpcConfig
-    on_processor = True
+    random = on_processor = True  # the planner draws nothing, but a seed draws starts and disturbances
     config: CoupledMpcConfig
 
     @property
