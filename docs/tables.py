@@ -1,6 +1,6 @@
 """Write the tables of README and the documentation anew: each is what the command in the comment above it prints.
 
-python docs/tables.py
+python docs/tables.py [PAGE ...]
 
 <!-- accord report core --published --summary -->
 | method | ...
@@ -25,8 +25,8 @@ def table_of(printed: str) -> str:
 
 
 def main() -> None:
-    """Run every command, and put what it prints under its comment."""
-    for page in PAGES:
+    """Run the commands of the pages that are named, or of all, and put what they print under their comments."""
+    for page in [Path(word) for word in sys.argv[1:]] or PAGES:
         text = page.read_text(encoding="utf-8")
         page.write_text(PRINTED.sub(_printed_anew, text), encoding="utf-8")
 
