@@ -41,7 +41,7 @@ class AnalyticPolicyGradientConfig(PricedConfig):
 
     lr: float = Field(1e-3, gt=0, description="Adam's first step size; it falls to a tenth.")
     gamma: float = Field(0.98, gt=0, le=1, description="Discount per step.")
-    window: int = Field(24, ge=1, description="Steps that a gradient goes through.")
+    window: int = Field(24, ge=1, description="Steps that a gradient goes through, at most an episode's.")
     """Unit: steps."""
     copies: int = Field(4, ge=1, description="Copies of the task in training, each with a start of its own.")
     """Unit: copies."""
@@ -85,12 +85,13 @@ class AnalyticPolicyGradient(Method):
         env = DifferentiableEnvironment(
             task, prices, config.copies, config.agents, training.generator, shaping_gamma=config.gamma
         )
+        config = config.model_copy(update={"window": min(config.window, env.horizon)})
         train(
             env,
             Climber(actor, env, config, training.generator),
             training,
             steps_per_rollout=config.window,
-            rollouts_per_episode=max(1, env.horizon // config.window),
+            rollouts_per_episode=env.horizon // config.window,
             learned=controller.state_dict,
             saves=SAVES,
         )

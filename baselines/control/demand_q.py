@@ -75,8 +75,8 @@ class DemandQ(Method):
         assert isinstance(task, DemandResponse)
         values = PlanValues(self.config, task.district, task.spec)
 
-        def begin(generator: torch.Generator) -> Hours:
-            return Hours(task, self.config, generator)
+        def begin(generator: torch.Generator) -> TrainingEpisode:
+            return TrainingEpisode(task, self.config, generator)
 
         def state_dict() -> dict[str, Any]:
             controller.learned = values.parameters
@@ -106,7 +106,7 @@ class Learned(Negotiators):
         return self.learned.vector.size
 
 
-class Hours(Episode):
+class TrainingEpisode(Episode):
     """Hours of training, from a random state and balanced accounts; what comes is expected by persistence."""
 
     def __init__(self, task: DemandResponse, config: DemandQConfig, generator: torch.Generator) -> None:
@@ -143,7 +143,7 @@ class Hours(Episode):
         coming = coming_hours(task.district, task.hour_of_calendar, self._expect, self._rng)
         repeats = -(-config.horizon // step.active.shape[1])
         active = np.tile(step.active[0].double().numpy().T, repeats)[:, : config.horizon]
-        later = float((coming.price + self._prices @ active)[:DAY].min())
+        later = (coming.price + (self._members * self._prices) @ active)[:, :DAY].min(1)
         view = task.forecast(1)
         self._now = PlanState(coming, active, view["waiting_load"][:, 0], view["stored"][:, 0], self._account, later)
         self.state = self._now.vector

@@ -33,7 +33,16 @@ from scipy import sparse
 from torch import Tensor
 
 from accord.baselines.base import Controller, Method, RolloutStart
-from accord.baselines.control.mpc import DAY, HELD_SHARE, OVERDRAFT_PRICE, WEEK, Coming, PlanConfig, own_program
+from accord.baselines.control.mpc import (
+    DAY,
+    HELD_SHARE,
+    OVERDRAFT_PRICE,
+    WEEK,
+    Coming,
+    PlanConfig,
+    own_program,
+    persistence,
+)
 from accord.baselines.control.plan_values import PlanParameters, corrected
 from accord.baselines.registry import register
 from accord.envs.demand_response import DemandResponse
@@ -112,7 +121,7 @@ class Negotiators(Controller):
         repeats = -(-config.horizon // step.active.shape[1])
         active = np.tile(step.active.double().numpy().swapaxes(1, 2), repeats)[..., : config.horizon]  # [B, m, T]
         members = spec.members.double().expand(spec.n_agents, -1).numpy()
-        later = (coming.price + self._price @ active)[..., :DAY].min(-1)
+        later = (coming.price + (members * self._price) @ active)[..., :DAY].min(-1)
         for (copy, i), planner in self._planners.items():
             counted = members[i, :, None] * active[copy]
             at = copy, i
@@ -224,17 +233,10 @@ class Meter:
         self._read = np.concatenate([self._read, np.stack([demand, solar])[..., None]], -1)[..., -WEEK - 1 :]
 
     def coming(self, price: Array, hours: int) -> Coming:
-        """The same hour's demand a week ago and sun a day ago; the last day's, or the present, without such a past."""
-        ahead, known = np.arange(hours), self._read.shape[-1]
-        demand, solar = self._read
-        weekly = demand[..., _back(ahead, WEEK if known > WEEK else DAY, known)]
-        return Coming(weekly, solar[..., _back(ahead, DAY, known)], price[..., ahead % DAY])
-
-
-def _back(ahead: NDArray[np.int64], period: int, known: int) -> NDArray[np.int64]:
-    """Index of the hour that stands for each coming one: whole periods before it, and known."""
-    back = -ahead % period
-    return known - 1 - np.where(back < known, back, 0)
+        """What is expected of the coming hours: see `persistence`."""
+        ahead = np.arange(hours)
+        demand, solar = persistence(self._read[0], self._read[1], ahead)
+        return Coming(demand, solar, price[..., ahead % DAY])
 
 
 class _Planner:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor
 
-from accord.baselines.base import Controller, Method, MethodConfig, RolloutStart, Training
+from accord.baselines.base import Controller, Method, MethodConfig, Training
 from accord.baselines.control.coupled_mpc import CoupledMpc, Parameters
 from accord.baselines.control.negotiation import Negotiation
 from accord.baselines.control.plan_learning import Best, Episode, LearningConfig, Values, learn
@@ -110,10 +110,6 @@ class CoupledPlanner(Controller):
 
     def __init__(self, config: DmpcQConfig, parameters: Parameters | None = None) -> None:
         self.values = CoupledValues(config, parameters or Parameters.unlearned())
-
-    def reset(self, start: RolloutStart) -> None:
-        """Nothing is remembered between steps."""
-        super().reset(start)
 
     def act(self, step: Step) -> Tensor:
         """Inputs, [B, 3, 1]."""

@@ -133,11 +133,10 @@ def coming_hours(district: District, now: int, config: MpcConfig, noise: np.rand
     known = ahead if config.forecast == "perfect" else ahead % DAY
     price = district.price.numpy()[(now + known) % district.hours] / district.mean_price
     if config.forecast == "persistence":
-        # From the present hour back to the first that is needed; nothing later is looked at.
-        first = now - WEEK
-        demand, solar = (profile(first, WEEK + 1).double().numpy() for profile in (district.demand, district.solar))
-        demand = demand[:, np.where(ahead % WEEK, ahead % WEEK, WEEK)]
-        solar = solar[:, WEEK - DAY + np.where(ahead % DAY, ahead % DAY, DAY)]
+        # Nothing later than now is looked at, and before its first hour a calendar holds what ends the year.
+        first = max(0, now - WEEK)
+        metered = [profile(first, now - first + 1).double().numpy() for profile in (district.demand, district.solar)]
+        demand, solar = persistence(metered[0], metered[1], ahead)
     else:
         length = int(known.max()) + 1
         demand, solar = (
@@ -148,6 +147,26 @@ def coming_hours(district: District, now: int, config: MpcConfig, noise: np.rand
         errors[:, :, 0] = 1.0
         demand, solar = demand * errors[0].clip(0.0), solar * errors[1].clip(0.0)
     return Coming(demand, solar, price)
+
+
+def persistence(demand: Array, solar: Array, ahead: NDArray[np.int64]) -> tuple[Array, Array]:
+    """The same hour's demand a week ago and sun a day ago; the last day's, or the present, without such a past.
+
+    Args:
+        demand: What was metered, the present hour last, [..., K] kWh.
+        solar: The same.
+        ahead: Which hours from the present one on, [T].
+
+    Returns:
+        Demand and sun that are expected, [..., T] kWh; of the present hour what was metered.
+    """
+    known = demand.shape[-1]
+
+    def like(values: Array, period: int) -> Array:
+        back = -ahead % period
+        return values[..., known - 1 - np.where(back < known, back, 0)]
+
+    return like(demand, WEEK if known > WEEK else DAY), like(solar, DAY)
 
 
 class Planner(Controller):
@@ -223,11 +242,12 @@ class Planner(Controller):
         """
         hours, kept = active.shape[1], active.sum(1) > 0
         # What still waits, or is still stored, when the plan ends is worth the cheapest hour of a day.
-        later = float((coming.price + active.T @ self._price)[:DAY].min())
+        prices = coming.price + (self._members[first] * self._price) @ active  # [K, T], of the budgets that count each
+        later = prices[:, :DAY].min(1)
         district, gamma = self._task.district, self._config.gamma
         parts = [
-            own_program(district, int(i), coming.of(i), gamma, (later, HELD_SHARE * later), float(w), float(s))
-            for i, w, s in zip(first, waiting, stored, strict=True)
+            own_program(district, int(i), coming.of(i), gamma, (end, HELD_SHARE * end), float(w), float(s))
+            for i, end, w, s in zip(first, later.tolist(), waiting, stored, strict=True)
         ]
         own = Program(
             np.concatenate([n * part.cost for n, part in zip(count, parts, strict=True)]),

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -185,7 +186,7 @@ class _Memory:
     """The last samples; a checkpoint keeps them with the parameters."""
 
     def __init__(self, capacity: int, values: Values) -> None:
-        self._capacity, self._values, self._samples = capacity, values, list[Sample]()
+        self._values, self._samples = values, deque[Sample](maxlen=capacity)
 
     def collect(self, episode: Episode, config: LearningConfig, before: int, generator: torch.Generator) -> float:
         """A step of an episode; its cost."""
@@ -196,12 +197,12 @@ class _Memory:
 
         state = episode.state
         action, cost, following = episode.step(self._values.best(state), noise)
-        self._samples = [*self._samples[1 - self._capacity :], (state, action, cost, following)]
+        self._samples.append((state, action, cost, following))
         return cost
 
     def newest(self, count: int) -> list[Sample]:
         """The last ones."""
-        return self._samples[-count:]
+        return list(self._samples)[-count:]
 
     def drawn(self, count: int, generator: torch.Generator) -> list[Sample]:
         """Any, with replacement."""
@@ -216,5 +217,6 @@ class _Memory:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from one."""
         states, actions, costs, following = (column.numpy() for column in state["samples"])
-        self._samples = list(zip(states, actions, costs.tolist(), following, strict=True))
+        self._samples.clear()
+        self._samples.extend(zip(states, actions, costs.tolist(), following, strict=True))
         self._values.take(state["parameters"].double().numpy())

@@ -93,7 +93,7 @@ class PlanState:
         waiting: Load that waits, [N] kWh.
         stored: Stored energy, [N] kWh.
         account: What each budget has left from before, [m] kWh.
-        later: What load that waits after the plan costs, mean prices.
+        later: What load that waits after the plan costs each building, [N] mean prices.
     """
 
     coming: Coming
@@ -101,17 +101,17 @@ class PlanState:
     waiting: Array
     stored: Array
     account: Array
-    later: float
+    later: Array
 
     @property
     def vector(self) -> Array:
         """All numbers."""
-        coming, rest = self.coming, np.array([self.later])
-        parts = [coming.demand, coming.solar, coming.price, self.active, self.waiting, self.stored, self.account, rest]
+        parts = [self.coming.demand, self.coming.solar, self.coming.price, self.active]
+        parts += [self.waiting, self.stored, self.account, self.later]
         return np.concatenate([part.ravel() for part in parts])
 
-    def shorter(self, later: float) -> PlanState:
-        """The same without the last hour, which was not in the plan before; that plan's value of waiting load."""
+    def shorter(self, later: Array) -> PlanState:
+        """The same without the last hour, which was not in the plan before; that plan's value of waiting load, [N]."""
         coming = Coming(self.coming.demand[:, :-1], self.coming.solar[:, :-1], self.coming.price[:-1])
         return replace(self, coming=coming, active=self.active[:, :-1], later=later)
 
@@ -157,7 +157,7 @@ class PlanValues(Values):
         plans, of_columns = (x[: n * BLOCKS * hours].reshape(n, BLOCKS, hours) for x in (columns, reduced))
         own = rows[: n * OWN_ROWS * hours].reshape(n, OWN_ROWS, hours)
         of_budgets = rows[n * OWN_ROWS * hours :]
-        gradient = self._gradient(at, plans, own, of_columns, of_budgets)
+        gradient = self._gradient(at, own, of_columns, of_budgets)
         return Best(
             value,
             plans[:, [GRID, BATTERY], 0].T.ravel().clip(0.0),
@@ -167,11 +167,11 @@ class PlanValues(Values):
 
     def _state(self, vector: Array) -> PlanState:
         n, m = len(self._members), len(self._limit)
-        hours = (len(vector) - 2 * n - m - 1) // (2 * n + m + 1)
+        hours = (len(vector) - 3 * n - m) // (2 * n + m + 1)
         ends = np.cumsum([n * hours, n * hours, hours, m * hours, n, n, m])
         demand, solar, price, active, waiting, stored, account, later = np.split(vector, ends)
         coming = Coming(demand.reshape(n, -1), solar.reshape(n, -1), price)
-        return PlanState(coming, active.reshape(m, -1), waiting, stored, account, float(later[0]))
+        return PlanState(coming, active.reshape(m, -1), waiting, stored, account, later)
 
     def _program(self, at: PlanState) -> Program:
         """Of all buildings, with what each budget is overdrawn by as columns behind theirs."""
@@ -183,7 +183,7 @@ class PlanValues(Values):
                 i,
                 coming.of(i),
                 self._config.gamma,
-                (at.later, HELD_SHARE * at.later),
+                (float(at.later[i]), float(HELD_SHARE * at.later[i])),
                 float(at.waiting[i]),
                 float(at.stored[i]),
             )
@@ -205,12 +205,11 @@ class PlanValues(Values):
             np.concatenate([*(part.high for part in parts), granted]),
         )
 
-    def _gradient(self, at: PlanState, plans: Array, own: Array, reduced: Array, budgets: Array) -> Array:
+    def _gradient(self, at: PlanState, own: Array, reduced: Array, budgets: Array) -> Array:
         """Derivative of the least cost by `PlanParameters.vector`.
 
         Args:
             at: The state.
-            plans: Every variable, [N, BLOCKS, T].
             own: Dual values of the buildings' own rows, [N, OWN_ROWS, T].
             reduced: Reduced costs, [N, BLOCKS, T].
             budgets: Dual values of the budgets' rows, [m].

@@ -21,6 +21,7 @@ from accord.envs.network import Network
 from accord.envs.task import Step, Task
 
 MANY = 256  # buildings; of more than that so many are drawn to tune on
+PRICES = 20  # that may count as cheap, of a tariff with more
 
 
 class RuleConfig(MethodConfig):
@@ -58,7 +59,7 @@ class RuleBased(Method):
             raise UsageError(f"method rule_based: task '{task.spec.name}' is not demand response")
         if task.spec.n_agents > MANY:
             task = cast(DemandResponse, task.sample_agents(MANY, training.generator))
-        prices = (task.district.price / task.district.mean_price).unique()
+        prices = _levels(task.district.price / task.district.mean_price)
         points = list(itertools.product(prices.tolist(), self.config.shares, self.config.patience))
         grid = torch.tensor(points, device=task.device)
         first, last = task.district.training
@@ -88,6 +89,14 @@ class _Rule(Controller):
         beyond = (1 - self._patience / load.clamp_min(1e-6)).clamp_min(0.0)
         grid = torch.maximum(cheap, beyond)
         return torch.stack([torch.ones_like(grid), grid], -1)
+
+
+def _levels(price: Tensor) -> Tensor:
+    """The prices of a tariff [H], each once; of more than `PRICES` so many quantiles."""
+    levels = price.unique()
+    if len(levels) <= PRICES:
+        return levels
+    return levels.quantile(torch.linspace(0, 1, PRICES, device=price.device), interpolation="nearest")
 
 
 def _try(

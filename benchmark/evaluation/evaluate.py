@@ -26,8 +26,9 @@ class Evaluation:
     Attributes:
         metrics: By name, see `benchmark.evaluation.metrics`.
         traces: import_kwh and waiting_load [T, N] hourly, multipliers [days, N, m] at the end of each day,
-            up to 1,000 agents; district_import [T] and price [T] always. Of an episodic scenario the
-            episode_returns [E], summed over agents.
+            up to 1,000 agents; district_import_kwh [T] kWh, district_price [T] $/kWh, district_demand [T] kWh and
+            district_waiting_load [T] kWh where the task measures them. Of an episodic scenario the episode_returns
+            [E], summed over agents.
         trajectory: The sums that the metrics were computed from.
     """
 

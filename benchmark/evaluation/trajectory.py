@@ -63,7 +63,7 @@ class Trajectory:
         counted: [m] hours in which each budget counted.
         days: What `used` and `counted` were at the end of each day.
         hour_excess: Largest (use − limit)/scale of the budgets that count, of each hour in which one does.
-        series: Named [T] arrays of the district: import_kwh, price, waiting_load.
+        series: Named [T] arrays of the district: import_kwh, price, demand, waiting_load.
         sums: Named per-agent sums over the hours, [N]: bill, import_kwh, waiting_load, demand, carbon, reward. Of
             episodes their means: reward and collisions [N], served and completed [].
         backlog: Slope of the daily mean waiting load over the second half, per day, [N].

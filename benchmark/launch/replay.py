@@ -6,11 +6,11 @@ import math
 import shlex
 from typing import Any
 
-from accord.baselines.registry import REFERENCES, make_method
+from accord.baselines.registry import REFERENCES
 from accord.benchmark.evaluation.buildings import Buildings, beside_today, names_of
-from accord.benchmark.evaluation.context import Context
 from accord.benchmark.evaluation.evaluate import Evaluation, evaluate
 from accord.benchmark.evaluation.metrics import METRICS
+from accord.benchmark.launch.contexts import scales_of, without_control
 from accord.benchmark.launch.training import learned, without_learning
 from accord.benchmark.machine import one_thread
 from accord.benchmark.records.record import Record
@@ -19,7 +19,6 @@ from accord.benchmark.seeding import seeded
 from accord.benchmark.specs.resolved import resolve_run
 from accord.benchmark.specs.run import CPU
 from accord.envs.errors import UsageError
-from accord.envs.scenario import Scenario
 
 CHECKED = ("cost", "delay", "import_peak")  # metrics that need no optimum
 # What no seed moves may still differ between machines by this share: a rule's decisions amplify rounding.
@@ -41,7 +40,9 @@ def buildings_of(record: Record, store: Store) -> Buildings:
     if names is None:
         raise UsageError(f"run {record.spec.label}: has no buildings; allowed: runs in districts, see accord districts")
     found = replay(record, store)
-    return beside_today(record.spec.label, scenario.uncontrolled, names, found, without_control(scenario))
+    with one_thread():
+        today = without_control(scenario, scales_of(scenario))
+    return beside_today(record.spec.label, scenario.uncontrolled, names, found, today)
 
 
 def replay(record: Record, store: Store) -> Evaluation:
@@ -63,17 +64,9 @@ def replay(record: Record, store: Store) -> Evaluation:
     with one_thread():
         policy = _policy(record, store)
         controller = without_learning(run, generator) if policy is None else learned(run, run.scenario, policy)
-        found = evaluate(run.scenario, controller, _scales(run.scenario), generator, device=str(run.device))
+        found = evaluate(run.scenario, controller, scales_of(run.scenario), generator, device=str(run.device))
     _check(record, found)
     return found
-
-
-def without_control(scenario: Scenario) -> Evaluation:
-    """Roll out what a scenario's runs are compared with: the rule of today."""
-    rule, generator = scenario.uncontrolled, seeded(0, scenario.uncontrolled)
-    with one_thread():
-        plain = make_method(rule).build(scenario.task(), generator)
-        return evaluate(scenario, plain, _scales(scenario), generator)
 
 
 def _policy(record: Record, store: Store) -> dict[str, Any] | None:
@@ -103,8 +96,3 @@ def _check(record: Record, found: Evaluation) -> None:
         if not math.isclose(then, now, rel_tol=HARDWARE, abs_tol=HARDWARE):
             changed = f"{name} was {then:.6g} {METRICS[name].unit} and is {now:.6g} now"
             raise UsageError(f"run {record.spec.label}: code or data have changed since: {changed}; run it again")
-
-
-def _scales(scenario: Scenario) -> Context:
-    scales = scenario.scales
-    return Context(demand_peak=scales.peak, top_price=scales.top_price, level=scales.level)

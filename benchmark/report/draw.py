@@ -35,7 +35,8 @@ def drawn(records: Sequence[Record], seconds: float, draw: int) -> list[Record]:
     left = seconds
     for index in map(int, np.random.default_rng(draw).permutation(len(records))):
         record = records[index]
-        cost = rollout_seconds(record) + (0.0 if record.policy in trained else training_seconds(record))
+        shared = record.policy and record.policy in trained
+        cost = rollout_seconds(record) + (0.0 if shared else training_seconds(record))
         if cost <= left:
             left -= cost
             chosen.append(index)
@@ -59,8 +60,8 @@ def shortest_of_each_method(records: Sequence[Record], most: float = SHORT) -> l
 
 
 def training_seconds(record: Record) -> float:
-    """What the training of a row's policy took."""
-    return (_number(record, "train_seconds") or 0.0) if record.policy else 0.0
+    """What the training of a row's policy took, or what a method without one took to tune itself."""
+    return _number(record, "train_seconds") or 0.0
 
 
 def rollout_seconds(record: Record) -> float:

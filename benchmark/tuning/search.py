@@ -21,6 +21,7 @@ from typing import Any
 
 from accord.baselines.base import Effort, Method, Training
 from accord.baselines.registry import make_method, nest
+from accord.benchmark.evaluation.context import GROWTH_ALLOWED, VIOLATION_ALLOWED
 from accord.benchmark.evaluation.evaluate import evaluate
 from accord.benchmark.launch.contexts import prepare_context
 from accord.benchmark.launch.jobs import TRAINING, Ended, Job, Launcher, Room, Tell
@@ -37,12 +38,11 @@ from accord.envs.catalogue import resolve
 from accord.envs.checks import device_of
 from accord.envs.districts.district import HOURS
 from accord.envs.errors import UsageError
-from accord.envs.scenario import Hours, Scenario
+from accord.envs.scenario import Episodes, Hours, Scenario
 
 # Relaxing an hourly budget by a point saves less than a point of cost: at twice that, violating never pays.
 INFEASIBLE = 2.0
-ALLOWED = 0.01
-FAILED = 100.0
+FAILED, LOST = 100.0, 1e9  # scores of a rollout that ended in no number: over hours, and in episodes
 OUTCOME = ("optimality_gap", "violation", "backlog_growth", "episode_return")  # kept of every trial
 STARTUP_TRIALS = 5  # of the sampler, the defaults included
 FINALS = 1000  # added to the sampler's seed in the finals
@@ -102,15 +102,17 @@ def parted(address: str) -> Scenario:
     return scenario.over(hours)
 
 
-def score(metrics: dict[str, Any]) -> float:
-    """Gap to the optimum, and twice what is beyond the allowed violation and growth; lower is better.
+def score(metrics: dict[str, Any], protocol: Hours | Episodes) -> float:
+    """Over hours the gap to the optimum, and twice what is beyond the allowed violation and growth; lower is better.
 
-    Where there is no optimum, less the return.
+    Of an episodic scenario less the return. Where an optimum near zero has no gap, the objective takes its place.
     """
-    if metrics["optimality_gap"] is None:
+    if not isinstance(protocol, Hours):
         return -float(metrics["episode_return"])
-    beyond = [max(0.0, (metrics[name] or 0.0) - ALLOWED) for name in ("violation", "backlog_growth")]
-    return float(metrics["optimality_gap"] + INFEASIBLE * sum(beyond))
+    allowed = {"violation": VIOLATION_ALLOWED, "backlog_growth": GROWTH_ALLOWED}
+    beyond = sum(max(0.0, (metrics[name] or 0.0) - most) for name, most in allowed.items())
+    gap = metrics["objective"] if metrics["optimality_gap"] is None else metrics["optimality_gap"]
+    return min(FAILED, float(gap) + INFEASIBLE * beyond)
 
 
 def _left(search: Search, method: str, target: Path, store: Store) -> list[Job]:
@@ -245,9 +247,9 @@ def _measure(
             generator = seeded(search.seed, "evaluate")
             metrics: dict[str, Any] = evaluate(scored, controller, context, generator, device=device).metrics
             kept = {name: float(metrics[name]) for name in OUTCOME if metrics[name] is not None}
-            outcome = {"score": min(FAILED, score(metrics)), **kept}
+            outcome = {"score": score(metrics, scored.protocol), **kept}
         except ArithmeticError:
-            outcome = {"score": FAILED}
+            outcome = {"score": FAILED if isinstance(scored.protocol, Hours) else LOST}
         outcomes[address] = outcome | {"seconds": trained.seconds}
     total = sum(outcome["score"] for outcome in outcomes.values()) / len(outcomes)
     return {"settings": settings, "score": total, "outcomes": outcomes}

@@ -31,6 +31,13 @@ class Range(BaseModel):
     def _is_one_of_both(self) -> Range:
         if bool(self.choices) == (self.low is not None and self.high is not None):
             raise ValueError("must give `low` and `high`, or `choices`")
+        if self.choices and (self.low is not None or self.high is not None or self.log):
+            raise ValueError("must not give `low`, `high` or `log` beside `choices`")
+        if self.low is not None and self.high is not None:
+            if self.low >= self.high:
+                raise ValueError(f"`low` must be less than `high`, got {self.low} and {self.high}")
+            if self.log and self.low <= 0:
+                raise ValueError(f"`low` must be more than 0 with `log`, got {self.low}")
         return self
 
 

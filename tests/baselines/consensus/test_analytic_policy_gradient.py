@@ -20,6 +20,7 @@ from accord.baselines.training.environment import Observation
 from accord.envs.catalogue import resolve
 from accord.envs.errors import UsageError
 from accord.envs.multipliers import MultiplierDraw
+from accord.envs.network import Network
 
 ADDRESS = "campus_seven/two_groups/hourly-0.35"
 
@@ -102,6 +103,20 @@ def test_gradients_go_no_further_back_than_a_window() -> None:
     again: Observation = found.collect(seen, 0.0)
     found.update(0.0)  # a graph that reached into the first window would be gone
     assert again.obs.requires_grad
+
+
+def test_a_window_is_no_longer_than_an_episode() -> None:
+    """Starts are drawn so that an episode fits into the hours of training: a longer one would leave them."""
+    states = []
+    for window in (168, 1_000):
+        task = resolve(ADDRESS).task()
+        assert task.spec.horizon == 168
+        settings = {"window": window, "copies": 1, "agents": 1, "hidden": [4]}
+        method = AnalyticPolicyGradient(AnalyticPolicyGradientConfig.model_validate(settings))
+        generator = torch.Generator().manual_seed(0)
+        controller = method.train(task, Network.build("complete", 7), Training(Effort(400, 60.0), generator, print))
+        states.append(controller.state_dict())
+    torch.testing.assert_close(states[0], states[1], rtol=0, atol=0)
 
 
 def test_the_first_number_that_is_not_finite_ends_a_training(monkeypatch: pytest.MonkeyPatch) -> None:

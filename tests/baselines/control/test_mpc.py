@@ -22,28 +22,30 @@ HOMES = "homes_17/ring/hourly-0.27"
 NOW = 2_000
 
 
-def forecast(district: District, **settings: Any) -> mpc.Coming:
-    return coming_hours(district, NOW, MpcConfig(**settings), np.random.default_rng(SEED))
+def forecast(district: District, now: int = NOW, **settings: Any) -> mpc.Coming:
+    return coming_hours(district, now, MpcConfig(**settings), np.random.default_rng(SEED))
 
 
-def with_another_future(district: District) -> District:
+def with_another_future(district: District, now: int = NOW) -> District:
     """The same up to the present hour, and made up from then on."""
     changed = {}
     for name in ("demand_profiles", "solar_profiles"):
         values = getattr(district, name).clone()
-        values[:, NOW + 1 :] = 7 + values[:, NOW + 1 :].flip(1)
+        values[:, now + 1 :] = 7 + values[:, now + 1 :].flip(1)
         changed[name] = values
     return dataclasses.replace(district, **changed)
 
 
+@pytest.mark.parametrize("now", [0, 5, 30, 166, NOW])  # a calendar's first hours have no past in it
 @pytest.mark.parametrize("address", [CAMPUS, HOMES])
-def test_persistence_knows_nothing_that_is_later_than_now(address: str) -> None:
+def test_persistence_knows_nothing_that_is_later_than_now(address: str, now: int) -> None:
     district = resolve_district(address).district
     assert not district.shift.any()  # else hours of the calendar are not hours of the profiles
-    here, there = (forecast(d, horizon=200) for d in (district, with_another_future(district)))
+    changed = with_another_future(district, now)
+    here, there = (forecast(d, now, horizon=200) for d in (district, changed))
     assert np.array_equal(here.demand, there.demand)
     assert np.array_equal(here.solar, there.solar)
-    perfect = forecast(district, forecast="perfect"), forecast(with_another_future(district), forecast="perfect")
+    perfect = [forecast(d, now, forecast="perfect") for d in (district, changed)]
     assert not np.allclose(perfect[0].demand, perfect[1].demand)
 
 
@@ -56,6 +58,13 @@ def test_persistence_is_last_weeks_demand_and_yesterdays_sun() -> None:
     assert np.array_equal(coming.demand[:, WEEK:], past[:, [WEEK, *range(1, 10)]])
     sun = district.solar(NOW - DAY, DAY + 1).double().numpy()
     assert np.array_equal(coming.solar[:, : DAY + 1], sun[:, [DAY, *range(1, DAY + 1)]])
+
+
+def test_without_a_week_behind_it_persistence_takes_the_last_day_or_the_present() -> None:
+    district = resolve_district(HOMES).district
+    metered = district.demand(0, DAY + 6).double().numpy()
+    assert np.array_equal(forecast(district, DAY + 5, horizon=30).demand[:, 1:DAY], metered[:, 6 : DAY + 5])
+    assert np.array_equal(forecast(district, 0, horizon=30).demand, np.tile(metered[:, :1], 30))
 
 
 def test_a_perfect_forecast_is_what_will_be_and_a_repeated_day_is_the_first_one() -> None:

@@ -1,10 +1,13 @@
 """Steps of parameters, on a chain of two states whose values are known."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
-from accord.baselines.control.plan_learning import Best, LearningConfig, Sample, Values, update
+from accord.baselines.control.plan_learning import Best, Episode, LearningConfig, Sample, Values, _Memory, update
 
 Array = NDArray[np.float64]
 GAMMA = 0.9
@@ -72,3 +75,23 @@ def test_steps_are_cut_and_decay() -> None:
     late = Chain()
     update(late, config(step=1.0, decay=0.5), samples(), 2)
     assert late.vector == pytest.approx(0.25 * np.array(COSTS), rel=1e-2)
+
+
+class Counting(Episode):
+    """An episode whose states are numbered."""
+
+    def __init__(self) -> None:
+        self.state = np.zeros(1)
+
+    def step(self, plan: Best, noise: Callable[[int], Array]) -> tuple[Array, float, Array]:
+        self.state = self.state + 1
+        return np.zeros(1), float(self.state[0]), self.state
+
+
+@pytest.mark.parametrize("capacity", [1, 2, 7])
+def test_no_more_samples_are_remembered_than_asked_for(capacity: int) -> None:
+    memory, episode, generator = _Memory(capacity, Chain()), Counting(), torch.Generator().manual_seed(0)
+    memory._values.best = lambda state: None  # type: ignore[assignment, misc, return-value]
+    for _ in range(10):
+        memory.collect(episode, config(), 0, generator)
+    assert [sample[2] for sample in memory.newest(100)] == [*range(11 - capacity, 11)]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from accord.baselines.control.demand_q import DemandQConfig, Hours
+from accord.baselines.control.demand_q import DemandQConfig, TrainingEpisode
 from accord.baselines.control.mpc import HELD_SHARE, MpcConfig, own_program
 from accord.baselines.control.plan_learning import Array
 from accord.baselines.control.plan_values import ALLOWED, PlanValues
@@ -14,13 +14,15 @@ from accord.envs.demand_response.scenario import resolve_district
 from accord.envs.optimum.sparse_program import BLOCKS, GRID
 
 TIGHT = "campus_seven/two_groups/hourly-0.3"
+FEEDER = "campus_seven/two_groups/feeder-0.4"
 
 
-def beginning(seed: int, **settings: float) -> tuple[PlanValues, Hours]:
+def beginning(seed: int, address: str = TIGHT, **settings: float) -> tuple[PlanValues, TrainingEpisode]:
     """Values of a district whose budgets bind, and an episode."""
-    task = resolve_district(TIGHT).task()
+    task = resolve_district(address).task()
     config = DemandQConfig.model_validate({"horizon": 24, "batch": 24} | settings)
-    return PlanValues(config, task.district, task.spec), Hours(task, config, torch.Generator().manual_seed(seed))
+    episode = TrainingEpisode(task, config, torch.Generator().manual_seed(seed))
+    return PlanValues(config, task.district, task.spec), episode
 
 
 def none(count: int) -> Array:
@@ -69,7 +71,7 @@ def test_at_the_budgets_prices_the_value_is_a_sum_over_buildings() -> None:
     members = task.spec.members.double().expand(task.spec.n_agents, -1).numpy()
     total = 0.0
     for i in range(task.spec.n_agents):
-        held = (state.later, HELD_SHARE * state.later)
+        held = (float(state.later[i]), HELD_SHARE * float(state.later[i]))
         now = float(state.waiting[i]), float(state.stored[i])
         own = own_program(task.district, i, state.coming.of(i), values._config.gamma, held, *now)
         cost = own.cost.reshape(BLOCKS, -1).copy()
@@ -77,6 +79,18 @@ def test_at_the_budgets_prices_the_value_is_a_sum_over_buildings() -> None:
         total += replace(own, cost=cost.ravel()).solve()[0]
     room = state.account + task.spec.limits.double().numpy() * state.active.sum(1)
     assert total - float(best.prices @ room) == pytest.approx(best.value, rel=1e-8)
+
+
+def test_load_that_waits_after_the_plan_costs_the_prices_of_the_budgets_that_count_it() -> None:
+    _, episode = beginning(6, FEEDER)
+    task = episode._task
+    plain = episode._now.later
+    episode._prices = np.array([0.0, 5.0, 0.0])
+    episode._see(task.step(torch.ones(1, task.spec.n_agents, 2)))
+    outside = task.spec.members.double().expand(task.spec.n_agents, -1)[:, 1].numpy() == 0
+    assert 0 < outside.sum() < len(outside)
+    assert (episode._now.later[outside] <= plain[outside].max() + 1e-9).all()
+    assert (episode._now.later[~outside] >= 5).all()
 
 
 def test_where_forecasts_are_true_there_is_no_temporal_difference() -> None:

@@ -9,6 +9,7 @@ from accord.benchmark.launch.contexts import prepare_context
 from accord.benchmark.launch.runner import run
 from accord.benchmark.records.store import Store
 from accord.envs.catalogue import resolve, resolve_district
+from accord.envs.optimum import linear_program
 from accord.envs.scenario import Bound, Infeasible
 
 ADDRESS = "paper_seven/two_groups/average-0.27"
@@ -18,6 +19,14 @@ def test_a_bound_has_no_place_where_there_are_no_budgets(tmp_path: Path) -> None
     record = run("games/two_step", "oracle", root=tmp_path)
     assert record.status == "failed"
     assert "'games/two_step' has no budgets" in record.error
+
+
+def test_an_oracle_that_knows_no_optimum_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(linear_program, "LARGEST_APART", 10)
+    record = run(ADDRESS, "oracle", root=tmp_path)
+    assert (record.status, record.metrics.get("oracle")) == ("failed", None)
+    assert "building-hours" in record.error
+    assert run(ADDRESS, "serve_now", root=tmp_path).status == "done"
 
 
 def test_each_reference_shows_its_own_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,6 +44,16 @@ def test_a_policy_that_was_trained_is_taken_from_the_store(store: Store, learned
     assert found.district["bill_today"] == pytest.approx(bill)
 
 
+def test_today_is_shown_as_it_is_where_no_building_fails(store: Store) -> None:
+    sound, failing = (
+        buildings_of(run(SCENARIO.replace("ring", f"ring{fault}"), "random", root=store.root), store)
+        for fault in ("", "+dead_idle-3")
+    )
+    today = [found.table.set_index("building")["bill_today"] for found in (sound, failing)]
+    assert today[0].sort_index().equals(today[1].sort_index())
+    assert today[0].min() > 0
+
+
 def test_a_policy_that_is_not_there_is_a_mistake_with_a_remedy(store: Store, learned: Record, tmp_path: Path) -> None:
     shutil.copytree(store.root / "records", tmp_path / "records")
     with pytest.raises(UsageError, match=f"policy is not under {tmp_path}/; first: accord run .* --methods consensus"):

@@ -16,7 +16,7 @@ from accord.benchmark.records.store import Store
 from accord.benchmark.specs.expand import runs_of
 from accord.benchmark.specs.named import files_of
 from accord.benchmark.specs.suite import load_suite
-from accord.benchmark.tuning.search import _ask, _read, parted, score, tune
+from accord.benchmark.tuning.search import FAILED, _ask, _read, parted, score, tune
 from accord.benchmark.tuning.space import HOME, Finals, Range, Search, defaults, load_search
 from accord.envs.catalogue import resolve, resolve_district
 from accord.envs.demand_response import DemandResponse
@@ -118,9 +118,31 @@ def test_asked_settings_lie_in_their_ranges() -> None:
 
 def test_a_feasible_policy_scores_its_gap_and_an_infeasible_one_worse() -> None:
     feasible = {"optimality_gap": 0.2, "violation": 0.01, "backlog_growth": 0.0}
-    assert score(feasible) == 0.2
-    assert score(feasible | {"violation": 0.06}) == pytest.approx(0.3)
-    assert score(feasible | {"optimality_gap": 0.0, "backlog_growth": 0.06}) == pytest.approx(0.1)
+    hours = parted("homes_17/ring/hourly-0.27").protocol
+    assert score(feasible, hours) == 0.2
+    assert score(feasible | {"violation": 0.06}, hours) == pytest.approx(0.3)
+    assert score(feasible | {"optimality_gap": 0.0, "backlog_growth": 0.06}, hours) == pytest.approx(0.1)
+    near_zero = {"optimality_gap": None, "objective": 0.5, "violation": 0.31, "backlog_growth": 0.0}
+    assert score(near_zero, hours) == pytest.approx(0.5 + 0.6)
+
+
+def test_episodes_are_scored_by_their_return_however_low() -> None:
+    episodes = resolve("coupled/three").protocol
+    assert score({"episode_return": -375.5}, episodes) == 375.5 > FAILED
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"low": 5, "high": 1}, r"`low` must be less than `high`, got 5\.0 and 1\.0"),
+        ({"low": 0, "high": 1, "log": True}, r"`low` must be more than 0 with `log`, got 0\.0"),
+        ({"low": 1, "choices": [1, 2]}, "must not give `low`, `high` or `log` beside `choices`"),
+        ({"low": 1}, "must give `low` and `high`, or `choices`"),
+    ],
+)
+def test_a_range_that_cannot_be_searched_is_a_mistake(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Range.model_validate(values)
 
 
 @pytest.mark.parametrize(
