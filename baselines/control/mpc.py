@@ -242,12 +242,11 @@ class Planner(Controller):
         """
         hours, kept = active.shape[1], active.sum(1) > 0
         # What still waits, or is still stored, when the plan ends is worth the cheapest hour of a day.
-        prices = coming.price + (self._members[first] * self._price) @ active  # [K, T], of the budgets that count each
-        later = prices[:, :DAY].min(1)
+        later = [(coming.price + active.T @ (self._members[i] * self._price))[:DAY].min() for i in first]
         district, gamma = self._task.district, self._config.gamma
         parts = [
             own_program(district, int(i), coming.of(i), gamma, (end, HELD_SHARE * end), float(w), float(s))
-            for i, end, w, s in zip(first, later.tolist(), waiting, stored, strict=True)
+            for i, end, w, s in zip(first, map(float, later), waiting, stored, strict=True)
         ]
         own = Program(
             np.concatenate([n * part.cost for n, part in zip(count, parts, strict=True)]),
