@@ -20,7 +20,7 @@ from accord.benchmark.evaluation.metrics import METRICS
 from accord.benchmark.records.files import RESTORE, reading
 from accord.benchmark.records.provenance import Provenance
 from accord.benchmark.records.published import read_published, write_published
-from accord.benchmark.records.record import Record
+from accord.benchmark.records.record import Record, names_and_seed
 from accord.benchmark.records.setups import Key, groups
 from accord.benchmark.specs.resolved import Identity
 from accord.benchmark.specs.run import RunSpec
@@ -61,7 +61,7 @@ def runs_table(records: Iterable[Record]) -> pd.DataFrame:
     Rows are in the order of names and seeds; columns and their types do not depend on the records, except
     that metrics this version does not know come last among the metrics.
     """
-    rows = [record.row() for record in sorted(records, key=_order)]
+    rows = [record.row() for record in sorted(records, key=names_and_seed)]
     known = {*_NAMES, "seed", *_ENDED, *_ORIGIN, *_METRIC_TYPES}
     others = sorted({name for row in rows for name in row} - known)
     names = [*_NAMES, "seed", *_ENDED, *_METRIC_TYPES, *others, *_ORIGIN]
@@ -221,8 +221,3 @@ def _record(row: Mapping[Any, Any], metrics: Sequence[str]) -> Record:
         policy_revision=str(row.get("policy_revision") or ""),
         identity=Identity.model_validate_json(row["identity"]) if row.get("identity") else None,
     )
-
-
-def _order(record: Record) -> tuple[str, str, str, str, int, str]:
-    spec = record.spec
-    return spec.suite, spec.scenario, spec.method, spec.variant, spec.seed, spec.digest

@@ -42,7 +42,7 @@ def carry_out(
         imports: Files that the processes import first.
 
     Returns:
-        Every run ended well, no method fails the audit of locality, and no run breaks a bound of theory.
+        No run ended by an error, no method fails the audit of locality, and no run breaks a bound of theory.
     """
     _keep(suite, store)
     err.print(f"suite {suite.name}: {len(specs)} runs under {store.root}/, W&B {tracker.mode}", soft_wrap=True)

@@ -60,6 +60,7 @@ class Job:
         needs: Names of the jobs that must end well first.
         total: What it counts up to, where it tells how far it is.
         room: What it asks of the machine that carries it out.
+        seconds: The longest that it works, as far as that is limited; a cluster may end it some time later.
         loads: Modules that it loads as it goes on; a launcher may load them once for all.
         look: Asked in the launching process before it begins, and again as long as it is taken.
     """
@@ -71,6 +72,7 @@ class Job:
     needs: tuple[str, ...] = ()
     total: float | None = None
     room: Room = Room()
+    seconds: float = 0.0
     loads: tuple[str, ...] = ()
     look: Callable[[], State] = lambda: "free"
 
@@ -93,7 +95,7 @@ class Ended:
 
 
 class Launcher(Protocol):
-    """Carries jobs out, some at a time, each in a process of its own."""
+    """Carries jobs out, some at a time: each in a process of its own, or one by one in the launching one."""
 
     def work(
         self,

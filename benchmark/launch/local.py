@@ -1,7 +1,8 @@
-"""Launchers on one machine: a process per job, progress on the terminal, stoppable.
+"""Launchers on one machine: a process per job, or the launching process for all of them.
 
-Each job lives in a process of its own, forked from a server that has the libraries loaded: a crash is an outcome,
-memory figures are honest, and Ctrl-C loses at most the work since the last checkpoint.
+`LocalLauncher` forks a process for each job from a server that has the libraries loaded: a crash is an outcome, memory
+figures are honest, and Ctrl-C loses at most the work since the last checkpoint. `Here` works where no other process
+sees the store: a crash of a job is one of the launch, and Ctrl-C waits until the job is over.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import multiprocessing as mp
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -180,6 +182,8 @@ class Here(Queue):
 
     def _wait(self) -> list[Ended]:
         over = []
+        if not self._given:  # another launch is at what is left
+            time.sleep(GLANCE)
         while self._given:
             job = self._given.pop()
             with one_thread():

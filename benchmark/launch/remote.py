@@ -13,7 +13,7 @@ import time
 import uuid
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from accord.benchmark.launch.jobs import Ended, Job, Result, Work, result_of
 from accord.benchmark.launch.queue import Queue
 from accord.benchmark.places import Place, place_from
 from accord.benchmark.records.files import make_folder, remove
+from accord.benchmark.records.store import POSTS
 from accord.benchmark.urls import Url
 
 log = logging.getLogger("accord")
@@ -84,7 +85,7 @@ class Remote(Queue):
     @contextmanager
     def _open(self, jobs: Sequence[Job]) -> Iterator[None]:
         make_folder(self._folder)
-        self._posts: Place = self._folder / f".launch-{uuid.uuid4().hex}"
+        self._posts: Place = self._folder / f"{POSTS}{uuid.uuid4().hex}"
         make_folder(self._posts)
         try:
             yield
@@ -129,11 +130,15 @@ class Remote(Queue):
         whole = lines.rpartition(b"\n")[0]
         away.read += len(whole) + bool(whole)
         for line in whole.splitlines():
-            said = json.loads(line)
-            if said is None and not away.begun:  # one whose machine was lost begins again
+            try:
+                said = json.loads(line)
+            except ValueError:  # half of it was written when the machine was lost, and who begins again goes on behind
+                log.debug("%s: %r is not what a job writes", away.path, line)
+                continue
+            if not away.begun:
                 away.begun = True
                 self._begun(away.job)
-            elif said is not None:
+            if said is not None:  # else it begins, perhaps again
                 self._heard(away.job, *said)
 
     def _stop(self) -> None:
@@ -146,6 +151,7 @@ def carry_out(work: Work, data: Mapping[str, Any], path: str) -> Result:
     """A job, in a process of its own on some machine."""
     torch.set_num_threads(1)
     place = place_from(path)
+    make_folder(place.parent)  # of a job that waited for days it may have been removed, see `litter`
     with _Post(place) if isinstance(place, Url) else place.open("a", encoding="utf-8") as file:
 
         def write(said: Any) -> None:
@@ -157,11 +163,16 @@ def carry_out(work: Work, data: Mapping[str, Any], path: str) -> Result:
 
 
 class _Post(io.StringIO):
-    """A file behind a URL, where nothing can be added: all of it is written anew, now and then and at the end."""
+    """A file behind a URL, where nothing can be added: all of it is written anew, now and then and at the end.
+
+    It goes on behind what is there, of a job whose machine was lost.
+    """
 
     def __init__(self, url: Url) -> None:
         super().__init__()
         self._url, self._sent = url, -math.inf
+        with suppress(OSError):
+            self.write(url.read_bytes().decode())
 
     def flush(self) -> None:
         if time.monotonic() - self._sent > PAUSE:

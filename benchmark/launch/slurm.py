@@ -17,7 +17,8 @@ from accord.benchmark.launch.remote import Remote, carry_out
 from accord.benchmark.places import Place, local_folder
 from accord.envs.errors import UsageError
 
-MINUTES = 24 * 60  # that a job may take, unless asked otherwise
+DAY = 24 * 60  # minutes that a job is given
+BESIDE = 60  # minutes for the rest of a job, where what it says that it takes is longer than that
 
 
 class SlurmLauncher(Remote):
@@ -30,7 +31,6 @@ class SlurmLauncher(Remote):
         console: Console | None = None,
         *,
         cluster: str = "slurm",
-        minutes: int = MINUTES,
         quiet: bool = False,
     ) -> None:
         """Set up.
@@ -40,7 +40,6 @@ class SlurmLauncher(Remote):
             jobs: Most at a time.
             console: Where progress is shown.
             cluster: Of submitit: slurm, or local for processes of this machine.
-            minutes: That a job may take.
             quiet: See `LocalLauncher`.
 
         Raises:
@@ -52,18 +51,20 @@ class SlurmLauncher(Remote):
         except ImportError:
             raise UsageError("--launcher slurm: needs submitit: pip install 'accord-bench[slurm]'") from None
         self._make = partial(submitit.AutoExecutor, folder=local_folder(folder) / "slurm", cluster=cluster)
-        self._minutes, self._executors = minutes, dict[Room, Any]()
+        self._executors = dict[Room, Any]()
         try:
             self._make()
         except RuntimeError as fault:
             raise UsageError(f"--launcher slurm: {fault}") from None
         self._lost = submitit.core.utils.UncompletedJobError, submitit.core.utils.FailedJobError
+        self._waiting = submitit.core.core.DelayedJob  # of an array that is not handed over yet
 
     @contextmanager
     def _open(self, jobs: Sequence[Job]) -> Iterator[None]:
         for room in {job.room for job in jobs}:
+            minutes = minutes_of([job for job in jobs if job.room == room])
             self._executors[room] = self._make()
-            self._executors[room].update_parameters(timeout_min=self._minutes, name="accord", **parameters(room))
+            self._executors[room].update_parameters(timeout_min=minutes, name="accord", **parameters(room))
         with super()._open(jobs):
             yield
 
@@ -87,7 +88,13 @@ class SlurmLauncher(Remote):
         return found
 
     def _cancel(self, handle: Any) -> None:
-        handle.cancel()
+        if not isinstance(handle, self._waiting):  # an array that a signal came before is dropped
+            handle.cancel()
+
+
+def minutes_of(jobs: Sequence[Job]) -> int:
+    """How long SLURM lets each of an array's jobs run: a day, and more where one of them says so."""
+    return max([DAY, *(math.ceil(job.seconds / 60) + BESIDE for job in jobs)])
 
 
 def parameters(room: Room) -> dict[str, Any]:

@@ -57,7 +57,7 @@ class Outcome:
 
     @property
     def failed(self) -> list[Record]:
-        """Runs that did not end well."""
+        """Runs that ended by an error; one that reached a limit of time or memory is a result."""
         return [record for record in self.records if record.status == "failed"]
 
 
@@ -236,9 +236,20 @@ def _plan(runs: Mapping[str, ResolvedRun], store: Store, unlimited: bool, import
             needs.append(f"policy {policy_here(run)}")
             title = f"train {spec.method} seed {spec.seed}"
             look = _look(store, policy_lease(run), store.policy(policy_here(run)).finished)
-            total, room = spec.effort.steps, _room(spec)
-            training = Job(needs[-1], title, _train, data, total=total, room=room, loads=TRAINING, look=look)
-            jobs.setdefault(needs[-1], training)
+            jobs.setdefault(
+                needs[-1],
+                Job(
+                    needs[-1],
+                    title,
+                    _train,
+                    data,
+                    total=spec.effort.steps,
+                    room=_room(spec),
+                    seconds=0.0 if unlimited else spec.effort.seconds,
+                    loads=TRAINING,
+                    look=look,
+                ),
+            )
         for hours, scenario in compared_on(run).items():
             if store.load_context(scenario) is None:
                 needs.append(f"{hours} {sorted(scenario.comparison_key.items())}")
@@ -286,8 +297,10 @@ def _run(data: Mapping[str, Any], tell: Tell) -> bool:
 def _given(data: Mapping[str, Any]) -> tuple[ResolvedRun, Store]:
     import_files([Path(file) for file in data["imports"]])
     take_digests(data["code"])
-    run = identify(resolve_run(RunSpec(**data["spec"])))
+    run, launched = identify(resolve_run(RunSpec(**data["spec"]))), Identity(**data["identity"])
     assert run.identity is not None
-    if not is_readable(run.identity):  # then its jobs have one name at least
-        run = replace(run, identity=Identity(**data["identity"]))
+    # Where nobody can say what runs, the jobs of a run have one name at least; a digest that the launching process
+    # could work out may be of other code than runs here.
+    if not (is_readable(run.identity) or is_readable(launched)):
+        run = replace(run, identity=launched)
     return run, Store(place_from(data["root"]))

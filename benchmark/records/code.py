@@ -1,8 +1,9 @@
 """A digest of the code that a result went through: the same while only comments, docstrings or layout change.
 
 Read are the sources of modules and of what they import of Accord and of the user's own, and the versions of what is
-installed beside them. Where a process may run something else than the files say (a notebook's cells have none, and a
-file can change after it was loaded), the digest is one that no other call gives, so that nothing is taken for the same.
+installed beside them. What counts is what this process runs: a file that is changed after it was loaded and read counts
+as it was. Where what runs is not known (a notebook's cells have no file, and a file can change between the two), the
+digest is one that no other call gives, so that nothing is taken for the same.
 """
 
 from __future__ import annotations
@@ -11,22 +12,18 @@ import ast
 import hashlib
 import importlib.util
 import json
-import os
 import secrets
 import sys
 import sysconfig
-import time
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from importlib.machinery import ModuleSpec
 from importlib.metadata import packages_distributions, version
 from pathlib import Path
 
-import psutil
-
 from accord.baselines.base import source_name
 from accord.baselines.registry import METHODS, TUNED
-from accord.benchmark.records.loaded import is_loaded_as_written
+from accord.benchmark.records.loaded import runs
 
 OURS = "accord"
 # What is followed of Accord: the rest of the harness writes down, draws and prints.
@@ -46,7 +43,9 @@ UNREADABLE = "unknown"  # begins the digest of code that could not be read
 
 Names = tuple[str, ...]
 Key = tuple[Names, Names, Names]
-Files = dict[str, float]  # path to the time of its last change
+# When a module's file was written, its code without comments and docstrings, and the names of what it imports.
+Read = tuple[float, str, Names]
+Files = dict[str, tuple[str, float]]  # by a module's name its path, and when what it was loaded from was written
 
 
 def digest_of_code(roots: Iterable[str], alone: Iterable[str] = (), without: Iterable[str] = ()) -> str:
@@ -57,9 +56,11 @@ def digest_of_code(roots: Iterable[str], alone: Iterable[str] = (), without: Ite
         alone: Modules that count without what they import.
         without: Packages that do not count.
     """
-    key = tuple(sorted(set(roots))), tuple(sorted(set(alone))), tuple(sorted(set(without)))
+    # A script has another name in a worker.
+    named = {"__main__" if name == "__mp_main__" else name for name in roots}
+    key = tuple(sorted(named)), tuple(sorted(set(alone))), tuple(sorted(set(without)))
     known = _KNOWN.get(key)
-    if known is not None and all(_changed_at(path) == when <= _STARTED for path, when in known[1].items()):
+    if known is not None and all(runs(name, when, _changed_at(path)) for name, (path, when) in known[1].items()):
         return known[0]
     found = _read_all(*key)
     if found is None:
@@ -76,12 +77,13 @@ def known_digests() -> str:
 
 
 def take_digests(known: str) -> None:
-    """Take over what the starting process worked out; it holds while no file is younger than this process."""
+    """Take over what the starting process worked out; it holds as far as this process loaded the same files."""
     for (roots, alone, without), (digest, files) in json.loads(known):
         _KNOWN.setdefault((tuple(roots), tuple(alone), tuple(without)), (digest, files))
 
 
 _KNOWN: dict[Key, tuple[str, Files]] = {}
+_READ: dict[str, Read] = {}  # by a module's name
 
 
 def _read_all(roots: Names, alone: Names, without: Names) -> tuple[str, Files] | None:
@@ -95,13 +97,11 @@ def _read_all(roots: Names, alone: Names, without: Names) -> tuple[str, Files] |
         if name in found or name in WITHOUT_NUMBERS:
             continue
         path = _source_of(name)
-        if path is None:
+        read = None if path is None else _read(name, path)
+        if read is None:
             return None
-        when = _changed_at(str(path))
-        found[name], imported = _read(name, path, when)
-        if when > _STARTED and name in sys.modules and not is_loaded_as_written(sys.modules[name], path):
-            return None
-        files[str(path)] = when
+        when, found[name], imported = read
+        files[name] = str(path), when
         if name in alone:
             continue
         waiting += [target for target in imported if _is_followed(target, own) and not _is_in(target, without)]
@@ -122,12 +122,18 @@ def _changed_at(path: str) -> float:
     return max(stat.st_mtime, stat.st_ctime)
 
 
-@cache
-def _read(name: str, path: Path, changed_at: float) -> tuple[str, Names]:
-    """A module's code without comments and docstrings, and the names of what it imports."""
+def _read(name: str, path: Path) -> Read | None:
+    """What this process runs of a module, also where its file has changed since; None where that is not known."""
+    now = _changed_at(str(path))
+    known = _READ.get(name)
+    if known is not None and runs(name, known[0], now):
+        return known
+    if not runs(name, now, now):
+        return None
     tree = ast.parse(path.read_bytes())
     imported = tuple(dict.fromkeys(_imports(tree, name, is_package=path.name == "__init__.py")))
-    return ast.unparse(_bare(tree)), imported
+    _READ[name] = now, ast.unparse(_bare(tree)), imported
+    return _READ[name]
 
 
 def _source_of(name: str) -> Path | None:
@@ -217,19 +223,3 @@ def _bare(tree: ast.Module) -> ast.Module:
 
 def _is_main_guard(node: ast.stmt) -> bool:
     return isinstance(node, ast.If) and ast.unparse(node.test) in ("__name__ == '__main__'", "'__main__' == __name__")
-
-
-def _start_of_process() -> float:
-    """When this process began, in seconds since the epoch, to a hundredth of a second."""
-    try:
-        ticks = float(
-            Path("/proc/self/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[19]
-        )
-        age = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
-    except (OSError, AttributeError):  # not Linux, where this is as exact
-        return psutil.Process().create_time()
-    return time.time() - age
-
-
-# The kernel counts in hundredths of a second, and nothing is imported before the interpreter is up.
-_STARTED = _start_of_process() + 0.02

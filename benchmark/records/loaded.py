@@ -1,83 +1,61 @@
-"""Does a process run what a module's file says? Compares what is loaded with the file, compiled anew."""
+"""Does a process run what a module's file says? By when the file was last changed, and when the module was loaded."""
 
 from __future__ import annotations
 
-import ast
-import inspect
-from collections.abc import Iterator
+import math
+import os
+import sys
+import time
+from collections.abc import Sequence
+from importlib.abc import MetaPathFinder
 from pathlib import Path
-from types import CodeType, FunctionType, ModuleType
-from typing import Any
+from types import ModuleType
+
+import psutil
+
+TICK = 0.02  # seconds: the kernel counts in hundredths, and a process loads nothing in its first two
 
 
-def is_loaded_as_written(module: ModuleType, path: Path) -> bool:
-    """Every function, class and plain value that a module's file defines is the one that is loaded.
+def runs(name: str, when: float, now: float) -> bool:
+    """What this process runs of a module is what its file held after one of its changes.
 
-    Line numbers, comments and docstrings do not count.
+    Args:
+        name: The module's; of one that is not loaded it is what the file holds now.
+        when: The time of that change.
+        now: The time of the file's last change, which may be the same.
     """
-    source = path.read_bytes()
-    written = {code.co_qualname: code for code in _inner(compile(source, str(path), "exec"))}
-    held = vars(module)
-    loaded = {function.__qualname__: function for function in _functions(module)}
-    if any(
-        name not in written or _said(function.__code__) != _said(written[name]) for name, function in loaded.items()
-    ):
-        return False
-    for node in ast.parse(source).body:
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)) and node.name not in held:
-            return False
-        for name, value in _plain(node):
-            if name not in held or held[name] != value:
-                return False
-    return True
+    if name not in sys.modules:
+        return when == now
+    if name in _ASKED:
+        first = last = _ASKED[name]
+    elif getattr(sys.modules[name], "__file__", None) in _BEFORE:
+        first, last = _BEGAN, _INSTALLED
+    else:  # a worker runs the launching script without asking for it
+        first, last = _start_of_process(), math.inf
+    return when <= first and (when == now or last < now)
 
 
-def _functions(module: ModuleType) -> Iterator[FunctionType]:
-    """Functions and methods that a module defines, out of their decorators."""
-    waiting: list[Any] = list(vars(module).values())
-    seen: set[int] = set()
-    while waiting:
-        value = waiting.pop()
-        if id(value) in seen or getattr(value, "__module__", module.__name__) != module.__name__:
-            continue
-        seen.add(id(value))
-        if isinstance(value, type):
-            waiting += vars(value).values()
-        elif isinstance(value, property):
-            waiting += [part for part in (value.fget, value.fset) if part is not None]
-        elif isinstance(value, (staticmethod, classmethod)):
-            waiting.append(value.__func__)
-        elif callable(value):
-            inner = inspect.unwrap(value)
-            # What a class decorator wrote, as dataclasses do, is in no file.
-            if isinstance(inner, FunctionType) and inner.__code__.co_filename == module.__file__:
-                yield inner
+class _Clock(MetaPathFinder):
+    """Finds nothing: Python asks it for each module right before the file is read, also when it is loaded anew."""
+
+    def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> None:
+        _ASKED[name] = time.time()
 
 
-def _inner(code: CodeType) -> Iterator[CodeType]:
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield constant
-            yield from _inner(constant)
-
-
-def _said(code: CodeType) -> tuple[Any, ...]:
-    """A function's code without line numbers and docstrings."""
-    constants = code.co_consts
-    if constants and isinstance(constants[0], str):
-        constants = (None, *constants[1:])  # as without one
-    inner = tuple(_said(c) if isinstance(c, CodeType) else (type(c).__name__, c) for c in constants)
-    return code.co_code, code.co_names, code.co_varnames, inner
-
-
-def _plain(node: ast.stmt) -> Iterator[tuple[str, Any]]:
-    """Names that a statement gives plain values to, and the values."""
-    targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
-    value = getattr(node, "value", None)
-    if not targets or value is None:
-        return
+def _start_of_process() -> float:
+    """When this process began or was forked, in seconds since the epoch."""
     try:
-        plain = ast.literal_eval(value)
-    except (ValueError, TypeError, SyntaxError):
-        return
-    yield from ((target.id, plain) for target in targets if isinstance(target, ast.Name))
+        ticks = float(
+            Path("/proc/self/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[19]
+        )
+        age = time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
+    except (OSError, AttributeError):  # not Linux, where this is as exact
+        return psutil.Process().create_time() + TICK
+    return time.time() - age + TICK
+
+
+_ASKED: dict[str, float] = {}  # when a module was last asked for, by its name
+# The files of what was loaded before anything was asked for here, and between which times that was.
+_BEGAN, _INSTALLED = _start_of_process(), time.time()
+_BEFORE = {vars(module).get("__file__") for module in list(sys.modules.values()) if isinstance(module, ModuleType)}
+sys.meta_path.insert(0, _Clock())

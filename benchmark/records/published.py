@@ -54,12 +54,17 @@ def changed(results: Path) -> Iterator[str]:
     """A line for each file of published folders that is not what was published there."""
     for sums in sorted(results.rglob(SUMS)):
         try:
-            for name in sorted(_digests(sums.parent)):
-                read_published(sums.parent / name)
-        except FileNotFoundError as missing:
-            yield f"{missing.filename}: is missing, and has a digest in {SUMS}; {RESTORE}"
+            names = sorted(_digests(sums.parent))
         except UsageError as fault:
             yield str(fault)
+            continue
+        for name in names:
+            try:
+                read_published(sums.parent / name)
+            except FileNotFoundError:
+                yield f"{sums.parent / name}: is missing, and has a digest in {SUMS}; {RESTORE}"
+            except UsageError as fault:
+                yield str(fault)
 
 
 def _digests(folder: Path) -> Digests:

@@ -81,6 +81,12 @@ class Record(BaseModel):
         }
 
 
+def names_and_seed(record: Record) -> tuple[str, str, str, str, int, str]:
+    """What records are ordered by; two of the same names and seed by the digests of their specs."""
+    spec = record.spec
+    return spec.suite, spec.scenario, spec.method, spec.variant, spec.seed, spec.digest
+
+
 def load_record(path: Place) -> Record:
     """Read a record's JSON file, in the folder of its run.
 

@@ -16,7 +16,7 @@ from accord.benchmark.places import SCRATCH, Place
 from accord.benchmark.records.files import make_folder, remove_scratch, write_file, write_folder
 from accord.benchmark.records.identity import context_key
 from accord.benchmark.records.lease import EXPIRY, Leases
-from accord.benchmark.records.record import Record, load_record, read_record
+from accord.benchmark.records.record import Record, load_record, names_and_seed, read_record
 from accord.benchmark.records.sealed import DamagedError, check_zip, open_json, seal_json, seal_zip, set_aside
 from accord.benchmark.specs.run import RunSpec
 from accord.benchmark.urls import Url
@@ -27,6 +27,7 @@ log = logging.getLogger("accord")
 RECORD, TRACES = "record.json", "traces.npz"  # files of a run's folder; the first makes it complete
 OF, RUN = "of", "_run"  # keys that say which scenario or policy, and which run, a file belongs to
 LEASES = "leases"  # the folder of who does what
+POSTS = ".launch-"  # begins the name of a folder in which the jobs of a launch elsewhere show themselves
 TRACKED = "tracked"  # a file beside what was handed to W&B: a record, or a suite's report
 CHECKPOINT = 2  # raised when what unfinished trainings keep changes
 
@@ -135,7 +136,7 @@ class Store:
                 log.warning("%s: %s; left out; accord run carries the run out again", path, fault)
             except UsageError as fault:
                 log.warning("%s; left out", fault)
-        return sorted((r for r in found if suite is None or r.spec.suite == suite), key=lambda r: _order(r.spec))
+        return sorted((r for r in found if suite is None or r.spec.suite == suite), key=names_and_seed)
 
     def policy(self, name: str) -> PolicyFolder:
         """The folder of a trained policy, see `policy_here`."""
@@ -292,10 +293,6 @@ def _holds_as(new: Record, folder: Place) -> bool:
         return False
     same = kept.spec.digest == new.spec.digest and kept.identity == new.identity
     return same and kept.status != "failed"
-
-
-def _order(spec: RunSpec) -> tuple[str, ...]:
-    return (spec.suite, spec.scenario, spec.method, spec.variant, f"{spec.seed:06d}")
 
 
 def _npz(arrays: dict[str, np.ndarray]) -> bytes:

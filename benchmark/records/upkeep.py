@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import math
+import os
 import tarfile
 import tempfile
 import time
@@ -16,7 +18,16 @@ from accord.benchmark.records.files import make_folder, scratch_name, write_file
 from accord.benchmark.records.identity import context_key
 from accord.benchmark.records.record import Record, load_record
 from accord.benchmark.records.sealed import ASIDE, DamagedError
-from accord.benchmark.records.store import LEASES, RECORD, TRACES, Store, open_context, open_traces, open_training
+from accord.benchmark.records.store import (
+    LEASES,
+    POSTS,
+    RECORD,
+    TRACES,
+    Store,
+    open_context,
+    open_traces,
+    open_training,
+)
 from accord.benchmark.urls import Url
 from accord.envs.catalogue import resolve
 from accord.envs.errors import UsageError
@@ -49,22 +60,36 @@ def litter(root: Place, now: float | None = None) -> Sequence[Place]:
     if isinstance(root, Url):
         return [*_litter_behind_url(root, now)]
     assert isinstance(root, Path)
-    hidden = [path for place in PLACES for path in (root / place).rglob(".*")]
-    outer = [path for path in hidden if not any(parent in hidden for parent in path.parents)]
-    left = [*outer, *root.glob(f"{LEASES}/*")]
-    return sorted(path for path in left if path.name.endswith(ASIDE) or now - path.stat().st_mtime > DAY)
+    hidden = [path for place in PLACES for path in _hidden(root / place)]
+    left = [*hidden, *root.glob(f"{LEASES}/*"), *root.glob(f"{POSTS}*")]
+    return sorted(path for path in left if path.name.endswith(ASIDE) or now - _last_written(path) > DAY)
+
+
+def _hidden(folder: Path) -> Iterator[Path]:
+    """The hidden files and folders in a folder, however deep, and not what is in these; what goes is passed over."""
+    for place, folders, files in os.walk(folder):
+        yield from (Path(place, name) for name in (*folders, *files) if name.startswith("."))
+        folders[:] = [name for name in folders if not name.startswith(".")]
+
+
+def _last_written(path: Path) -> float:
+    """When a file, or a folder or anything in it, was last written; never over where it is removed at this moment."""
+    try:
+        return max(part.stat().st_mtime for part in (path, *path.rglob("*")))
+    except FileNotFoundError:
+        return math.inf
 
 
 def _litter_behind_url(root: Url, now: float) -> Iterator[Url]:
-    """What was set aside, file by file, and leases; a write there leaves nothing."""
-    for place in PLACES:
-        for file in (root / place).files():
-            if any(word.startswith(".") and word.endswith(ASIDE) for word in file.relative_to(root).parts):
-                yield file
-    for file in (root / LEASES).files():
-        with suppress(FileNotFoundError):  # released at this moment
-            if now - (file.modified() or now) > DAY:
-                yield file
+    """What was set aside, leases, and what jobs elsewhere showed, file by file; a write there leaves nothing."""
+    for file in root.files():
+        first, *words = file.relative_to(root).parts
+        if first in PLACES and any(word.startswith(".") and word.endswith(ASIDE) for word in words):
+            yield file
+        elif first == LEASES or first.startswith(POSTS):
+            with suppress(FileNotFoundError):  # released at this moment
+                if now - (file.modified() or now) > DAY:
+                    yield file
 
 
 def export(store: Store, suite: str, target: Path) -> int:

@@ -1,12 +1,17 @@
 """Jobs that run elsewhere, by Ray and by submitit's local executor: the contract is that of the local launcher."""
 
+import os
+import signal
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 from helpers import remote_jobs
 
-from accord.benchmark.launch.jobs import Ended, Job, Launcher, Row
+from accord.benchmark.launch.jobs import Ended, Job, Launcher, Row, State
 from accord.benchmark.launch.ray_cluster import RayLauncher
 from accord.benchmark.launch.slurm import SlurmLauncher
 from accord.benchmark.performance.launchers import main
@@ -68,6 +73,28 @@ def test_a_job_of_slurm_whose_process_was_lost_is_a_fault(tmp_path: Path) -> Non
     )
     assert ended[0].fault is not None
     assert ended[0].fault[1].startswith("the job was lost: ")
+
+
+def test_a_signal_while_jobs_are_handed_over_to_slurm_ends_those_that_were(tmp_path: Path) -> None:
+    """The array that it comes before is dropped."""
+    pid = tmp_path / "pid"
+
+    def interrupt() -> State:
+        while not (pid.exists() and pid.read_text()):
+            time.sleep(0.02)
+        os.kill(os.getpid(), signal.SIGINT)
+        return "free"
+
+    jobs = [
+        Job("a", "a", remote_jobs.rests, {"path": str(pid)}),
+        Job("b", "b", remote_jobs.doubled, {"number": 1}),
+        Job("c", "c", remote_jobs.doubled, {"number": 2}, needs=("b",), look=interrupt),
+        Job("d", "d", remote_jobs.doubled, {"number": 3}, needs=("b",)),
+    ]
+    with pytest.raises(KeyboardInterrupt):
+        SlurmLauncher(tmp_path, cluster="local", quiet=True).work(jobs, lambda over: None)
+    with suppress(psutil.NoSuchProcess):
+        psutil.Process(int(pid.read_text())).wait()
 
 
 def test_what_launchers_cost_is_a_row_for_each(capsys: pytest.CaptureFixture[str]) -> None:

@@ -80,6 +80,19 @@ def test_slurm_is_told_in_its_own_words(tmp_path: Path) -> None:
         assert f"#SBATCH {line}\n" in written
 
 
+def test_a_job_of_slurm_gets_a_day_or_the_longer_time_that_it_says(tmp_path: Path) -> None:
+    launcher = SlurmLauncher(tmp_path, cluster="local", quiet=True)
+    limits = {Room(): [0.0, 3_600.0], Room(2): [0.0, 48 * 3_600.0]}
+    jobs = [
+        Job(f"{room} {seconds}", "", remote_jobs.doubled, {"number": 1}, room=room, seconds=seconds)
+        for room, each in limits.items()
+        for seconds in each
+    ]
+    launcher.work(jobs, lambda over: None)
+    told = {room: executor.parameters["timeout_min"] for room, executor in launcher._executors.items()}
+    assert told == {Room(): 24 * 60, Room(2): 49 * 60}
+
+
 def test_jobs_of_one_room_are_an_array_of_their_own(tmp_path: Path) -> None:
     launcher = SlurmLauncher(tmp_path, cluster="local", quiet=True)
     rooms = [Room(), Room(2, memory=MEMORY), Room()]

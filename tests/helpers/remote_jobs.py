@@ -35,6 +35,12 @@ def ends_once(data: Mapping[str, Any], tell: Tell) -> str:
     return "done"
 
 
+def rests(data: Mapping[str, Any], tell: Tell) -> None:
+    """Says which process it is, and does not end."""
+    Path(data["path"]).write_text(str(os.getpid()))
+    time.sleep(600)
+
+
 def taken_once(data: Mapping[str, Any], tell: Tell) -> str:
     """Another process has its lease the first time."""
     path = Path(data["path"])

@@ -12,10 +12,10 @@ import pytest
 import torch
 from rich.console import Console
 
-from accord.benchmark.launch import launch, start
+from accord.benchmark.launch import launch, local, start
 from accord.benchmark.launch import shown as showing
-from accord.benchmark.launch.jobs import TRAINING, Ended, Job, Row, Tell
-from accord.benchmark.launch.local import LocalLauncher
+from accord.benchmark.launch.jobs import TRAINING, Ended, Job, Row, State, Tell
+from accord.benchmark.launch.local import GLANCE, Here, LocalLauncher
 from accord.benchmark.records.record import Record, load_record
 from accord.benchmark.records.store import Store
 from accord.benchmark.specs.expand import runs_of
@@ -288,6 +288,20 @@ def test_what_needs_a_job_that_failed_is_not_begun_and_names_of_variants_are_sho
         "d": None,
     }
     assert "the first [variant]" in said.getvalue()
+
+
+def test_a_launch_here_rests_while_another_has_what_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    rests, looks, ended = list[float](), list[str](), list[Ended]()
+    monkeypatch.setattr(local.time, "sleep", rests.append)
+
+    def look() -> State:
+        assert len(looks) <= 2 * len(rests) + 2  # before and after each rest
+        looks.append("")
+        return "free" if len(rests) == 3 else "taken"
+
+    Here(quiet=True).work([Job("a", "a", nothing, look=look)], ended.append)
+    assert [over.fault for over in ended] == [None]
+    assert rests == [GLANCE] * 3
 
 
 def test_jobs_that_need_each_other_are_named() -> None:

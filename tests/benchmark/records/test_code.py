@@ -2,33 +2,10 @@
 
 import subprocess
 import sys
-import textwrap
 from pathlib import Path
 
 import pytest
-from helpers.processes import run_script
-
-HEAD = """
-import importlib, os, pathlib, sys
-from accord.benchmark.records.code import digest_of_code as digest
-sys.path.insert(0, ".")
-
-def write(name, text, when=1):
-    path = pathlib.Path(name)
-    path.write_text(text)
-    os.utime(path, (when, when))
-
-def unknown(text):
-    return text.startswith("unknown")
-"""
-
-
-def in_a_process(folder: Path, script: str, **files: str) -> str:
-    """Run a script beside modules of these texts, which are older than its process; what it prints."""
-    for name, text in files.items():
-        (folder / f"{name}.py").write_text(textwrap.dedent(text))
-    return run_script(HEAD + textwrap.dedent(script), folder)
-
+from helpers.processes import in_a_process
 
 MINE = '"""Mine."""\nimport os\nimport torch\nfrom helper import half\nSHARE = 1\n'
 
@@ -40,26 +17,6 @@ def test_what_a_module_imports_of_the_users_own_counts(tmp_path: Path) -> None:
     before = asked("def half(x):\n    return x / 2\n")
     assert asked('def half(x):\n    """Half."""\n    return x / 2  # of it\n') == before
     assert asked("def half(x):\n    return x / 3\n") != before
-
-
-def test_what_a_process_does_not_run_is_vouched_for_by_nobody(tmp_path: Path) -> None:
-    script = """
-        import mine
-        first = digest(["mine"])
-        write("mine.py", "SHARE = .5\\ndef act():\\n    return SHARE  # of it\\n")
-        assert digest(["mine"]) == first                        # a comment
-        write("other.py", "SHARE = .5\\ndef act():\\n    return -SHARE\\n")
-        os.replace("other.py", "mine.py")                       # changed in place, with an old time
-        assert unknown(digest(["mine"])) and digest(["mine"]) != digest(["mine"])
-        write("mine.py", "SHARE = .9\\ndef act():\\n    return SHARE\\n")
-        assert unknown(digest(["mine"]))
-        importlib.reload(mine)
-        assert not unknown(digest(["mine"])) and digest(["mine"]) != first
-        write("mine.py", "SHARE = .5\\ndef act():\\n    return SHARE\\n")
-        importlib.reload(mine)
-        assert digest(["mine"]) == first                        # taken back
-    """
-    in_a_process(tmp_path, script, mine="SHARE = .5\ndef act():\n    return SHARE\n")
 
 
 def test_a_notebook_has_no_file_and_is_vouched_for_by_nobody(tmp_path: Path) -> None:
@@ -79,7 +36,6 @@ def test_a_script_is_the_same_code_by_its_own_name(tmp_path: Path) -> None:
 
 def test_what_is_installed_counts_by_its_version(tmp_path: Path) -> None:
     script = """
-        from accord.benchmark.records import code
         first = digest(["mine"])
         code._KNOWN.clear()
         code.version = lambda name: "another" if name == "torch" else "1"
@@ -99,21 +55,19 @@ def test_installed_packages_are_not_read(tmp_path: Path, name: str) -> None:
     script = """
         before = set(sys.modules)
         digest(["mine"])
-        from accord.benchmark.records import code
-        assert not [path for _, files in code._KNOWN.values() for path in files if "-packages" in path]
+        assert not [path for _, files in code._KNOWN.values() for path, _ in files.values() if "-packages" in path]
     """
     in_a_process(tmp_path, script, mine=f"import {name}\n")
 
 
 def test_workers_take_digests_over_until_a_file_changes(tmp_path: Path) -> None:
     script = """
-        from accord.benchmark.records import code
         first = digest(["mine"])
         known = code.known_digests().replace(first, "from the other")
         code._KNOWN.clear()
         code.take_digests(known)
         assert digest(["mine"]) == "from the other"
-        write("helper.py", "def half(x):\\n    return x / 3\\n")
+        write("mine.py", "from helper import half\\nSHARE = 2\\n")
         assert digest(["mine"]) not in ("from the other", first)
     """
     in_a_process(tmp_path, script, mine=MINE, helper="def half(x):\n    return x / 2\n")

@@ -169,9 +169,11 @@ def test_each_part_of_the_code_counts_where_it_is_gone_through(module: str, monk
 
     before, read = digests(), code._read
 
-    def changed(name: str, path: Path, when: float) -> tuple[str, code.Names]:
-        text, imported = read(name, path, when)
-        return (f"{text}\nMORE = 1" if name == module else text), imported
+    def changed(name: str, path: Path) -> code.Read | None:
+        found = read(name, path)
+        assert found is not None
+        when, text, imported = found
+        return when, (f"{text}\nMORE = 1" if name == module else text), imported
 
     monkeypatch.setattr(code, "_read", changed)
     after = digests()

@@ -133,6 +133,17 @@ def test_what_was_done_to_a_published_file_is_noticed(tmp_path: Path, damage: Da
     assert list(changed(tmp_path)) == []
 
 
+def test_every_file_that_was_changed_has_a_line(tmp_path: Path) -> None:
+    harmed = [write_published(tmp_path / name, FILES)[:2] for name in ("core", "hourly", "paper")]
+    for path in harmed[0]:
+        path.write_bytes(b"other")
+    harmed[1][0].unlink()
+    harmed[1][1].write_bytes(b"other")
+    (tmp_path / "paper" / SUMS).write_bytes(b"no digest\n")
+    lines = [line.split(": ")[0] for line in changed(tmp_path)]
+    assert lines == sorted(map(str, [*harmed[0], *harmed[1], tmp_path / "paper" / SUMS]))
+
+
 def test_a_file_in_anothers_place_and_digests_that_were_harmed_are_noticed(tmp_path: Path) -> None:
     path, sums = write_published(tmp_path / "core", FILES)[0], tmp_path / "core" / SUMS
     path.write_bytes(FILES["leaderboard.md"])

@@ -57,6 +57,13 @@ def test_an_unfinished_training_of_another_version_is_named(tmp_path: Path, monk
     assert execute(resolve_run(wanted), store).status == "done"
 
 
+def test_records_are_in_the_order_of_their_seeds(root: Place) -> None:
+    store, seeds = Store(root), [2, 10, 999_999, 1_000_000]
+    for seed in seeds:
+        store.save(record(seed=seed), {})
+    assert [found.spec.seed for found in store.records()] == seeds
+
+
 def test_a_run_without_traces_has_none(root: Place) -> None:
     store, made = Store(root), record()
     assert store.traces(made.spec) == {}

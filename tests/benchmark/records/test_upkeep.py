@@ -12,7 +12,7 @@ import pytest
 from accord.benchmark.launch.runner import execute
 from accord.benchmark.launch.start import planned
 from accord.benchmark.records.files import remove, write_file
-from accord.benchmark.records.store import Store
+from accord.benchmark.records.store import POSTS, Store
 from accord.benchmark.records.upkeep import DAY, export, faults, litter, take_in
 from accord.benchmark.specs.resolved import resolve_run
 from accord.benchmark.specs.run import EffortSpec, make_run
@@ -105,14 +105,36 @@ def test_only_what_is_over_is_removed(made: Store, tmp_path: Path) -> None:
     dead.parent.mkdir()
     for path in (dead, alive):
         path.touch()
-    for path in (old, torn, dead):
+    shown, goes_on = other.root / f"{POSTS}a", other.root / f"{POSTS}b"
+    for folder in (shown, goes_on):
+        folder.mkdir()
+        (folder / "1.jsonl").touch()
+    for path in (*old.rglob("*"), old, torn, dead, shown / "1.jsonl", shown, goes_on):
         os.utime(path, times=(time.time() - 2 * DAY,) * 2)
-    assert litter(other.root) == sorted([old, aside, torn, dead])
+    assert litter(other.root) == sorted([old, aside, torn, dead, shown])
     for path in litter(other.root):
         remove(path)
     assert begun.exists()
+    assert goes_on.exists()
     assert litter(other.root) == []
     assert before <= {path for path in other.root.rglob("*") if path.is_file()}
+
+
+def test_what_goes_while_litter_is_looked_for_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lease, dead = tmp_path / "leases" / "run-a.1", tmp_path / "leases" / "run-b.1"
+    lease.parent.mkdir()
+    glob = Path.glob
+
+    def released(folder: Path, pattern: str) -> list[Path]:
+        found = list(glob(folder, pattern))
+        lease.unlink(missing_ok=True)
+        return found
+
+    for path in (lease, dead):
+        path.touch()
+        os.utime(path, times=(time.time() - 2 * DAY,) * 2)
+    monkeypatch.setattr(Path, "glob", released)
+    assert litter(tmp_path) == [dead]
 
 
 def test_a_store_goes_to_a_url_and_back(made: Store, tmp_path: Path) -> None:
@@ -133,17 +155,18 @@ def test_a_store_goes_to_a_url_and_back(made: Store, tmp_path: Path) -> None:
     assert list(faults(there.root)) == [f"{file}: is not what its digest says"]
 
 
-def test_behind_a_url_what_was_set_aside_and_old_leases_are_removed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_behind_a_url_what_was_set_aside_or_is_old_is_removed(monkeypatch: pytest.MonkeyPatch) -> None:
     root = Url("memory", uuid.uuid4().hex)
     kept = root / "records" / "b" / "record.json"
     aside = [root / "policies" / "a" / ".policy.pt.damaged", root / "records" / ".a.damaged" / "record.json"]
     leases = [root / "leases" / name for name in ("run-a.1", "run-b.1")]
-    for file in (kept, *aside, *leases):
+    shown = [root / f"{POSTS}{name}" / "1.jsonl" for name in "ab"]
+    for file in (kept, *aside, *leases, *shown):
         file.write(b"")
     assert set(litter(root)) == set(aside)
     modified = Url.modified
-    monkeypatch.setattr(Url, "modified", lambda url: (modified(url) or 0.0) - 2 * DAY * (url == leases[0]))
-    assert set(litter(root)) == {*aside, leases[0]}
+    monkeypatch.setattr(Url, "modified", lambda url: (modified(url) or 0.0) - 2 * DAY * (url in (leases[0], shown[0])))
+    assert set(litter(root)) == {*aside, leases[0], shown[0]}
     for place in litter(root):
         remove(place)
-    assert set(root.files()) == {kept, leases[1]}
+    assert set(root.files()) == {kept, leases[1], shown[1]}
