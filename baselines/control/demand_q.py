@@ -17,7 +17,8 @@ from pydantic import Field
 
 from accord.baselines.base import Method, Training
 from accord.baselines.control.distributed_mpc import DistributedMpcConfig, Negotiators
-from accord.baselines.control.mpc import DAY, MpcConfig, coming_hours
+from accord.baselines.control.forecast import DAY
+from accord.baselines.control.mpc import MpcConfig, coming_hours
 from accord.baselines.control.plan_learning import Best, Episode, LearningConfig, Update, learn
 from accord.baselines.control.plan_values import PlanParameters, PlanState, PlanValues
 from accord.baselines.registry import register

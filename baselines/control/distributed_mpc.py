@@ -33,16 +33,8 @@ from scipy import sparse
 from torch import Tensor
 
 from accord.baselines.base import Controller, Method, RolloutStart
-from accord.baselines.control.mpc import (
-    DAY,
-    HELD_SHARE,
-    OVERDRAFT_PRICE,
-    WEEK,
-    Coming,
-    PlanConfig,
-    own_program,
-    persistence,
-)
+from accord.baselines.control.forecast import DAY, WEEK, Coming, persistence
+from accord.baselines.control.mpc import HELD_SHARE, OVERDRAFT_PRICE, PlanConfig, own_program
 from accord.baselines.control.plan_values import PlanParameters, corrected
 from accord.baselines.registry import register
 from accord.envs.demand_response import DemandResponse

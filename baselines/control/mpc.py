@@ -22,6 +22,7 @@ from scipy import sparse
 from torch import Tensor
 
 from accord.baselines.base import Controller, Method, MethodConfig, ModelView, RolloutStart
+from accord.baselines.control.forecast import DAY, WEEK, Coming, persistence
 from accord.baselines.registry import register
 from accord.envs.demand_response import DemandResponse
 from accord.envs.districts.district import District
@@ -44,7 +45,6 @@ from accord.envs.task import Step, Task, TaskSpec
 Array = NDArray[np.float64]
 Forecasts = Literal["perfect", "perfect_day_repeated", "persistence"]
 
-DAY, WEEK = 24, 168  # hours
 HELD_SHARE = 0.5  # of what load costs then, for energy still stored when the plan ends
 OVERDRAFT_PRICE = 20.0  # mean prices per kWh over a budget's account: above any price that serves a load
 SEED = 2**16 + 3  # of the noise of forecasts
@@ -101,25 +101,6 @@ class Mpc(Method):
         return Planner(self.config)
 
 
-@dataclass(frozen=True)
-class Coming:
-    """What the coming T hours are taken to bring.
-
-    Attributes:
-        demand: [N, T] kWh, or [T] of one building, or of many copies; the present hour's is known.
-        solar: The same.
-        price: Tariff in mean prices, [T], or as each building knows it.
-    """
-
-    demand: Array
-    solar: Array
-    price: Array
-
-    def of(self, i: int | tuple[int, ...]) -> Coming:
-        """One building's."""
-        return Coming(self.demand[i], self.solar[i], self.price[i] if self.price.ndim > 1 else self.price)
-
-
 def coming_hours(district: District, now: int, config: MpcConfig, noise: np.random.Generator) -> Coming:
     """The forecast at an hour of the calendar. The tariff of a day is known; later ones are taken to be like it.
 
@@ -147,26 +128,6 @@ def coming_hours(district: District, now: int, config: MpcConfig, noise: np.rand
         errors[:, :, 0] = 1.0
         demand, solar = demand * errors[0].clip(0.0), solar * errors[1].clip(0.0)
     return Coming(demand, solar, price)
-
-
-def persistence(demand: Array, solar: Array, ahead: NDArray[np.int64]) -> tuple[Array, Array]:
-    """The same hour's demand a week ago and sun a day ago; the last day's, or the present, without such a past.
-
-    Args:
-        demand: What was metered, the present hour last, [..., K] kWh.
-        solar: The same.
-        ahead: Which hours from the present one on, [T].
-
-    Returns:
-        Demand and sun that are expected, [..., T] kWh; of the present hour what was metered.
-    """
-    known = demand.shape[-1]
-
-    def like(values: Array, period: int) -> Array:
-        back = -ahead % period
-        return values[..., known - 1 - np.where(back < known, back, 0)]
-
-    return like(demand, WEEK if known > WEEK else DAY), like(solar, DAY)
 
 
 class Planner(Controller):

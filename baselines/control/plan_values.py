@@ -20,14 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from accord.baselines.control.mpc import (
-    HELD_SHARE,
-    OVERDRAFT_PRICE,
-    Coming,
-    PlanConfig,
-    discounts,
-    own_program,
-)
+from accord.baselines.control.forecast import Coming
+from accord.baselines.control.mpc import HELD_SHARE, OVERDRAFT_PRICE, PlanConfig, discounts, own_program
 from accord.baselines.control.plan_learning import Best, Values
 from accord.envs.districts.district import District
 from accord.envs.optimum.sparse_program import (

@@ -8,7 +8,8 @@ import torch
 
 from accord.baselines.control import distributed_mpc
 from accord.baselines.control.distributed_mpc import Meter, Negotiators, _within
-from accord.baselines.control.mpc import DAY, OVERDRAFT_PRICE, WEEK
+from accord.baselines.control.forecast import DAY, WEEK
+from accord.baselines.control.mpc import OVERDRAFT_PRICE
 from accord.baselines.registry import make_method
 from accord.baselines.rollout import begin, roll_out
 from accord.envs.demand_response.scenario import resolve_district

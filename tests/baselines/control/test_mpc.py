@@ -10,7 +10,8 @@ from torch import Tensor
 
 from accord.baselines.base import Controller
 from accord.baselines.control import mpc
-from accord.baselines.control.mpc import DAY, SEED, WEEK, MpcConfig, coming_hours
+from accord.baselines.control.forecast import DAY, WEEK
+from accord.baselines.control.mpc import SEED, MpcConfig, coming_hours
 from accord.baselines.registry import make_method
 from accord.baselines.rollout import begin, roll_out
 from accord.envs.demand_response import DemandResponse

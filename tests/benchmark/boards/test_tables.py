@@ -175,7 +175,7 @@ def test_published_networks_share_a_table() -> None:
         assert named.count(("consensus-independent", "all")) == named.count(("random", "all")) == 1
         assert sorted(network for method, network in named if method == "consensus-gossip") == ["star", "two_groups"]
         assert "Networks: star, two_groups." in table.opening
-    assert len(leaderboard(records)) == len({(r.spec.scenario, r.spec.method) for r in records})
+    assert len(leaderboard(records)) == len({(r.spec.scenario, r.spec.method, r.spec.variant) for r in records})
     assert "counted once" in found.origins[1]
 
 

@@ -1,7 +1,6 @@
 """Files are complete or as before, however many write them, and one that was cut short is named."""
 
 import errno
-import json
 import os
 import resource
 import subprocess
@@ -27,6 +26,7 @@ from accord.benchmark.records.files import (
     write_file,
     write_folder,
 )
+from accord.benchmark.records.sealed import seal_json
 from accord.benchmark.tuning.search import _read
 from accord.benchmark.tuning.space import load_search
 from accord.envs.errors import UsageError
@@ -175,7 +175,7 @@ def test_a_search_that_was_cut_is_named(tmp_path: Path) -> None:
     search = load_search("core")
     method = next(iter(search.methods))
     path = tmp_path / f"{method}.json"
-    path.write_text(json.dumps(_read(search, method, tmp_path)))
+    path.write_bytes(seal_json(_read(search, method, tmp_path)))
     assert _read(search, method, tmp_path)["trials"] == []
     cut(path, 50)
     with pytest.raises(UsageError, match=f"^{path}: cannot be read .*; move it away to begin a new search$"):
